@@ -1,0 +1,1 @@
+"""MQTT: the adapter, the embedded demo broker, the wire messages."""

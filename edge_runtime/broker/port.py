@@ -1,0 +1,62 @@
+"""The broker as the publish stage sees it. Keeps nothing: what has no PUBACK stays in the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_runtime.domain.records import OutboxRow
+
+
+@dataclass(frozen=True, slots=True)
+class PubAck:
+    """What became of one publish."""
+
+    sequence: int
+    accepted: bool
+    """True only for a PUBACK with a reason code below 0x80."""
+    reason: str
+    """Reason code in words, or "disconnected"."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """Snapshot of the connection."""
+
+    connected: bool
+    detail: str
+    """Where to, or why not."""
+    connects: int
+    """How often a connection was accepted."""
+
+
+class Broker(Protocol):
+    """One broker connection. `publish` and `poll_acks` are called by one thread; the rest by any."""
+
+    def start(self) -> None:
+        """Connect in the background and keep reconnecting. An absent broker is not an error.
+
+        Raises:
+            BrokerError: the settings can never work (unreadable certificate, missing password file).
+        """
+
+    def set_status(self, payload: bytes) -> None:
+        """Newest retained `…/status`; published now if connected, and again on every connect."""
+
+    def publish(self, row: OutboxRow) -> bool:
+        """Hand one row to the broker, QoS 1. False if not connected or the in-flight window is full."""
+
+    def poll_acks(self, timeout_s: float) -> Sequence[PubAck]:
+        """Results since the last call; waits for the first at most `timeout_s`.
+
+        On a lost connection every row in flight comes back once as not accepted, reason "disconnected".
+        """
+
+    def status(self) -> BrokerStatus:
+        """Current connection."""
+
+    def stop(self, timeout_s: float) -> None:
+        """Publish the last status, disconnect cleanly, end every thread. Idempotent."""

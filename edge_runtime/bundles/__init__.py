@@ -1,0 +1,1 @@
+"""Model bundles: the archive read in place, trust, and the self-test."""

@@ -1,0 +1,1 @@
+"""Frame sources: a watched folder, OpenCV cameras, the simulated conveyor."""

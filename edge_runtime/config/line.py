@@ -1,0 +1,115 @@
+"""The whole configuration of one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from edge_runtime.config.base import Settings
+from edge_runtime.config.camera import CameraSettings, SimulationSettings
+from edge_runtime.config.engine import BundleSettings, EngineSettings
+from edge_runtime.config.mqtt import MqttSettings
+from edge_runtime.config.plc import NoPlcSettings, PlcLinkSettings, PlcSettings
+
+
+class DeviceSettings(Settings):
+    """`[device]`: who we are and where we keep our things."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Device name in topics and records; unique in the plant."""
+    state_dir: Path
+    """Ledger, evidence images and caches. Relative paths count from the configuration file."""
+
+
+class LimitSettings(Settings):
+    """Overrides the bundle's own limits without touching it."""
+
+    review: float
+    reject: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LimitSettings:
+        if not self.review <= self.reject:
+            message = f"review ({self.review}) must not exceed reject ({self.reject})"
+            raise ValueError(message)
+        return self
+
+
+class RejectSettings(Settings):
+    """Where the gate is, seen from the trigger."""
+
+    delay_ms: float | None = Field(default=None, gt=0)
+    encoder_ticks: int | None = Field(default=None, gt=0)
+    pulse_ms: float = Field(default=50.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> RejectSettings:
+        if (self.delay_ms is None) == (self.encoder_ticks is None):
+            message = "set either delay_ms or encoder_ticks"
+            raise ValueError(message)
+        return self
+
+
+class RecipeSettings(Settings):
+    """`[recipe]`: from score to gate."""
+
+    name: str = "default"
+    limits: LimitSettings | None = None
+    """None: the bundle's own."""
+    on_review: Literal["eject", "pass"] = "eject"
+    fail_safe: Literal["REJECT", "REVIEW"] = "REJECT"
+    """Disposition of faults and late verdicts; PASS is not on offer."""
+    gate: Literal["auto", "permit", "fire"] = "auto"
+    """`auto`: permit where the PLC has a handshake, else fire."""
+    reject: RejectSettings = RejectSettings(delay_ms=800.0)
+    decision_deadline_ms: float = Field(default=500.0, gt=0)
+    """From the trigger; a later verdict is DEADLINE_MISSED."""
+
+
+class LedgerSettings(Settings):
+    """`[ledger]`: the durable record."""
+
+    keep_rows: int = Field(default=1_000_000, ge=1_000)
+    """Oldest sent records beyond this are dropped."""
+    group_commit_ms: float = Field(default=5.0, ge=0, le=1_000)
+    """Verdicts that come within this time share one commit."""
+
+
+class EvidenceSettings(Settings):
+    """`[evidence]`: images of REVIEW and REJECT with their heatmap."""
+
+    enabled: bool = True
+    quota_mb: int = Field(default=1_000, ge=1)
+    """Oldest first beyond this."""
+    quality: int = Field(default=85, ge=10, le=100)
+    max_side_px: int = Field(default=1_024, ge=64)
+
+
+class OpsSettings(Settings):
+    """`[ops]`: running it."""
+
+    metrics_port: int | None = Field(default=9_109, ge=0, le=65_535)
+    """Prometheus on 127.0.0.1; None switches it off; 0 takes any free port."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    drain_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    """SIGTERM: parts in flight get their verdicts within this time."""
+    inspect_queue: int = Field(default=8, ge=1, le=1_000)
+
+
+class LineConfig(Settings):
+    """One line: one camera, one bundle, one gate."""
+
+    device: DeviceSettings
+    bundle: BundleSettings
+    camera: CameraSettings
+    engine: EngineSettings = EngineSettings()
+    recipe: RecipeSettings = RecipeSettings()
+    plc: PlcSettings = NoPlcSettings(kind="none")
+    plc_link: PlcLinkSettings = PlcLinkSettings()
+    mqtt: MqttSettings = MqttSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    simulation: SimulationSettings = SimulationSettings()
+    ops: OpsSettings = OpsSettings()

@@ -1,0 +1,54 @@
+"""`[mqtt]`: the broker. No secret is ever written here or given on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from edge_runtime.config.base import Settings
+
+
+class TlsSettings(Settings):
+    """TLS with own CA and, where the broker asks for it, a client certificate."""
+
+    ca_file: Path | None = None
+    """None: the system's certificate authorities."""
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    verify_host_name: bool = True
+
+
+class MqttSettings(Settings):
+    """The MQTT connection."""
+
+    enabled: bool = True
+    embedded: bool = False
+    """Demo only: use Mosquitto from this machine or, without it, a broker inside this process."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=1883, ge=0, le=65_535)
+    """0 with `embedded`: any free port."""
+    version: Literal["5", "3.1.1"] = "5"
+    """3.1.1 for old brokers. There a broker's refusal (ACL) is indistinguishable from success."""
+    topic_root: str = Field(default="edge", pattern=r"^[^#+\s]+$")
+    """Topics are `<topic_root>/<device>/inspection|status|event`."""
+    client_id: str | None = None
+    """Default: `edge-<device>`."""
+    user_name: str | None = None
+    password_file: Path | None = None
+    """File with the password in its first line."""
+    password_credential: str | None = None
+    """Name of a systemd credential (LoadCredential=) with the password."""
+    tls: TlsSettings | None = None
+    keepalive_s: int = Field(default=15, ge=2, le=3_600)
+    in_flight: int = Field(default=100, ge=1, le=1_000)
+    """Most rows without PUBACK at a time."""
+    message_expiry_s: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_password_source(self) -> MqttSettings:
+        if self.password_file is not None and self.password_credential is not None:
+            message = "set either password_file or password_credential, not both"
+            raise ValueError(message)
+        return self

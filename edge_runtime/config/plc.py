@@ -1,0 +1,98 @@
+"""`[plc]`: how the gate is reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edge_runtime.config.base import Settings
+
+
+class _ModbusSettings(Settings):
+    unit: int = Field(default=1, ge=0, le=247)
+    """Modbus unit (slave) address."""
+    timeout_ms: int = Field(default=100, ge=5, le=5_000)
+    """No single exchange blocks longer."""
+    result_address: int = Field(default=100, ge=0, le=65_000)
+    """First holding register of the block that we write (see the Modbus map in the README)."""
+    status_address: int = Field(default=200, ge=0, le=65_000)
+    """First holding register of the block that the PLC writes and we read."""
+    ejector_coil: int | None = Field(default=None, ge=0, le=65_535)
+    """Coil of the ejector, for gate mode `fire`."""
+
+
+class ModbusTcpSettings(_ModbusSettings):
+    """A PLC on Modbus TCP."""
+
+    kind: Literal["modbus_tcp"]
+    host: str
+    port: int = Field(default=502, ge=1, le=65_535)
+
+
+class ModbusRtuSettings(_ModbusSettings):
+    """A PLC on Modbus RTU."""
+
+    kind: Literal["modbus_rtu"]
+    device: Path
+    """Serial device; use its /dev/serial/by-id link, which survives replugging."""
+    baud: int = Field(default=115_200, ge=1_200, le=4_000_000)
+    parity: Literal["N", "E", "O"] = "E"
+    stop_bits: Literal[1, 2] = 1
+
+
+class SerialRelaySettings(Settings):
+    """A USB serial relay (LCUS protocol). No feedback: not fail-safe."""
+
+    kind: Literal["serial_relay"]
+    device: Path
+    baud: int = Field(default=9_600, ge=1_200, le=4_000_000)
+    channel: int = Field(default=1, ge=1, le=16)
+    timeout_ms: int = Field(default=100, ge=5, le=5_000)
+
+
+class GpioSettings(Settings):
+    """A GPIO line through gpiod (extra `gpio`). No feedback: not fail-safe."""
+
+    kind: Literal["gpio"]
+    chip: Path = Path("/dev/gpiochip0")
+    line: int = Field(ge=0)
+    active_low: bool = False
+
+
+class SimulatedPlcSettings(Settings):
+    """The simulated PLC with its belt."""
+
+    kind: Literal["sim"]
+
+
+class NoPlcSettings(Settings):
+    """No gate: verdicts are only recorded and published."""
+
+    kind: Literal["none"]
+
+
+PlcSettings = Annotated[
+    ModbusTcpSettings
+    | ModbusRtuSettings
+    | SerialRelaySettings
+    | GpioSettings
+    | SimulatedPlcSettings
+    | NoPlcSettings,
+    Field(discriminator="kind"),
+]
+
+
+class PlcLinkSettings(Settings):
+    """`[plc_link]`: timing of the link, whatever the PLC."""
+
+    heartbeat_ms: int = Field(default=200, ge=10, le=10_000)
+    poll_ms: int = Field(default=10, ge=1, le=10_000)
+    """How often acknowledgement, trigger count and encoder are read while anything is awaited."""
+    acknowledge_timeout_ms: int = Field(default=500, ge=1, le=60_000)
+    trigger_timeout_ms: int = Field(default=1_000, ge=1, le=60_000)
+    """A part that the PLC has counted and that got no frame for so long is TRIGGER_LOST."""
+    watch_trigger_count: bool = False
+    """Compare the PLC's part count with ours (only where the PLC counts what this camera sees)."""
+    reconnect_ms: int = Field(default=500, ge=10, le=60_000)

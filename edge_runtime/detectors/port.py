@@ -1,0 +1,37 @@
+"""The detector as the inspect stage sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.model_bundle import ModelBundle
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Score and map of one part."""
+
+    score: float
+    """Higher is more anomalous. NaN or infinite if the graph says so: the decision refuses it."""
+    anomaly_map: AnomalyMap | None
+    """H×W float32 at the detector's own resolution; None if the model gives only a score."""
+
+
+class Detector(Protocol):
+    """A bundle on an engine. One thread at a time; deterministic for the same engine, precision and threads."""
+
+    @property
+    def bundle(self) -> ModelBundle:
+        """The manifest that it runs."""
+
+    def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
+        """Look at one part.
+
+        Raises:
+            ImageError: number, depth or size of the exposures does not fit the bundle.
+            EngineError: the engine failed.
+        """

@@ -1,0 +1,79 @@
+"""What is written down: one record per verdict, one event per thing that happened to the line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge_runtime.domain.frame import FileIdentity
+    from edge_runtime.domain.verdict import Verdict
+
+
+class Channel(StrEnum):
+    """Last level of the MQTT topic a record goes to."""
+
+    INSPECTION = "inspection"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRecord:
+    """A verdict on its way into the ledger."""
+
+    verdict: Verdict
+    latency_ns: int
+    """Trigger to decision."""
+    camera: str
+    recipe: str
+    file: FileIdentity | None = None
+    evidence: str | None = None
+    """Path of the evidence image relative to the evidence folder; decided before it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened to the line rather than to a part."""
+
+    kind: str
+    """Stable snake_case name: `camera_lost`, `deadline_missed`, `limits_reloaded`, …"""
+    severity: str
+    """"info", "warning" or "error"."""
+    message: str
+    """For a person: what happened and what to do."""
+    wall_ns: int
+    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A committed message that waits for its PUBACK."""
+
+    sequence: int
+    """Record sequence of this device: monotonic over both channels, never reused, first is 1."""
+    channel: Channel
+    payload: bytes
+    """The JSON exactly as it is published, UTF-8."""
+
+
+class Outbox(Protocol):
+    """What the publisher sees of the ledger. Safe to use from one thread besides the recorder."""
+
+    def unsent(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        """Committed rows with sequence > `after` that have no PUBACK yet, ascending."""
+
+    def mark_sent(self, sequences: Sequence[int]) -> None:
+        """Their PUBACK came with a reason code below 0x80. Rows are retained for replay."""
+
+    def backlog(self) -> int:
+        """How many committed rows wait."""
+
+
+class SeenFiles(Protocol):
+    """What a folder source asks the ledger, so that no file is inspected twice across restarts."""
+
+    def is_seen(self, file: FileIdentity) -> bool:
+        """True if a verdict on exactly this file (path, size, mtime, digest) is committed. Thread-safe."""

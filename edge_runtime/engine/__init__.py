@@ -1,0 +1,1 @@
+"""Running graphs; nothing about anomalies."""

@@ -1,0 +1,1 @@
+"""The durable record: inspections and outbox in one database, evidence images under a quota."""

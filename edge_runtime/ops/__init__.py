@@ -1,0 +1,1 @@
+"""Operating the daemon: clock, latest-value cell, logs, health, metrics."""

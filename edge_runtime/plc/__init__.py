@@ -1,0 +1,1 @@
+"""The gate: Modbus, serial relay, GPIO, and the simulated PLC with its belt."""

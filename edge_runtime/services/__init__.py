@@ -1,0 +1,1 @@
+"""The imperative shell: queues, stages, supervisor."""

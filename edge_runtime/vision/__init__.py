@@ -1,0 +1,1 @@
+"""Pure array work: decode, prepare, anomaly maps, heatmaps."""

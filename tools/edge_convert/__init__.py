@@ -1,0 +1,1 @@
+"""The companion on the engineering PC: teach, evaluate, quantize."""
