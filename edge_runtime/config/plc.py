@@ -74,12 +74,7 @@ class NoPlcSettings(Settings):
 
 
 PlcSettings = Annotated[
-    ModbusTcpSettings
-    | ModbusRtuSettings
-    | SerialRelaySettings
-    | GpioSettings
-    | SimulatedPlcSettings
-    | NoPlcSettings,
+    ModbusTcpSettings | ModbusRtuSettings | SerialRelaySettings | GpioSettings | SimulatedPlcSettings | NoPlcSettings,
     Field(discriminator="kind"),
 ]
 

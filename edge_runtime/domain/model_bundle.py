@@ -50,7 +50,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """From a decoded exposure to the graph's input tensor, in this order: crop, colour, resize, scale, normalise, layout.
+    """From exposure to input tensor, in this order: crop, colour, resize, scale, normalise, layout.
 
     value = (pixel / (max of the pixel's dtype) · `scale` − mean) / std, per channel; with `dtype` "uint8" nothing is
     scaled and the graph does its own arithmetic (a 16-bit frame is reduced to its high byte after the resize).

@@ -22,7 +22,7 @@ class GateMode(StrEnum):
 class GateAction(StrEnum):
     """What is to happen at the gate."""
 
-    LET_PASS = "pass"
+    LET_PASS = "pass"  # noqa: S105  (an action, not a password)
     EJECT = "eject"
 
 

@@ -48,7 +48,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """ "onnxruntime", "openvino" or "sim"."""
+        """One of "onnxruntime", "openvino", "sim"."""
 
     @property
     def description(self) -> str:

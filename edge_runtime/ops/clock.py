@@ -43,9 +43,7 @@ class SimulatedClock:
     test needs no real sleep.
     """
 
-    def __init__(
-        self, start_monotonic_ns: int = 1_000_000_000, start_wall_ns: int = 1_700_000_000_000_000_000
-    ) -> None:
+    def __init__(self, start_monotonic_ns: int = 1_000_000_000, start_wall_ns: int = 1_700_000_000_000_000_000) -> None:
         self._changed = threading.Condition()
         self._now_ns = start_monotonic_ns
         self._wall_offset_ns = start_wall_ns - start_monotonic_ns

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train_backbone.network import INPUT_MEAN, INPUT_STD
+from train_backbone.network import CLASS_STEP, INPUT_MEAN, INPUT_STD, STATISTICS
 from train_backbone.scenes import MARK_KINDS, REGIONS, Batch
 
 _WEIGHTS: Final = {"class": 1.0, "marks": 2.0, "statistics": 0.5}
 _LAYER_WEIGHTS: Final = {2: 0.5, 3: 1.0}
-_STRIDES: Final = {2: 8, 3: 16}
+_FINE: Final = 8
 _MARK_SEEN: Final = 0.08
 _PURE: Final = 0.8
 
@@ -47,30 +47,34 @@ def to_targets(batch: Batch) -> Targets:
     )
 
 
-def local_statistics(image: Tensor, stride: int) -> Tensor:
-    """Return per cell the mean and spread of each channel and the strength and direction of its edges."""
-    mean = functional.avg_pool2d(image, stride)
-    spread = (functional.avg_pool2d(image * image, stride) - mean * mean).clamp_min(0).sqrt()
+def _cell_facts(targets: Targets) -> Tensor:
+    """Return averages over the cells of layer2: regions, marks, colours, their squares and edge moments."""
+    image = targets.image
     grey = image.mean(1, keepdim=True)
     right = functional.pad(grey[..., :, 2:] - grey[..., :, :-2], (1, 1, 0, 0))
     down = functional.pad(grey[..., 2:, :] - grey[..., :-2, :], (0, 0, 1, 1))
-    moments = torch.cat([right * right + down * down, right * right - down * down, 2 * right * down], 1)
-    pooled = functional.avg_pool2d(moments, stride)
-    strength = (pooled[:, :1] + 1e-3).sqrt()
-    return torch.cat([mean, 2 * spread, 2 * strength, pooled[:, 1:] / strength], 1)
+    moments = (right * right + down * down, right * right - down * down, 2 * right * down)
+    facts = (targets.regions, targets.marks, image, image * image, *moments)
+    return torch.cat([functional.avg_pool2d(fact, _FINE) for fact in facts], 1)
 
 
-def _class_loss(logits: Tensor, targets: Targets, stride: int) -> tuple[Tensor, Tensor]:
+def _statistics(facts: Tensor) -> Tensor:
+    """Return per cell the mean and spread of each channel and the strength and direction of its edges."""
+    mean, squares, power, direction = facts.split([3, 3, 1, 2], 1)
+    spread = (squares - mean * mean).clamp_min(0).sqrt()
+    strength = (power + 1e-3).sqrt()
+    return torch.cat([mean, 2 * spread, 2 * strength, direction / strength], 1)
+
+
+def _class_loss(logits: Tensor, shares: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     """Return cross entropy against the shares of the textures in a cell, and accuracy in pure cells."""
-    shares = functional.avg_pool2d(targets.regions, stride)
     log_probability = functional.log_softmax(logits, 1)
-    height, width = logits.shape[2:]
-    index = targets.classes[:, :, None, None].expand(-1, -1, height, width)
+    index = classes[:, :, None, None].expand_as(shares)
     loss = -(shares * log_probability.gather(1, index)).sum(1).mean()
     best, owner = shares.max(1)
     wanted = index.gather(1, owner[:, None])[:, 0]
     pure = best > _PURE
-    hit = (logits.argmax(1) == wanted) & pure
+    hit = (logits.detach().argmax(1) == wanted) & pure
     return loss, hit.sum() / pure.sum().clamp_min(1)
 
 
@@ -78,13 +82,17 @@ def pretext_loss(outputs: dict[str, Tensor], targets: Targets) -> tuple[Tensor, 
     """Return the weighted sum of all losses, and each part and accuracy by name for the log."""
     total = torch.zeros(())
     log: dict[str, float] = {}
-    for layer, stride in _STRIDES.items():
-        class_loss, accuracy = _class_loss(outputs[f"class{layer}"], targets, stride)
-        seen = (functional.avg_pool2d(targets.marks, stride) > _MARK_SEEN).float()
-        marks_loss = functional.binary_cross_entropy_with_logits(outputs[f"marks{layer}"], seen)
-        wanted = local_statistics(targets.image, stride)
-        statistics_loss = functional.smooth_l1_loss(outputs[f"statistics{layer}"], wanted)
-        parts = {"class": class_loss, "marks": marks_loss, "statistics": statistics_loss}
+    facts = _cell_facts(targets)
+    for layer, coarser in ((2, 1), (3, 2)):
+        shares, marks, values = functional.avg_pool2d(facts, coarser).split([REGIONS, MARK_KINDS, STATISTICS], 1)
+        asked = shares[..., ::CLASS_STEP, ::CLASS_STEP] if layer == 2 else shares  # noqa: PLR2004
+        class_loss, accuracy = _class_loss(outputs[f"class{layer}"], asked, targets.classes)
+        seen = (marks > _MARK_SEEN).float()
+        parts = {
+            "class": class_loss,
+            "marks": functional.binary_cross_entropy_with_logits(outputs[f"marks{layer}"], seen),
+            "statistics": functional.smooth_l1_loss(outputs[f"statistics{layer}"], _statistics(values)),
+        }
         for name, value in parts.items():
             total = total + _LAYER_WEIGHTS[layer] * _WEIGHTS[name] * value
             log[f"{name}{layer}"] = float(value.detach())

@@ -172,11 +172,11 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=6000, help="length of the run")
+    parser.add_argument("--steps", type=int, default=4400, help="length of the run")
     parser.add_argument("--cpu-minutes", type=float, default=50.0, help="stop here, finished or not")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint to write")
     parser.add_argument("--resume", action="store_true", help="go on from --out if it exists")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="one uses the least CPU time per step")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
