@@ -1,0 +1,161 @@
+"""What goes over MQTT: three messages, JSON in UTF-8, each with its schema version.
+
+A field is only ever added within one schema version; a subscriber ignores the fields that it does not know.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge_runtime.domain.verdict import Disposition, Reason
+
+
+class ResultEvaluation(IntEnum):
+    """The verdict in the words of OPC 40001-101 (Machine Vision), ResultEvaluationEnum."""
+
+    UNDEFINED = 0
+    OK = 1
+    NOT_OK = 2
+    NOT_DECIDABLE = 3
+
+
+class LineState(StrEnum):
+    """State of the line in the status message."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    FAULT = "fault"
+    """Runs, but cannot judge: every part gets the fail-safe disposition."""
+    STOPPING = "stopping"
+    OFFLINE = "offline"
+    """Stopped on purpose, or (as last will) the connection was lost without a goodbye."""
+
+
+class _Wire(BaseModel):
+    # allow_inf_nan is off so that a NaN is an error here and never a word that JSON does not know.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class _Message(_Wire):
+    schema_version: Literal[1] = 1
+    """Version of this message's schema."""
+    device: str
+    """Name of the device, unique in the plant."""
+    time: str = Field(json_schema_extra={"format": "date-time"})
+    """ISO 8601, UTC, microseconds."""
+    time_ns: int = Field(ge=0)
+    """The same instant, nanoseconds since 1970. Exceeds 2^53: readers with floating-point numbers use `time`."""
+
+
+class LimitsField(_Wire):
+    """The limits behind the disposition."""
+
+    review: float | None
+    """PASS at or below; null: no finite limit."""
+    reject: float | None
+    """REJECT above; null: no finite limit."""
+
+
+class BundleField(_Wire):
+    """Which model spoke."""
+
+    name: str
+    version: str
+    digest: str
+    """SHA-256 of the bundle file, hexadecimal."""
+    trust: Literal["development", "production"]
+    """`development`: unsigned, not for production."""
+
+
+class FileField(_Wire):
+    """The inspected file, where the source is a folder or a capture."""
+
+    path: str
+    """Relative to the watched folder, forward slashes."""
+    size_bytes: int = Field(ge=0)
+    mtime_ns: int
+    sha256: str
+
+
+class InspectionMessage(_Message):
+    """One verdict on one part: `<root>/<device>/inspection`."""
+
+    sequence: int = Field(ge=1)
+    """Record sequence: (device, sequence) is unique for ever; a subscriber drops what it has already seen."""
+    part_id: str
+    part_sequence: int = Field(ge=0)
+    """Number of the part in the PLC handshake."""
+    frame_sequence: int = Field(ge=0)
+    disposition: Disposition
+    result_evaluation: ResultEvaluation
+    """OPC 40001-101: Undefined 0 (a fault), OK 1, NotOK 2, NotDecidable 3."""
+    reason: Reason
+    score: float | None
+    """Higher is more anomalous, comparable only within one bundle; null where no sound score exists."""
+    limits: LimitsField
+    bundle: BundleField
+    latency_ms: float
+    """From the trigger to the decision."""
+    camera: str
+    recipe: str
+    file: FileField | None = None
+    evidence: str | None = None
+    """Path of the evidence image on the device, relative to its evidence folder."""
+    detail: str = ""
+    """For faults: what happened."""
+
+
+class EventMessage(_Message):
+    """Something that happened to the line: `<root>/<device>/event`."""
+
+    sequence: int = Field(ge=1)
+    """Record sequence, shared with the inspections: (device, sequence) is unique for ever."""
+    kind: str
+    """Stable snake_case name."""
+    severity: Literal["info", "warning", "error"]
+    message: str
+    """For a person: what happened and what to do."""
+    attributes: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+
+
+class CountersField(_Wire):
+    """Counts since the start of the daemon."""
+
+    parts: int = Field(default=0, ge=0)
+    passed: int = Field(default=0, ge=0)
+    review: int = Field(default=0, ge=0)
+    rejected: int = Field(default=0, ge=0)
+    faults: int = Field(default=0, ge=0)
+    """Verdicts without a sound score; they are also counted in their disposition."""
+    deadline_missed: int = Field(default=0, ge=0)
+    backlog: int = Field(default=0, ge=0)
+    """Committed messages that wait for the broker."""
+    dropped_frames: int = Field(default=0, ge=0)
+
+
+class StatusMessage(_Message):
+    """The line's state, retained: `<root>/<device>/status`. The last will is one with state `offline`."""
+
+    state: LineState
+    ready: bool
+    """True: parts are judged. False: hold the line, or everything is rejected."""
+    version: str
+    """Version of edge_runtime."""
+    detail: str = ""
+    trust: Literal["development", "production"] | None = None
+    bundle: BundleField | None = None
+    limits: LimitsField | None = None
+    recipe: str | None = None
+    gate_mode: Literal["permit", "fire", "none"] | None = None
+    camera: str | None = None
+    """Name and health of the camera."""
+    engine: str | None = None
+    plc: str | None = None
+    """Address and health of the PLC link."""
+    uptime_s: float | None = Field(default=None, ge=0)
+    counters: CountersField | None = None
+    latency_p50_ms: float | None = None
+    latency_p99_ms: float | None = None
