@@ -1,0 +1,192 @@
+"""Bundle format 0, read in place: one uncompressed tar that is looked into, never unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+from edge_runtime.bundles.manifest import MANIFEST_LIMIT_BYTES, Release, parse_release, to_domain
+from edge_runtime.bundles.members import BLOCK, Member, scan
+from edge_runtime.domain.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import BinaryIO
+
+    from edge_runtime.domain.model_bundle import ModelBundle, PayloadRef
+
+MANIFEST_NAME: Final = "release.json"
+CHECKSUM_NAME: Final = "release.json.sha256"
+
+_CHUNK_BYTES: Final = 1 << 20
+_REMAKE: Final = "Copy the bundle again from where it was made; if that copy is refused too, make it again."
+
+
+def checksum_text(manifest: bytes) -> bytes:
+    """Content of `release.json.sha256`, as `sha256sum` writes it. Guards against damage, not against intent."""
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_NAME}\n".encode("ascii")
+
+
+class ArchivePayloads:
+    """Payloads of an open bundle, read in place and checked on every read. Thread-safe. A `PayloadReader`."""
+
+    def __init__(self, file: BinaryIO, where: str, members: Mapping[str, Member]) -> None:
+        self._file = file
+        self._where = where
+        self._members = members
+        self._references: Mapping[str, PayloadRef] = {}
+        self._lock = threading.Lock()  # seek and read belong together
+
+    def expect(self, references: Mapping[str, PayloadRef]) -> None:
+        """Say what the manifest promises; before this nothing can be read."""
+        self._references = references
+
+    def read(self, name: str) -> bytes:
+        """The whole payload, its size and SHA-256 checked against the manifest.
+
+        Raises:
+            BundleError: unknown name, the content differs, the bundle was closed or cannot be read.
+        """
+        reference = self._references.get(name)
+        if reference is None:
+            raise BundleError(
+                f"{self._where} has no payload {name!r}", f"It has: {', '.join(sorted(self._references)) or 'none'}."
+            )
+        content = read_member(self._file, self._members[name], self._where, self._lock)
+        if hashlib.sha256(content).hexdigest() != reference.sha256:
+            raise BundleError(f"{self._where}: {name!r} differs from its digest in the manifest", _REMAKE)
+        return content
+
+
+def read_member(file: BinaryIO, member: Member, where: str, lock: threading.Lock) -> bytes:
+    """Content of a member.
+
+    Raises:
+        BundleError: shorter than its header says, the file is closed or cannot be read.
+    """
+    try:
+        with lock:
+            file.seek(member.offset)
+            content = file.read(member.size_bytes)
+    except (OSError, ValueError) as error:  # ValueError: the bundle was closed
+        raise BundleError(f"{where}: cannot read {member.name!r}: {error}", "Check the storage medium.") from error
+    if len(content) != member.size_bytes:
+        raise BundleError(f"{where} is cut off inside {member.name!r}", _REMAKE)
+    return content
+
+
+class OpenBundle:
+    """A verified bundle. A context manager; `close` ends the reading of payloads, never the manifest's life."""
+
+    def __init__(self, file: BinaryIO, manifest: ModelBundle, payloads: ArchivePayloads) -> None:
+        self._file = file
+        self.manifest: Final = manifest
+        self.payloads: Final = payloads
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._file.close()
+
+
+def open_bundle(path: Path, *, trust: Literal["development", "production"]) -> OpenBundle:
+    """Open a bundle and check all of it: layout, manifest, and the digest of every payload.
+
+    Raises:
+        BundleError: missing, damaged, not format 0, or `trust` is "production" (format 0 is never signed).
+    """
+    where = str(path)
+    if trust == "production":
+        raise BundleError(
+            f"{where} is a bundle of format 0, which is never signed, and this device trusts signed bundles only",
+            'Use a signed bundle, or set trust = "development" in [bundle] on a device that is not in production.',
+        )
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise BundleError(
+            f"the bundle {where} cannot be opened: {error.strerror}", "Check the path in [bundle] and its permissions."
+        ) from error
+    try:
+        return _verify(file, where, trust)
+    except OSError as error:
+        file.close()
+        raise BundleError(
+            f"the bundle {where} cannot be read: {error.strerror}", "Check the storage medium."
+        ) from error
+    except BaseException:
+        file.close()
+        raise
+
+
+def _verify(file: BinaryIO, where: str, trust: str) -> OpenBundle:
+    members = scan(file, os.fstat(file.fileno()).st_size, where)
+    release = _read_release(file, members, where)
+    _check_members(release, members, where)
+    payloads = ArchivePayloads(file, where, {member.name: member for member in members})
+    manifest = to_domain(release, _file_digest(file), trust)
+    payloads.expect(manifest.payloads)
+    for name in manifest.payloads:
+        payloads.read(name)
+    _check_padding(file, members, where)
+    return OpenBundle(file, manifest, payloads)
+
+
+def _read_release(file: BinaryIO, members: Sequence[Member], where: str) -> Release:
+    if [member.name for member in members[:2]] != [MANIFEST_NAME, CHECKSUM_NAME]:
+        raise BundleError(
+            f"{where} does not begin with {MANIFEST_NAME} and {CHECKSUM_NAME}",
+            "Name a bundle made by `edge-convert`; another kind of tar file cannot be used.",
+        )
+    if members[0].size_bytes > MANIFEST_LIMIT_BYTES:
+        raise BundleError(
+            f"{where}: {MANIFEST_NAME} has {members[0].size_bytes} bytes, more than {MANIFEST_LIMIT_BYTES}",
+            "Do not use this file: no genuine manifest is that large.",
+        )
+    lock = threading.Lock()
+    text = read_member(file, members[0], where, lock)
+    expected = checksum_text(text)
+    if members[1].size_bytes != len(expected) or read_member(file, members[1], where, lock) != expected:
+        raise BundleError(f"{where}: {MANIFEST_NAME} differs from its checksum", _REMAKE)
+    return parse_release(text, where)
+
+
+def _check_members(release: Release, members: Sequence[Member], where: str) -> None:
+    promised = [(payload.name, payload.size_bytes) for payload in release.payloads]
+    found = [(member.name, member.size_bytes) for member in members[2:]]
+    if promised == found:
+        return
+    if missing := [name for name, _ in promised if name not in {name for name, _ in found}]:
+        raise BundleError(f"{where} lacks the payload {missing[0]!r} that its manifest lists", _REMAKE)
+    if excess := [name for name, _ in found if name not in {name for name, _ in promised}]:
+        raise BundleError(
+            f"{where} contains {excess[0]!r}, which its manifest does not list", "Do not use this file: it was altered."
+        )
+    raise BundleError(f"{where}: order or sizes of the payloads differ from the manifest", _REMAKE)
+
+
+def _check_padding(file: BinaryIO, members: Sequence[Member], where: str) -> None:
+    for member in members:
+        end = member.offset + member.size_bytes
+        file.seek(end)
+        if any(file.read(-end % BLOCK)):
+            raise BundleError(f"{where}: bytes hide behind the end of {member.name!r}", _REMAKE)
+
+
+def _file_digest(file: BinaryIO) -> str:
+    file.seek(0)
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
