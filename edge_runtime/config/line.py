@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edge_runtime.config.base import Settings
 from edge_runtime.config.camera import CameraSettings, SimulationSettings
@@ -17,7 +17,10 @@ from edge_runtime.config.plc import NoPlcSettings, PlcLinkSettings, PlcSettings
 class DeviceSettings(Settings):
     """`[device]`: who we are and where we keep our things."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        json_schema_extra={"form": "1 to 64 letters, digits, dots, dashes or underscores"},
+    )
     """Device name in topics and records; unique in the plant."""
     state_dir: Path
     """Ledger, evidence images and caches. Relative paths count from the configuration file."""
@@ -43,6 +46,9 @@ class RejectSettings(Settings):
     delay_ms: float | None = Field(default=None, gt=0)
     encoder_ticks: int | None = Field(default=None, gt=0)
     pulse_ms: float = Field(default=50.0, gt=0)
+    """How long the ejector stays on, and how late it may still start."""
+    window_ticks: int = Field(default=20, ge=1)
+    """With `encoder_ticks`: how many ticks past the gate a command may still be carried out."""
 
     @model_validator(mode="after")
     def _one_measure(self) -> RejectSettings:
@@ -91,11 +97,16 @@ class OpsSettings(Settings):
     """`[ops]`: running it."""
 
     metrics_port: int | None = Field(default=9_109, ge=0, le=65_535)
-    """Prometheus on 127.0.0.1; None switches it off; 0 takes any free port."""
+    """Prometheus, health and preview on 127.0.0.1; false switches them off; 0 takes any free port."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_timeout_s: float = Field(default=5.0, gt=0, le=60)
     """SIGTERM: parts in flight get their verdicts within this time."""
     inspect_queue: int = Field(default=8, ge=1, le=1_000)
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _false_is_off(cls, value: object) -> object:
+        return None if value is False else value  # TOML has no null
 
 
 class LineConfig(Settings):

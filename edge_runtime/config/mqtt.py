@@ -31,7 +31,9 @@ class MqttSettings(Settings):
     """0 with `embedded`: any free port."""
     version: Literal["5", "3.1.1"] = "5"
     """3.1.1 for old brokers. There a broker's refusal (ACL) is indistinguishable from success."""
-    topic_root: str = Field(default="edge", pattern=r"^[^#+\s]+$")
+    topic_root: str = Field(
+        default="edge", pattern=r"^[^#+\s]+$", json_schema_extra={"form": "a topic without spaces, # and +"}
+    )
     """Topics are `<topic_root>/<device>/inspection|status|event`."""
     client_id: str | None = None
     """Default: `edge-<device>`."""

@@ -56,7 +56,7 @@ class GpioSettings(Settings):
     """A GPIO line through gpiod (extra `gpio`). No feedback: not fail-safe."""
 
     kind: Literal["gpio"]
-    chip: Path = Path("/dev/gpiochip0")
+    chip: Path = Field(default=Path("/dev/gpiochip0"), validate_default=False)
     line: int = Field(ge=0)
     active_low: bool = False
 
