@@ -35,7 +35,9 @@ class RejectTiming:
     encoder_ticks: int | None
     """Travel in encoder ticks from the trigger to the gate."""
     pulse_ns: int
-    """How long the ejector stays on (fire mode)."""
+    """How long the ejector stays on (fire mode), and how late it may still start."""
+    window_ticks: int = 20
+    """How many ticks past the gate position a command may still be carried out."""
 
     def __post_init__(self) -> None:
         if (self.delay_ns is None) == (self.encoder_ticks is None):

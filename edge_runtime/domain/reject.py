@@ -23,5 +23,10 @@ class RejectCommand:
     fire_at_ticks: int | None
     """Encoder position at which the part is at the gate; None where time decides."""
     expires_ns: int
-    """Monotonic; after this the part is past the gate and the command would hit a neighbour."""
+    """Monotonic; after this the part is past the gate and the command would hit a neighbour.
+
+    Where the encoder decides, this is only an upper bound on waiting (the belt may stand still).
+    """
     pulse_ns: int
+    expires_ticks: int | None = None
+    """Encoder position after which the part is past the gate; None where time decides."""

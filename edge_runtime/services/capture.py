@@ -1,0 +1,120 @@
+"""The capture stage: from the camera to numbered parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.decision.judge import fault_verdict
+from edge_runtime.domain.frame import Frame, LostFrame, Trigger
+from edge_runtime.domain.part import Part
+from edge_runtime.domain.verdict import Reason
+from edge_runtime.services.flow import Judged, Opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_runtime.camera.port import Arrival, Camera
+    from edge_runtime.decision.part_tracker import PartTracker
+    from edge_runtime.domain.verdict import BundleIdentity
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.flow import DispatchItem, EventSink, RecipeCell
+    from edge_runtime.services.queues import BoundedQueue
+
+POLL_S = 0.05
+
+
+class CaptureStage:
+    """Takes arrivals from the camera, numbers them, and announces every part before anything can happen to it."""
+
+    name = "capture"
+
+    def __init__(
+        self,
+        camera: Camera,
+        tracker: PartTracker,
+        recipe: RecipeCell,
+        bundle: BundleIdentity,
+        inspect_queue: BoundedQueue[Part],
+        dispatch_queue: BoundedQueue[DispatchItem],
+        events: EventSink,
+        clock: Clock,
+        *,
+        wait_when_full: bool,
+        trigger_count: Callable[[], int | None] | None = None,
+        trigger_timeout_ns: int = 0,
+    ) -> None:
+        """Wire the stage.
+
+        Args:
+            wait_when_full: the source waits while inspection is busy (a folder); otherwise the oldest waiting part is
+                given up with reason overload.
+            trigger_count: the PLC's newest count of triggered parts, where it is to be watched.
+        """
+        self._camera = camera
+        self._tracker = tracker
+        self._recipe = recipe
+        self._bundle = bundle
+        self._inspect_queue = inspect_queue
+        self._dispatch_queue = dispatch_queue
+        self._events = events
+        self._clock = clock
+        self._wait_when_full = wait_when_full
+        self._trigger_count = trigger_count
+        self._trigger_timeout_ns = trigger_timeout_ns
+
+    def step(self) -> None:
+        """Take at most one arrival."""
+        if self._wait_when_full and not self._inspect_queue.wait_for_room(POLL_S):
+            return
+        arrival = self._camera.next_frame(POLL_S)
+        if arrival is not None:
+            self._take(arrival)
+        if self._trigger_count is not None and (count := self._trigger_count()) is not None:
+            now_ns = self._clock.monotonic_ns()
+            for number in self._tracker.observe_trigger_count(count, now_ns, self._trigger_timeout_ns):
+                self._give_up(number, "the PLC counted a part for which the camera delivered no frame")
+
+    def finish(self) -> None:
+        """Deliver nothing more."""
+        self._camera.close()
+
+    def _take(self, arrival: Arrival) -> None:
+        assignment = self._tracker.assign(arrival.trigger.part_sequence)
+        for number in assignment.missing:
+            self._give_up(number, "the next part's frame came first")
+        if assignment.resynchronised:
+            self._events("part_sequence_jumped", "warning", "the PLC's part count jumped; numbering follows it")
+        if assignment.part_sequence is None:
+            self._events(
+                "late_frame", "warning", f"frame of {arrival.trigger.part_id} came after its part was given up"
+            )
+            self._camera.settle(arrival)
+            return
+        part = self._open(arrival.trigger, assignment.part_sequence, arrival)
+        if isinstance(arrival, LostFrame):
+            self._reject(part, arrival.reason, arrival.detail)
+            return
+        displaced = self._inspect_queue.offer(part)
+        if displaced is not None:
+            self._reject(displaced, Reason.OVERLOAD, "newer parts came faster than this device can inspect")
+
+    def _open(self, trigger: Trigger, part_sequence: int, arrival: Frame | LostFrame | None) -> Part:
+        deadline_ns = trigger.triggered_ns + self._recipe.current.decision_deadline_ns
+        part = Part(trigger, part_sequence, deadline_ns, arrival)
+        self._dispatch_queue.offer(Opened(part))
+        return part
+
+    def _give_up(self, part_sequence: int, detail: str) -> None:
+        trigger = Trigger(
+            sequence=0,
+            part_id=f"{self._camera.name}/lost-{part_sequence}",
+            triggered_ns=self._clock.monotonic_ns(),
+            triggered_wall_ns=self._clock.wall_ns(),
+            part_sequence=part_sequence,
+        )
+        self._reject(self._open(trigger, part_sequence, None), Reason.TRIGGER_LOST, detail)
+
+    def _reject(self, part: Part, reason: Reason, detail: str) -> None:
+        now_ns = self._clock.monotonic_ns()
+        verdict = fault_verdict(part, self._recipe.current, reason, detail, self._bundle, now_ns)
+        self._dispatch_queue.offer(Judged(part, verdict))

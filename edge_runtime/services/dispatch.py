@@ -1,0 +1,133 @@
+"""The dispatch stage: the one place where a verdict becomes final, and where no part is ever forgotten."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edge_runtime.decision.judge import fault_verdict
+from edge_runtime.decision.reject_plan import plan_reject
+from edge_runtime.domain.frame import Frame
+from edge_runtime.domain.records import VerdictRecord
+from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.services.flow import EvidenceItem, Judged, Opened, RecordItem
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.part import Part
+    from edge_runtime.domain.reject import RejectCommand
+    from edge_runtime.domain.verdict import BundleIdentity, Verdict
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.flow import DispatchItem, RecipeCell
+    from edge_runtime.services.monitor import LineMonitor
+    from edge_runtime.services.queues import BoundedQueue
+
+POLL_S = 0.02
+REMEMBERED = 4_096
+"""Closed parts that are remembered, to tell a late result from an unknown part."""
+
+
+class DispatchStage:
+    """Owes one verdict for every opened part; at its deadline it gives the fail-safe one itself."""
+
+    name = "dispatch"
+
+    def __init__(
+        self,
+        recipe: RecipeCell,
+        bundle: BundleIdentity,
+        camera_name: str,
+        inbox: BoundedQueue[DispatchItem],
+        commands: BoundedQueue[RejectCommand],
+        records: BoundedQueue[RecordItem],
+        evidence: BoundedQueue[EvidenceItem] | None,
+        monitor: LineMonitor,
+        clock: Clock,
+    ) -> None:
+        self._recipe = recipe
+        self._bundle = bundle
+        self._camera_name = camera_name
+        self._inbox = inbox
+        self._commands = commands
+        self._records = records
+        self._evidence = evidence
+        self._monitor = monitor
+        self._clock = clock
+        self._open: dict[int, Part] = {}
+        self._closed: deque[int] = deque(maxlen=REMEMBERED)
+
+    @property
+    def open_parts(self) -> int:
+        """Parts that still wait for their verdict."""
+        return len(self._open)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits here."""
+        return not self._open and len(self._inbox) == 0
+
+    def step(self) -> None:
+        """Handle one item, then give up every part whose deadline has passed."""
+        item = self._inbox.get(self._patience_s())
+        match item:
+            case Opened(part):
+                self._open[part.part_sequence] = part
+            case Judged(part, verdict, anomaly_map):
+                self._close(part, verdict, anomaly_map)
+            case None:
+                pass
+        now_ns = self._clock.monotonic_ns()
+        for part in [part for part in self._open.values() if now_ns > part.deadline_ns]:
+            self._give_up(part, Reason.DEADLINE_MISSED, "no result at the deadline")
+
+    def finish(self) -> None:
+        """Stopping: whatever is still open gets its fail-safe verdict now."""
+        while (item := self._inbox.get(0)) is not None:
+            if isinstance(item, Opened):
+                self._open[item.part.part_sequence] = item.part
+            else:
+                self._close(item.part, item.verdict, item.anomaly_map)
+        for part in list(self._open.values()):
+            self._give_up(part, Reason.STOPPING, "the daemon was stopped before the part could be inspected")
+
+    def _patience_s(self) -> float:
+        earliest_ns = min((part.deadline_ns for part in self._open.values()), default=None)
+        if earliest_ns is None:
+            return POLL_S
+        return min(POLL_S, max(0.0, (earliest_ns - self._clock.monotonic_ns()) / 1e9 + 0.0001))
+
+    def _give_up(self, part: Part, reason: Reason, detail: str) -> None:
+        now_ns = self._clock.monotonic_ns()
+        verdict = fault_verdict(part, self._recipe.current, reason, detail, self._bundle, now_ns)
+        self._close(part, verdict, None)
+
+    def _close(self, part: Part, verdict: Verdict, anomaly_map: AnomalyMap | None) -> None:
+        if self._open.pop(part.part_sequence, None) is None and part.part_sequence in self._closed:
+            self._monitor.late_results += 1
+            return
+        self._closed.append(part.part_sequence)
+        self._commands.offer(plan_reject(verdict, part.trigger, self._recipe.current))
+        self._monitor.observe(verdict)
+        self._record(part, verdict, anomaly_map)
+
+    def _record(self, part: Part, verdict: Verdict, anomaly_map: AnomalyMap | None) -> None:
+        arrival = part.arrival
+        record = VerdictRecord(
+            verdict=verdict,
+            latency_ns=verdict.decided_ns - verdict.triggered_ns,
+            camera=self._camera_name,
+            recipe=self._recipe.current.name,
+            file=None if arrival is None else arrival.file,
+            evidence=self._keep_evidence(part, verdict, anomaly_map),
+        )
+        light = replace(arrival, exposures=()) if isinstance(arrival, Frame) else arrival
+        self._records.try_put(RecordItem(record, light))
+
+    def _keep_evidence(self, part: Part, verdict: Verdict, anomaly_map: AnomalyMap | None) -> str | None:
+        if self._evidence is None or verdict.disposition is Disposition.PASS or not isinstance(part.arrival, Frame):
+            return None
+        name = f"{verdict.triggered_wall_ns}-{verdict.part_sequence}-{verdict.disposition.lower()}.jpg"
+        if self._evidence.try_put(EvidenceItem(name, part.arrival, anomaly_map, verdict)):
+            return name
+        return None

@@ -1,0 +1,65 @@
+"""What the stages hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_runtime.domain.frame import Frame, LostFrame
+    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.part import Part
+    from edge_runtime.domain.recipe import Recipe
+    from edge_runtime.domain.records import EventRecord, VerdictRecord
+    from edge_runtime.domain.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A trigger came: from now on the dispatch stage owes a verdict on this part."""
+
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A proposal for the verdict on a part. The first one that is in time wins; later ones are dropped."""
+
+    part: Part
+    verdict: Verdict
+    anomaly_map: AnomalyMap | None = None
+
+
+DispatchItem: TypeAlias = Opened | Judged
+
+
+@dataclass(frozen=True, slots=True)
+class RecordItem:
+    """A final verdict on its way into the ledger, or an event."""
+
+    record: VerdictRecord | EventRecord
+    arrival: Frame | LostFrame | None = None
+    """Settled with the camera once the record is committed. Without its exposures: a dead disk must not fill memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceItem:
+    """What an evidence image is made of."""
+
+    name: str
+    frame: Frame
+    anomaly_map: AnomalyMap | None
+    verdict: Verdict
+
+
+class RecipeCell:
+    """The recipe in force. Replaced as a whole between two frames (assignment is atomic)."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.current = recipe
+
+
+EventSink: TypeAlias = "Callable[[str, str, str], None]"
+"""kind, severity, message: hands an EventRecord to the record stage without ever blocking."""

@@ -1,0 +1,97 @@
+"""The inspect stage: from a part with a frame to a proposed verdict."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from edge_runtime.decision.judge import judge
+from edge_runtime.domain.errors import EngineError, ImageError
+from edge_runtime.domain.frame import Frame
+from edge_runtime.domain.inspection import Inspection, InspectionFault
+from edge_runtime.domain.verdict import Reason
+from edge_runtime.services.flow import Judged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_runtime.detectors.port import Detector
+    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.part import Part
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.flow import DispatchItem, RecipeCell
+    from edge_runtime.services.queues import BoundedQueue
+
+_log = logging.getLogger(__name__)
+POLL_S = 0.05
+
+
+class InspectStage:
+    """Runs the detector. Whatever goes wrong in it becomes a fault of this one part, never silence."""
+
+    name = "inspect"
+
+    def __init__(
+        self,
+        detector: Detector,
+        recipe: RecipeCell,
+        inspect_queue: BoundedQueue[Part],
+        dispatch_queue: BoundedQueue[DispatchItem],
+        clock: Clock,
+        preview: Callable[[Frame, AnomalyMap | None], None] | None = None,
+    ) -> None:
+        self._detector = detector
+        self._recipe = recipe
+        self._inspect_queue = inspect_queue
+        self._dispatch_queue = dispatch_queue
+        self._clock = clock
+        self._preview = preview
+
+    @property
+    def trust(self) -> str:
+        """How far the running bundle is trusted."""
+        return self._detector.bundle.identity.trust
+
+    def step(self) -> None:
+        """Inspect at most one part."""
+        part = self._inspect_queue.get(POLL_S)
+        if part is None or not isinstance(part.arrival, Frame):
+            return
+        if self._clock.monotonic_ns() > part.deadline_ns:
+            return  # the dispatch stage has given it its verdict; looking now would make the next one late too
+        outcome, anomaly_map = self._look(part, part.arrival)
+        verdict = judge(outcome, part, self._recipe.current, self._clock.monotonic_ns())
+        self._dispatch_queue.offer(Judged(part, verdict, anomaly_map))
+        if self._preview is not None:
+            self._preview(part.arrival, anomaly_map)
+
+    def finish(self) -> None:
+        """Nothing to hand back."""
+
+    def _look(self, part: Part, frame: Frame) -> tuple[Inspection | InspectionFault, AnomalyMap | None]:
+        started_ns = self._clock.monotonic_ns()
+        identity = self._detector.bundle.identity
+        try:
+            detection = self._detector.inspect(frame.exposures)
+        except ImageError as error:
+            return self._fault(part, Reason.IMAGE_UNEXPECTED, error.what, started_ns), None
+        except EngineError as error:
+            return self._fault(part, Reason.ENGINE_ERROR, error.what, started_ns), None
+        except Exception as error:  # noqa: BLE001  (a crashed engine is a verdict too, whatever it throws)
+            _log.error("the detector failed on %s", part.trigger.part_id, exc_info=True)
+            return self._fault(part, Reason.ENGINE_ERROR, f"{type(error).__name__}: {error}", started_ns), None
+        finished_ns = self._clock.monotonic_ns()
+        inspection = Inspection(
+            part.trigger.part_id, detection.score, detection.anomaly_map, identity, started_ns, finished_ns
+        )
+        return inspection, detection.anomaly_map
+
+    def _fault(self, part: Part, reason: Reason, detail: str, started_ns: int) -> InspectionFault:
+        return InspectionFault(
+            part_id=part.trigger.part_id,
+            reason=reason,
+            detail=detail,
+            bundle=self._detector.bundle.identity,
+            started_ns=started_ns,
+            finished_ns=self._clock.monotonic_ns(),
+        )

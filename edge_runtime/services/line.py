@@ -1,0 +1,223 @@
+"""The line as a whole: its stages, their order of starting and stopping, and how it does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edge_runtime.camera.port import CameraState
+from edge_runtime.decision.readiness import assess
+from edge_runtime.domain.records import EventRecord
+from edge_runtime.domain.status import LineFacts, LineHealth, LineState
+from edge_runtime.plc.port import DeviceState
+from edge_runtime.services.flow import RecordItem
+from edge_runtime.services.stage import StageThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_runtime.broker.port import Broker
+    from edge_runtime.camera.port import Camera
+    from edge_runtime.domain.part import Part
+    from edge_runtime.domain.verdict import Limits
+    from edge_runtime.ledger.port import Ledger
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.capture import CaptureStage
+    from edge_runtime.services.dispatch import DispatchStage
+    from edge_runtime.services.evidence import EvidenceStage
+    from edge_runtime.services.flow import RecipeCell
+    from edge_runtime.services.inspect import InspectStage
+    from edge_runtime.services.monitor import LineMonitor
+    from edge_runtime.services.plc_link import PlcLink
+    from edge_runtime.services.publish import PublishStage
+    from edge_runtime.services.queues import BoundedQueue
+    from edge_runtime.services.record import RecordStage
+
+_log = logging.getLogger(__name__)
+HUNG_AFTER_NS = 3_000_000_000
+"""A stage that finishes no step for so long hangs: every step is bounded to a fraction of a second."""
+JOIN_S = 2.0
+_SEVERITY = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Events:
+    """Hands events to the record stage without ever blocking, and writes them to the log as well."""
+
+    def __init__(self, records: BoundedQueue[RecordItem], clock: Clock) -> None:
+        self._records = records
+        self._clock = clock
+
+    def __call__(self, kind: str, severity: str, message: str) -> None:
+        """See `flow.EventSink`."""
+        _log.log(_SEVERITY[severity], "%s: %s", kind, message)
+        self._records.try_put(RecordItem(EventRecord(kind, severity, message, self._clock.wall_ns())))
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages of one line, already wired to each other. `plc`, `publish` and `evidence` may be absent."""
+
+    capture: CaptureStage
+    inspect: InspectStage
+    dispatch: DispatchStage
+    record: RecordStage
+    plc: PlcLink | None
+    publish: PublishStage | None
+    evidence: EvidenceStage | None
+
+
+class Line:
+    """Starts, watches and stops the stages. `tick` and `stop` are called by one thread, the supervisor's."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        camera: Camera,
+        ledger: Ledger,
+        broker: Broker | None,
+        recipe: RecipeCell,
+        inspect_queue: BoundedQueue[Part],
+        monitor: LineMonitor,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self.stages = stages
+        self.camera = camera
+        self.ledger = ledger
+        self.broker = broker
+        self.recipe = recipe
+        self.monitor = monitor
+        self.events = events
+        self._inspect_queue = inspect_queue
+        self._clock = clock
+        self._threads: dict[str, StageThread] = {}
+        self._state = LineState.STARTING
+        self._health = LineHealth(LineState.STARTING, ())
+        self.started_ns = clock.monotonic_ns()
+
+    @property
+    def health(self) -> LineHealth:
+        """As of the last `tick`."""
+        return self._health
+
+    def start(self) -> None:
+        """Open the camera, then start the stages from the end of the path to its beginning.
+
+        Raises:
+            CameraError: the camera can never work as configured.
+            BrokerError: the broker's settings can never work.
+        """
+        if self.broker is not None:
+            self.broker.start()
+        self.camera.open()
+        path = self.stages
+        for stage in (path.publish, path.record, path.evidence, path.plc, path.dispatch, path.inspect, path.capture):
+            if stage is not None:
+                self._threads[stage.name] = StageThread(stage, self._clock)
+        for thread in self._threads.values():
+            thread.start()
+        self._state = LineState.READY
+        self.events("line_started", "info", "the line is running")
+
+    def tick(self) -> LineHealth:
+        """Look at every stage; notice changes. Called a few times per second."""
+        health = assess(self._facts()) if self._state is LineState.READY else LineHealth(self._state, ())
+        if health.state is not self._health.state and self._state is LineState.READY:
+            text = "; ".join(health.reasons) or "all is well"
+            severity = "info" if health.state is LineState.READY else "warning"
+            self.events("state_changed", severity, f"{self._health.state} → {health.state}: {text}")
+        self._health = health
+        return health
+
+    def is_alive(self) -> bool:
+        """Whether the deadline path makes progress: what the watchdog is fed with."""
+        now_ns = self._clock.monotonic_ns()
+        return all(
+            thread.alive and now_ns - thread.progress_ns < HUNG_AFTER_NS
+            for name, thread in self._threads.items()
+            if name in {"capture", "inspect", "dispatch"}
+        )
+
+    def device_state(self) -> DeviceState:
+        """What the PLC is told. Read at every heartbeat, so a hung inspection takes the ready bit away."""
+        can_judge = self._health.can_judge and self.is_alive()
+        trust = self.stages.inspect.trust
+        return DeviceState(
+            online=True,
+            ready=can_judge,
+            busy=self.stages.dispatch.open_parts > 0,
+            fault=self._health.state is LineState.FAULT,
+            development_trust=trust != "production",
+        )
+
+    def is_exhausted(self) -> bool:
+        """A finite source has delivered everything, and all of it is decided, at the gate and recorded."""
+        return (
+            self.camera.status().state is CameraState.EXHAUSTED
+            and len(self._inspect_queue) == 0
+            and self.stages.dispatch.idle
+            and (self.stages.plc is None or self.stages.plc.pending == 0)
+            and self.stages.record.waiting == 0
+        )
+
+    def set_limits(self, limits: Limits) -> None:
+        """New limits from the next part on; no frame is lost to the change."""
+        old = self.recipe.current.limits
+        self.recipe.current = replace(self.recipe.current, limits=limits)
+        change = f"review {old.review:g} → {limits.review:g}, reject {old.reject:g} → {limits.reject:g}"
+        self.events("limits_changed", "info", change)
+
+    def stop(self, drain_timeout_s: float) -> None:
+        """Take no more parts, give every open one its verdict, record, publish, end every thread. Idempotent."""
+        if self._state is LineState.STOPPING:
+            return
+        self._state = LineState.STOPPING
+        self.events("line_stopping", "info", "the line is being stopped")
+        deadline_ns = self._clock.monotonic_ns() + round(drain_timeout_s * 1e9)
+        self._end("capture", deadline_ns)
+        self._wait_until(lambda: self.stages.dispatch.open_parts == 0 and len(self._inspect_queue) == 0, deadline_ns)
+        self._end("inspect", deadline_ns)
+        self._end("dispatch", deadline_ns)
+        if self.stages.plc is not None:
+            plc = self.stages.plc
+            self._wait_until(lambda: plc.pending == 0 or not plc.connected, deadline_ns)
+            self._end("plc", deadline_ns)
+        self._end("record", deadline_ns)
+        self._end("evidence", deadline_ns)
+        if self.broker is not None:
+            broker = self.broker
+            self._wait_until(lambda: self.ledger.backlog() == 0 or not broker.status().connected, deadline_ns)
+            self._end("publish", deadline_ns)
+            broker.stop(JOIN_S)
+        self.ledger.close()
+
+    def _facts(self) -> LineFacts:
+        camera, plc, broker = self.camera.status(), self.stages.plc, self.broker
+        now_ns = self._clock.monotonic_ns()
+        dead = [name for name, thread in self._threads.items() if not thread.alive]
+        hung = [name for name, thread in self._threads.items() if now_ns - thread.progress_ns > HUNG_AFTER_NS]
+        lost = camera.state in {CameraState.LOST, CameraState.FROZEN}
+        return LineFacts(
+            dead_stage=dead[0] if dead else None,
+            hung_stage=hung[0] if hung else None,
+            camera=(camera.detail or str(camera.state)) if lost else None,
+            plc=None if plc is None else plc.failing,
+            ledger=self.stages.record.failing,
+            broker=None if broker is None or broker.status().connected else broker.status().detail,
+        )
+
+    def _end(self, name: str, deadline_ns: int) -> None:
+        thread = self._threads.get(name)
+        if thread is None:
+            return
+        thread.stop()
+        left_s = max((deadline_ns - self._clock.monotonic_ns()) / 1e9, 0.2)
+        if not thread.join(min(left_s, JOIN_S) if name != "record" else JOIN_S):
+            _log.error("stage %s does not end; leaving it behind", name)
+
+    def _wait_until(self, condition: Callable[[], bool], deadline_ns: int) -> None:
+        never = threading.Event()
+        while not condition() and self._clock.monotonic_ns() < deadline_ns:
+            self._clock.wait(never, 5_000_000)

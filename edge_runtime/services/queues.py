@@ -1,0 +1,81 @@
+"""Bounded queues between the stages: a named overflow policy and a drop counter. The only locks of the shell."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class BoundedQueue(Generic[T]):
+    """First in, first out, never more than `capacity` items. Thread-safe.
+
+    The policy on overflow is the producer's choice of method: `offer` keeps the newest and hands back what it
+    displaced, `put` waits, `try_put` refuses.
+    """
+
+    def __init__(self, name: str, capacity: int) -> None:
+        self.name = name
+        self.capacity = capacity
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._dropped = 0
+
+    def offer(self, item: T) -> T | None:
+        """Put; when full, the oldest item makes room and is returned (and counted)."""
+        with self._changed:
+            displaced = self._items.popleft() if len(self._items) >= self.capacity else None
+            if displaced is not None:
+                self._dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+            return displaced
+
+    def try_put(self, item: T) -> bool:
+        """Put if there is room; otherwise count the drop and return false."""
+        with self._changed:
+            if len(self._items) >= self.capacity:
+                self._dropped += 1
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """Wait until `put` would not overflow. With a single producer the room stays."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._items) < self.capacity, timeout_s)
+
+    def get(self, timeout_s: float) -> T | None:
+        """The oldest item, or None if none came in time."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: bool(self._items), max(timeout_s, 0)):
+                return None
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def get_batch(self, most: int, timeout_s: float, gather_s: float) -> list[T]:
+        """Up to `most` items: waits `timeout_s` for the first, then `gather_s` for others to share its commit."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: bool(self._items), timeout_s):
+                return []
+            until = time.monotonic() + gather_s
+            while len(self._items) < most and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            batch = [self._items.popleft() for _ in range(min(most, len(self._items)))]
+            self._changed.notify_all()
+            return batch
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._items)
+
+    @property
+    def dropped(self) -> int:
+        """How many items were displaced or refused."""
+        with self._changed:
+            return self._dropped

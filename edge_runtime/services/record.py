@@ -1,0 +1,91 @@
+"""The record stage: group commits of verdicts and events. Never on the deadline path."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from edge_runtime.domain.errors import LedgerError
+
+if TYPE_CHECKING:
+    from edge_runtime.camera.port import Camera
+    from edge_runtime.ledger.port import Ledger
+    from edge_runtime.services.flow import RecordItem
+    from edge_runtime.services.queues import BoundedQueue
+
+_log = logging.getLogger(__name__)
+POLL_S = 0.1
+MOST_PER_COMMIT = 256
+PRUNE_EVERY = 10_000
+
+
+class RecordStage:
+    """Commits what the dispatch stage decided. While the disk refuses, it keeps trying and the queue holds the rest."""
+
+    name = "record"
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        camera: Camera,
+        queue: BoundedQueue[RecordItem],
+        *,
+        group_commit_s: float,
+        keep_rows: int,
+    ) -> None:
+        self._ledger = ledger
+        self._camera = camera
+        self._queue = queue
+        self._group_commit_s = group_commit_s
+        self._keep_rows = keep_rows
+        self._pending: list[RecordItem] = []
+        self._since_prune = 0
+        self.failing: str | None = None
+        """Why the last commit failed; None while all is well."""
+        self.committed = 0
+        self.last_sequence = 0
+
+    def step(self) -> None:
+        """Commit at most one batch."""
+        room = MOST_PER_COMMIT - len(self._pending)
+        if room > 0:
+            # After a failure the batch waits here, and the poll is the pause before the next attempt.
+            self._pending += self._queue.get_batch(room, POLL_S, 0 if self._pending else self._group_commit_s)
+        if self._pending:
+            self._commit()
+
+    def finish(self) -> None:
+        """Commit what is left; one attempt, the disk may be dead."""
+        while batch := self._queue.get_batch(MOST_PER_COMMIT, 0, 0):
+            self._pending += batch
+        if self._pending:
+            self._commit()
+        if self._pending:
+            _log.error("%d records could not be committed before the end: %s", len(self._pending), self.failing)
+
+    @property
+    def waiting(self) -> int:
+        """Decided but not yet committed."""
+        return len(self._queue) + len(self._pending)
+
+    def _commit(self) -> None:
+        try:
+            sequences = self._ledger.append([item.record for item in self._pending])
+        except LedgerError as error:
+            if self.failing is None:
+                _log.error("the ledger refuses: %s", error.diagnostics())
+            self.failing = error.what
+            return
+        if self.failing is not None:
+            _log.warning("the ledger works again")
+        self.failing = None
+        batch, self._pending = self._pending, []
+        self.committed += len(batch)
+        self.last_sequence = sequences[-1]
+        for item in batch:
+            if item.arrival is not None:
+                self._camera.settle(item.arrival)
+        self._since_prune += len(batch)
+        if self._since_prune >= PRUNE_EVERY:
+            self._since_prune = 0
+            self._ledger.prune(self._keep_rows)
