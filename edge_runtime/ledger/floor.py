@@ -1,0 +1,68 @@
+"""The sequence floor: a small file beside the ledger, so that no sequence is ever given twice.
+
+Subscribers drop what they have seen by (device, sequence). A new ledger that began at 1 again, because the old file was
+damaged or moved away, would have its first verdicts dropped everywhere. So sequences are reserved in blocks in a second
+file, and a new ledger begins above everything that was ever reserved.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from edge_runtime.domain.errors import LedgerError
+from edge_runtime.ledger.schema import sync_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCK = 10_000
+"""Sequences reserved at a time: one more fsync in so many records."""
+
+
+class SequenceFloor:
+    """The highest sequence that may have been given; 0 if none was. One writer."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._path = ledger.with_name(ledger.name + ".floor")
+        self._reserved = self._read()
+
+    @property
+    def reserved(self) -> int:
+        """No sequence above this was ever given."""
+        return self._reserved
+
+    def reserve(self, sequence: int) -> None:
+        """Make sure that `sequence` may be given: durable on return.
+
+        Raises:
+            OSError: the disk does not let us; the sequence must not be given.
+        """
+        if sequence <= self._reserved:
+            return
+        upto = sequence + BLOCK
+        draft = self._path.with_name(self._path.name + ".new")
+        with draft.open("wb") as file:
+            file.write(b"%d\n" % upto)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)
+        sync_folder(self._path.parent)
+        self._reserved = upto
+
+    def _read(self) -> int:
+        try:
+            text = self._path.read_text("ascii")
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise self._unreadable(str(error)) from error
+        if not text.strip().isdigit():
+            raise self._unreadable("it does not hold a number")
+        return int(text)
+
+    def _unreadable(self, why: str) -> LedgerError:
+        return LedgerError(
+            f"the sequence floor {self._path} cannot be read: {why}",
+            "Write into it a whole number above the newest sequence that subscribers have seen from this device.",
+        )
