@@ -1,0 +1,87 @@
+"""What detectors with one graph share: prepared image in, anomaly map and/or score out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.detectors.port import Detection
+from edge_runtime.detectors.wiring import load_graph, require_input, require_output
+from edge_runtime.domain.errors import BundleError, EngineError
+from edge_runtime.vision.anomaly_map import read_only, smooth
+from edge_runtime.vision.prepare import prepare
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
+    from edge_runtime.engine.port import Engine, Tensor
+
+_MAP_DIMENSIONS = 2
+
+
+class SingleGraph:
+    """The graph of role `model` with the outputs `anomaly_map` and `score`, at least one of them.
+
+    Shapes: map [H, W], [1, H, W] or [1, 1, H, W]; score [], [1] or [1, 1]. Without a score it is the largest value of
+    the map as the graph gives it. `map_sigma_px` (default 0) smooths the map only, for graphs that do not smooth
+    themselves.
+    """
+
+    def __init__(self, bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> None:
+        """Load the graph.
+
+        Raises:
+            BundleError: the graph or both outputs are missing.
+            EngineError: the engine cannot load the graph.
+        """
+        self._spec = bundle.input_spec
+        self._sigma_px = float(bundle.parameters.get("map_sigma_px", 0.0))
+        self._graph = load_graph(bundle, "model", payloads, engine)
+        self._input = require_input(bundle, self._graph)
+        roles = [role for role in ("anomaly_map", "score") if role in bundle.outputs]
+        if not roles:
+            raise BundleError(
+                f"bundle {bundle.identity.name} names neither an anomaly_map nor a score output",
+                "convert the bundle again",
+            )
+        self._outputs = {role: require_output(bundle, role, self._graph) for role in roles}
+
+    def inspect(self, exposure: Exposure) -> Detection:
+        """Look at one exposure.
+
+        Raises:
+            ImageError: depth or size does not fit.
+            EngineError: the engine failed, or an output has a shape that is not one map or one score.
+        """
+        results = self._graph.run({self._input: prepare(exposure, self._spec)}, list(self._outputs.values()))
+        found = {role: results[name] for role, name in self._outputs.items()}
+        raw = _plane(found["anomaly_map"]) if "anomaly_map" in found else None
+        score = _single(found["score"]) if "score" in found else float(np.max(_present(raw)))
+        return Detection(score=score, anomaly_map=None if raw is None else read_only(smooth(raw, self._sigma_px)))
+
+
+def _plane(values: Tensor) -> AnomalyMap:
+    shape = values.shape
+    leading = shape[:-_MAP_DIMENSIONS]
+    if len(shape) < _MAP_DIMENSIONS or any(side != 1 for side in leading) or values.size == 0:
+        raise EngineError(
+            f"the anomaly map has the shape {list(shape)}, not one map", "convert the bundle for a batch of one image"
+        )
+    return np.ascontiguousarray(values.reshape(shape[-_MAP_DIMENSIONS:]), dtype=np.float32)
+
+
+def _single(values: Tensor) -> float:
+    if values.size != 1:
+        raise EngineError(
+            f"the score has the shape {list(values.shape)}, not one number",
+            "convert the bundle for a batch of one image",
+        )
+    return float(values.reshape(()))
+
+
+def _present(raw: AnomalyMap | None) -> AnomalyMap:
+    if raw is None:
+        raise AssertionError  # the constructor requires one of the two outputs
+    return raw

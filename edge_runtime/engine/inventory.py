@@ -1,0 +1,62 @@
+"""Which engines this machine offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_runtime.domain.errors import EngineError
+from edge_runtime.engine.onnxruntime import import_onnxruntime
+from edge_runtime.engine.openvino import import_openvino, is_installed
+
+if TYPE_CHECKING:
+    from edge_runtime.config.engine import EngineSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """One engine as `doctor` shows it."""
+
+    name: str
+    """"onnxruntime" or "openvino"."""
+    version: str
+    """Empty where the engine is not there."""
+    devices: tuple[str, ...]
+    """onnxruntime's execution providers, or OpenVINO's devices."""
+    usable: bool
+    detail: str
+    """Why not, and what to do; empty when all is well."""
+
+
+def available_engines() -> list[EngineReport]:
+    """Every engine that the configuration can name, usable or not."""
+    return [_onnxruntime(), _openvino()]
+
+
+def preferred_engine(settings: EngineSettings) -> str:
+    """What `auto` means here: a setting that only one engine has decides, else OpenVINO if it is installed."""
+    if settings.provider != "cpu":
+        return "onnxruntime"
+    if settings.device != "CPU":
+        return "openvino"
+    return "openvino" if is_installed() else "onnxruntime"
+
+
+def _onnxruntime() -> EngineReport:
+    try:
+        module = import_onnxruntime()
+    except EngineError as error:
+        return EngineReport("onnxruntime", "", (), usable=False, detail=error.diagnostics())
+    return EngineReport(
+        "onnxruntime", module.__version__, tuple(module.get_available_providers()), usable=True, detail=""
+    )
+
+
+def _openvino() -> EngineReport:
+    try:
+        module = import_openvino()
+    except EngineError as error:
+        return EngineReport("openvino", "", (), usable=False, detail=error.diagnostics())
+    devices = tuple(module.Core().available_devices)
+    detail = "" if devices else "OpenVINO finds no device\n  → reinstall it: pip install --force-reinstall openvino"
+    return EngineReport("openvino", module.__version__.split("-")[0], devices, usable=bool(devices), detail=detail)

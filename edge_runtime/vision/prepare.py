@@ -1,0 +1,134 @@
+"""From an exposure to the tensor that a graph expects."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from edge_runtime.domain.errors import BundleError, ImageError
+from edge_runtime.domain.model_bundle import ColourOrder, Layout, Resize
+from edge_runtime.vision.antialias import resize_antialiased
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.model_bundle import InputSpec
+
+_MONO_DIMENSIONS = 2
+_RGB_DIMENSIONS = 3
+
+
+def prepare(exposure: Exposure, spec: InputSpec) -> npt.NDArray[Any]:
+    """Crop, convert colour, resize, scale, normalise and lay out, as `InputSpec` defines.
+
+    Mono frames are replicated for colour graphs; colour frames become luminance (ITU-R BT.601) for mono graphs.
+    Pixels stay integers until after the resize. The result does not depend on OpenCV's number of threads.
+
+    Args:
+        exposure: H×W or H×W×3 RGB, uint8 or uint16.
+        spec: what the graph expects.
+
+    Returns:
+        1×C×H×W or 1×H×W×C, C-contiguous, uint8 or float32.
+
+    Raises:
+        ImageError: the region lies outside the frame, or the size differs and `spec` forbids resizing.
+        BundleError: `spec` itself makes no sense (dtype, or too few means).
+    """
+    _require_exposure(exposure)
+    sized = _resize(_convert_colour(_crop(exposure, spec), spec.colour), spec)
+    planes = sized[:, :, np.newaxis] if sized.ndim == _MONO_DIMENSIONS else sized
+    channels = 1 if spec.colour is ColourOrder.MONO else 3
+    tensor = np.empty(_shape(spec, channels), dtype=_dtype(spec))
+    target = tensor[0] if spec.layout is Layout.NHWC else tensor[0].transpose(1, 2, 0)
+    tables = None if tensor.dtype == np.uint8 else _tables(spec, channels, int(np.iinfo(sized.dtype).max))
+    for channel in range(channels):
+        plane = planes[:, :, _source_channel(spec.colour, channel) if planes.shape[2] == channels else 0]
+        if tables is not None:
+            target[:, :, channel] = tables[channel][plane]
+        else:
+            target[:, :, channel] = plane if plane.dtype == np.uint8 else plane >> 8
+    return tensor
+
+
+def _require_exposure(exposure: Exposure) -> None:
+    rgb = exposure.ndim == _RGB_DIMENSIONS and exposure.shape[2] == 3  # noqa: PLR2004
+    if (exposure.ndim != _MONO_DIMENSIONS and not rgb) or exposure.dtype not in (np.uint8, np.uint16):
+        raise ImageError(
+            f"cannot inspect an image of shape {exposure.shape}, {exposure.dtype}",
+            "supply H×W or H×W×3 pixels, uint8 or uint16",
+        )
+
+
+def _crop(exposure: Exposure, spec: InputSpec) -> npt.NDArray[Any]:
+    if spec.region is None:
+        return exposure
+    x, y, width, height = spec.region
+    frame_height, frame_width = exposure.shape[:2]
+    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > frame_width or y + height > frame_height:
+        raise ImageError(
+            f"the inspected region {width}×{height} at ({x}, {y}) does not fit the {frame_width}×{frame_height} frame",
+            "set the camera to the resolution the bundle was taught at, or teach a bundle with the new region",
+        )
+    return exposure[y : y + height, x : x + width]
+
+
+def _convert_colour(pixels: npt.NDArray[Any], colour: ColourOrder) -> npt.NDArray[Any]:
+    """Mono where that is wanted; a mono frame stays mono here, so that it is resized once and replicated last."""
+    if colour is ColourOrder.MONO and pixels.ndim == _RGB_DIMENSIONS:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    return pixels
+
+
+def _resize(pixels: npt.NDArray[Any], spec: InputSpec) -> npt.NDArray[Any]:
+    height, width = pixels.shape[:2]
+    if (height, width) == (spec.height_px, spec.width_px):
+        return pixels
+    size = (spec.width_px, spec.height_px)
+    match spec.resize:
+        case Resize.AREA:
+            return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+        case Resize.LINEAR:
+            return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
+        case Resize.LINEAR_ANTIALIAS:
+            return resize_antialiased(pixels, spec.height_px, spec.width_px)
+        case Resize.NONE:
+            raise ImageError(
+                f"the image is {width}×{height} pixels, the bundle takes only {spec.width_px}×{spec.height_px}",
+                "set the camera to that resolution, or convert the bundle with a resize",
+            )
+
+
+def _dtype(spec: InputSpec) -> npt.DTypeLike:
+    if spec.dtype not in {"uint8", "float32"}:
+        raise BundleError(f"the bundle asks for {spec.dtype} input", "convert it again with uint8 or float32 input")
+    return np.dtype(spec.dtype)
+
+
+def _shape(spec: InputSpec, channels: int) -> tuple[int, ...]:
+    if spec.layout is Layout.NCHW:
+        return (1, channels, spec.height_px, spec.width_px)
+    return (1, spec.height_px, spec.width_px, channels)
+
+
+def _source_channel(colour: ColourOrder, channel: int) -> int:
+    return 2 - channel if colour is ColourOrder.BGR else channel
+
+
+@lru_cache(maxsize=8)
+def _tables(spec: InputSpec, channels: int, full_scale: int) -> tuple[npt.NDArray[np.float32], ...]:
+    """One table per channel from pixel to network value: exact to the last bit of float32, and cheap."""
+    if len(spec.mean) < channels or len(spec.std) < channels:
+        raise BundleError(
+            f"the bundle states {len(spec.mean)} means and {len(spec.std)} deviations for {channels} channels",
+            "convert it again",
+        )
+    unit = np.arange(full_scale + 1, dtype=np.float64) / full_scale * spec.scale
+    return tuple(
+        ((unit - mean) / std).astype(np.float32)
+        for mean, std in zip(spec.mean[:channels], spec.std[:channels], strict=True)
+    )

@@ -1,0 +1,58 @@
+"""What the readers of the image containers share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_runtime.domain.errors import ImageError
+
+MAX_PIXELS = 256_000_000
+"""More declared pixels than this are refused unread: a few bytes could otherwise ask for all memory."""
+
+MAX_SIDE_PX = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What a container says about its image, after the container was found complete."""
+
+    format: str
+    width_px: int
+    height_px: int
+    is_grey: bool
+    """The file stores one channel (alpha apart)."""
+    orientation: int = 1
+    patched: bytes | None = None
+    """The file as the decoder must see it, where that is not the file itself."""
+
+
+def require_decodable_size(header: ImageHeader) -> None:
+    """Refuse empty images and decompression bombs.
+
+    Raises:
+        ImageError: no pixels, or too many.
+    """
+    width, height = header.width_px, header.height_px
+    if width < 1 or height < 1:
+        raise damaged(header.format, f"it declares {width}×{height} pixels")
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
+        raise ImageError(
+            f"the {header.format} file declares {width}×{height} pixels, more than can be inspected",
+            f"supply at most {MAX_PIXELS // 1_000_000} megapixels with sides up to {MAX_SIDE_PX} pixels",
+        )
+
+
+def damaged(container: str, detail: str) -> ImageError:
+    """The file is cut or corrupt."""
+    return ImageError(
+        f"damaged {container} file: {detail}",
+        "find out why the file is incomplete or altered (writer killed, disk full, transfer cut) and supply it again",
+    )
+
+
+def unsupported(container: str, detail: str) -> ImageError:
+    """The file may be sound, but cannot be decoded faithfully here."""
+    return ImageError(
+        f"{container} file with {detail} is not supported",
+        "save as 8- or 16-bit PNG, or as uncompressed 8- or 16-bit TIFF",
+    )
