@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from edge_runtime.ledger.port import Encoder, LedgerEntry
 
 PRUNE_ROWS = 2_000
-"""Most rows that one `prune` drops, so that the next commit waits at most some 0.1 s for it."""
+"""Rows dropped in one transaction: the publish thread's marks wait at most some 0.1 s for it."""
+PRUNE_TRANSACTIONS = 10
+"""Most transactions of one `prune`, so that the record thread is soon back at its queue."""
 FILES_PER_ROW = 10
 """File identities are kept for so many times as many records as `prune` keeps."""
 
@@ -115,8 +117,26 @@ class SqliteLedger:
             return self._reader.execute(query, rows.file_key(file)).fetchone() is not None
 
     def prune(self, keep_rows: int) -> int:
-        """See `Ledger`. At most `PRUNE_ROWS` go per call; identities of files outlive their records tenfold."""
-        with self._errors("write"), self._transaction(self._writer) as connection:
+        """See `Ledger`. At most 20 000 records go per call; identities of files outlive their records tenfold."""
+        total = 0
+        for _ in range(PRUNE_TRANSACTIONS):
+            with self._errors("write"):
+                dropped = self._prune_some(keep_rows)
+            total += dropped
+            if dropped < PRUNE_ROWS:
+                break
+        return total
+
+    def close(self) -> None:
+        """See `Ledger`. SQLite checkpoints when the last connection goes."""
+        while self._open:
+            self._open.pop().close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _prune_some(self, keep_rows: int) -> int:
+        with self._transaction(self._writer) as connection:
             newest = _last_sequence(connection)
             doomed = connection.execute(
                 "SELECT sequence FROM outbox WHERE sent = 1 AND sequence <= ? ORDER BY sequence LIMIT ?",
@@ -126,14 +146,6 @@ class SqliteLedger:
                 connection.executemany(f"DELETE FROM {table} WHERE sequence = ?", doomed)  # noqa: S608  (our own names)
             connection.execute("DELETE FROM files WHERE sequence <= ?", (newest - FILES_PER_ROW * keep_rows,))
         return len(doomed)
-
-    def close(self) -> None:
-        """See `Ledger`. SQLite checkpoints when the last connection goes."""
-        while self._open:
-            self._open.pop().close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
 
     def _connect(self, *, durable: bool) -> sqlite3.Connection:
         connection = schema.connect(self._path, durable=durable)

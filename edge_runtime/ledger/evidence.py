@@ -1,0 +1,182 @@
+"""Evidence images on disk: a byte quota, oldest first; nothing else suffers when the disk is full."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_runtime.domain.errors import LedgerError
+from edge_runtime.domain.text import writable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RESERVE_BYTES = 64 * 1024 * 1024
+"""Free space that evidence never takes: the ledger is on the same disk and matters more."""
+MAX_NAME_CHARS = 120
+DRAFT_SUFFIX = ".draft"
+_ODD = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    path: Path
+    size_bytes: int
+
+
+class EvidenceStore:
+    """Keeps files under `folder` until together they exceed the quota; then the oldest go. Used by one thread."""
+
+    def __init__(self, folder: Path, quota_bytes: int, reserve_bytes: int = RESERVE_BYTES) -> None:
+        """Count what is there, by its directory entries alone.
+
+        Args:
+            folder: created if missing.
+            quota_bytes: most bytes of content that stay.
+            reserve_bytes: nothing is saved that would leave less free space than this on the disk.
+
+        Raises:
+            LedgerError: the folder cannot be made or read.
+        """
+        self._folder = folder
+        self._quota_bytes = quota_bytes
+        self._reserve_bytes = reserve_bytes
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            found = sorted(_survey(folder))
+        except OSError as error:
+            raise _refused(folder, error) from error
+        self._kept = deque(kept for _, _, kept in found)
+        self._used_bytes = sum(kept.size_bytes for kept in self._kept)
+        self._trim(0)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of content kept now."""
+        return self._used_bytes
+
+    @property
+    def count(self) -> int:
+        """Files kept now."""
+        return len(self._kept)
+
+    def save(self, name: str, content: bytes) -> Path:
+        """Store one file; it appears complete or not at all. After a power cut a recent one may be missing or empty.
+
+        Args:
+            name: path relative to the folder, with forward slashes. Whatever it holds, the file stays inside the
+                folder: see `safe_name`. An existing file of that name is replaced.
+            content: the bytes, at most the quota.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            LedgerError: larger than the quota, too little space, or the disk refuses. What was kept stays.
+        """
+        if len(content) > self._quota_bytes:
+            raise LedgerError(
+                f"evidence {name!r} has {len(content)} bytes, the whole quota is {self._quota_bytes}",
+                "Raise evidence.quota_mb, or lower evidence.max_side_px.",
+            )
+        target = self._folder.joinpath(*safe_name(name).split("/"))
+        self._forget(target)
+        self._trim(len(content))
+        try:
+            self._leave_room(len(content))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(target, content)
+        except OSError as error:
+            raise _refused(self._folder, error) from error
+        self._kept.append(_Kept(target, len(content)))
+        self._used_bytes += len(content)
+        return target
+
+    def _trim(self, coming_bytes: int) -> None:
+        while self._kept and self._used_bytes + coming_bytes > self._quota_bytes:
+            oldest = self._kept[0]
+            try:
+                oldest.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise _refused(self._folder, error) from error
+            self._kept.popleft()
+            self._used_bytes -= oldest.size_bytes
+            self._drop_empty(oldest.path.parent)
+
+    def _drop_empty(self, folder: Path) -> None:
+        while folder != self._folder and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+    def _forget(self, target: Path) -> None:
+        if not target.exists():
+            return
+        for kept in self._kept:
+            if kept.path == target:
+                self._kept.remove(kept)
+                self._used_bytes -= kept.size_bytes
+                return
+
+    def _leave_room(self, coming_bytes: int) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free - coming_bytes < self._reserve_bytes:
+            raise LedgerError(
+                f"only {free // 1_000_000} MB are free for {self._folder}: no evidence is kept",
+                f"Free space on that disk ({self._reserve_bytes // 1_000_000} MB stay reserved for the ledger), "
+                "or lower evidence.quota_mb.",
+            )
+
+
+def safe_name(name: str) -> str:
+    """`name` as a relative path of ordinary file names: letters, digits, dot, dash, underscore.
+
+    Different names stay different: where a part had to be changed or cut, a digest of the original is added before
+    its suffix. `..`, absolute paths, control characters, and names beyond the file system's length cannot come out.
+    """
+    parts = [_safe_part(part) for part in name.split("/") if part not in {"", "."}]
+    return "/".join(parts) or _safe_part("")
+
+
+def _safe_part(part: str) -> str:
+    plain = _ODD.sub("_", part).lstrip(".")
+    if plain == part and 0 < len(plain) <= MAX_NAME_CHARS and not plain.endswith(DRAFT_SUFFIX):
+        return part
+    stem, dot, suffix = plain.rpartition(".")
+    stem, suffix = (stem, f".{suffix}") if dot and len(suffix) <= 5 else (plain, "")  # noqa: PLR2004  (".jpeg")
+    mark = hashlib.sha256(writable(part).encode()).hexdigest()[:12]
+    return f"{stem[: MAX_NAME_CHARS - len(suffix) - len(mark) - 1]}-{mark}{suffix}"
+
+
+def _survey(folder: Path) -> Iterator[tuple[int, str, _Kept]]:
+    """(mtime in ns, name, file) of everything kept; drafts of an interrupted save are removed."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = folder.__class__(place, name)
+            if name.endswith(DRAFT_SUFFIX):
+                path.unlink(missing_ok=True)
+                continue
+            about = path.lstat()
+            yield about.st_mtime_ns, str(path), _Kept(path, about.st_size)
+
+
+def _write(target: Path, content: bytes) -> None:
+    draft = target.with_name(target.name + DRAFT_SUFFIX)
+    try:
+        # No fsync: an image is worth less than the wear and the stall on an SD card.
+        draft.write_bytes(content)
+        draft.replace(target)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _refused(folder: Path, error: OSError) -> LedgerError:
+    return LedgerError(
+        f"evidence cannot be kept in {folder}: {error}", "Check that disk: space, permissions, mounted writable."
+    )
