@@ -39,7 +39,7 @@ class DispatchStage:
         bundle: BundleIdentity,
         camera_name: str,
         inbox: BoundedQueue[DispatchItem],
-        commands: BoundedQueue[RejectCommand],
+        commands: BoundedQueue[RejectCommand] | None,
         records: BoundedQueue[RecordItem],
         evidence: BoundedQueue[EvidenceItem] | None,
         monitor: LineMonitor,
@@ -107,7 +107,8 @@ class DispatchStage:
             self._monitor.late_results += 1
             return
         self._closed.append(part.part_sequence)
-        self._commands.offer(plan_reject(verdict, part.trigger, self._recipe.current))
+        if self._commands is not None:
+            self._commands.offer(plan_reject(verdict, part.trigger, self._recipe.current))
         self._monitor.observe(verdict)
         self._record(part, verdict, anomaly_map)
 

@@ -47,11 +47,6 @@ class InspectStage:
         self._clock = clock
         self._preview = preview
 
-    @property
-    def trust(self) -> str:
-        """How far the running bundle is trusted."""
-        return self._detector.bundle.identity.trust
-
     def step(self) -> None:
         """Inspect at most one part."""
         part = self._inspect_queue.get(POLL_S)

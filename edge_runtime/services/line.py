@@ -11,7 +11,6 @@ from edge_runtime.camera.port import CameraState
 from edge_runtime.decision.readiness import assess
 from edge_runtime.domain.records import EventRecord
 from edge_runtime.domain.status import LineFacts, LineHealth, LineState
-from edge_runtime.plc.port import DeviceState
 from edge_runtime.services.flow import RecordItem
 from edge_runtime.services.stage import StageThread
 
@@ -34,10 +33,9 @@ if TYPE_CHECKING:
     from edge_runtime.services.publish import PublishStage
     from edge_runtime.services.queues import BoundedQueue
     from edge_runtime.services.record import RecordStage
+    from edge_runtime.services.vitals import Vitals
 
 _log = logging.getLogger(__name__)
-HUNG_AFTER_NS = 3_000_000_000
-"""A stage that finishes no step for so long hangs: every step is bounded to a fraction of a second."""
 JOIN_S = 2.0
 _SEVERITY = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -80,6 +78,7 @@ class Line:
         recipe: RecipeCell,
         inspect_queue: BoundedQueue[Part],
         monitor: LineMonitor,
+        vitals: Vitals,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -89,18 +88,18 @@ class Line:
         self.broker = broker
         self.recipe = recipe
         self.monitor = monitor
+        self.vitals = vitals
         self.events = events
         self._inspect_queue = inspect_queue
         self._clock = clock
         self._threads: dict[str, StageThread] = {}
         self._state = LineState.STARTING
-        self._health = LineHealth(LineState.STARTING, ())
         self.started_ns = clock.monotonic_ns()
 
     @property
     def health(self) -> LineHealth:
         """As of the last `tick`."""
-        return self._health
+        return self.vitals.health
 
     def start(self) -> None:
         """Open the camera, then start the stages from the end of the path to its beginning.
@@ -116,6 +115,7 @@ class Line:
         for stage in (path.publish, path.record, path.evidence, path.plc, path.dispatch, path.inspect, path.capture):
             if stage is not None:
                 self._threads[stage.name] = StageThread(stage, self._clock)
+        self.vitals.watch(self._threads)
         for thread in self._threads.values():
             thread.start()
         self._state = LineState.READY
@@ -124,33 +124,12 @@ class Line:
     def tick(self) -> LineHealth:
         """Look at every stage; notice changes. Called a few times per second."""
         health = assess(self._facts()) if self._state is LineState.READY else LineHealth(self._state, ())
-        if health.state is not self._health.state and self._state is LineState.READY:
+        if health.state is not self.health.state and self._state is LineState.READY:
             text = "; ".join(health.reasons) or "all is well"
             severity = "info" if health.state is LineState.READY else "warning"
-            self.events("state_changed", severity, f"{self._health.state} → {health.state}: {text}")
-        self._health = health
+            self.events("state_changed", severity, f"{self.health.state} → {health.state}: {text}")
+        self.vitals.health = health
         return health
-
-    def is_alive(self) -> bool:
-        """Whether the deadline path makes progress: what the watchdog is fed with."""
-        now_ns = self._clock.monotonic_ns()
-        return all(
-            thread.alive and now_ns - thread.progress_ns < HUNG_AFTER_NS
-            for name, thread in self._threads.items()
-            if name in {"capture", "inspect", "dispatch"}
-        )
-
-    def device_state(self) -> DeviceState:
-        """What the PLC is told. Read at every heartbeat, so a hung inspection takes the ready bit away."""
-        can_judge = self._health.can_judge and self.is_alive()
-        trust = self.stages.inspect.trust
-        return DeviceState(
-            online=True,
-            ready=can_judge,
-            busy=self.stages.dispatch.open_parts > 0,
-            fault=self._health.state is LineState.FAULT,
-            development_trust=trust != "production",
-        )
 
     def is_exhausted(self) -> bool:
         """A finite source has delivered everything, and all of it is decided, at the gate and recorded."""
@@ -195,13 +174,10 @@ class Line:
 
     def _facts(self) -> LineFacts:
         camera, plc, broker = self.camera.status(), self.stages.plc, self.broker
-        now_ns = self._clock.monotonic_ns()
-        dead = [name for name, thread in self._threads.items() if not thread.alive]
-        hung = [name for name, thread in self._threads.items() if now_ns - thread.progress_ns > HUNG_AFTER_NS]
         lost = camera.state in {CameraState.LOST, CameraState.FROZEN}
         return LineFacts(
-            dead_stage=dead[0] if dead else None,
-            hung_stage=hung[0] if hung else None,
+            dead_stage=self.vitals.dead_stage(),
+            hung_stage=self.vitals.hung_stage(),
             camera=(camera.detail or str(camera.state)) if lost else None,
             plc=None if plc is None else plc.failing,
             ledger=self.stages.record.failing,

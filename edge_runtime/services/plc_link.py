@@ -46,7 +46,7 @@ class _Outstanding:
 
 
 class PlcLink:
-    """Carries out gate commands in order; a result is retried until its part is past the gate (the sequence allows it)."""
+    """Carries out gate commands in order; a result is retried until its part is past the gate."""
 
     name = "plc"
 

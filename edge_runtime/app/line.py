@@ -1,0 +1,268 @@
+"""Wires one line: the place where settings become concrete cameras, engines, PLCs, brokers and ledgers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_runtime import broker as brokers
+from edge_runtime import camera as cameras
+from edge_runtime import ledger as ledgers
+from edge_runtime import plc as plcs
+from edge_runtime.app.evidence import evidence_renderer
+from edge_runtime.app.inspection import Inspector, load_inspector
+from edge_runtime.app.recipe import build_recipe
+from edge_runtime.broker.encoding import encoder
+from edge_runtime.bundles.selftest import golden_self_test
+from edge_runtime.config.camera import Overflow, SimulationSettings
+from edge_runtime.decision.part_tracker import PartTracker
+from edge_runtime.domain.errors import BundleError, PlcError
+from edge_runtime.ledger.evidence import EvidenceStore
+from edge_runtime.ops.belt import BeltPlan
+from edge_runtime.plc.port import PlcCapability
+from edge_runtime.services.capture import CaptureStage
+from edge_runtime.services.dispatch import DispatchStage
+from edge_runtime.services.evidence import EvidenceStage
+from edge_runtime.services.flow import DispatchItem, EvidenceItem, RecipeCell, RecordItem
+from edge_runtime.services.inspect import InspectStage
+from edge_runtime.services.line import Events, Line, Stages
+from edge_runtime.services.monitor import LineMonitor
+from edge_runtime.services.plc_link import LinkTiming, PlcLink
+from edge_runtime.services.publish import PublishStage
+from edge_runtime.services.queues import BoundedQueue
+from edge_runtime.services.reconcile import reconcile
+from edge_runtime.services.record import RecordStage
+from edge_runtime.services.vitals import Vitals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_runtime.broker.port import Broker
+    from edge_runtime.camera.port import Camera
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.domain.frame import Frame
+    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.part import Part
+    from edge_runtime.domain.recipe import Recipe
+    from edge_runtime.domain.reject import RejectCommand
+    from edge_runtime.ledger.port import Ledger
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.plc.port import Plc
+
+DISPATCH_CAPACITY = 100_000
+"""In effect unbounded: the dispatch stage does no I/O."""
+RECORD_CAPACITY = 20_000
+"""How many verdicts may wait for a disk that refuses: 100 s at 200 parts/s."""
+EVIDENCE_CAPACITY = 16
+FOLDER_QUEUE = 2
+"""A waiting source needs no buffer: parts queued here would only grow old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The concrete devices of a line."""
+
+    inspector: Inspector
+    camera: Camera
+    plc: Plc
+    ledger: Ledger
+    broker: Broker | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Queues:
+    inspect: BoundedQueue[Part]
+    dispatch: BoundedQueue[DispatchItem]
+    commands: BoundedQueue[RejectCommand]
+    records: BoundedQueue[RecordItem]
+    evidence: BoundedQueue[EvidenceItem] | None
+
+
+def belt_plan(settings: SimulationSettings, clock: Clock) -> BeltPlan:
+    """The belt that simulated camera and PLC share, starting now."""
+    return BeltPlan(
+        seed=settings.seed,
+        start_ns=clock.monotonic_ns(),
+        parts_per_s=settings.parts_per_s,
+        defect_rate=settings.defect_rate,
+        dropped_trigger_rate=settings.dropped_trigger_rate,
+        travel_ns=settings.travel_ms * 1_000_000,
+        ticks_per_s=settings.ticks_per_s,
+        parts=settings.parts,
+    )
+
+
+def open_devices(config: LineConfig, clock: Clock) -> Devices:
+    """Create every device; prove the model on its golden images before anything else.
+
+    Raises:
+        EdgeError: what cannot work as configured, with what to do.
+    """
+    inspector = load_inspector(config.bundle.path, config.engine, config.bundle.trust)
+    report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads)
+    if not report.passed:
+        raise BundleError(
+            f"{config.bundle.path}: on this device the model does not give the scores it was made with: "
+            f"{report.summary}",
+            "keep the previous bundle; convert this one again for this engine, or choose the engine it names",
+        )
+    state_dir = config.device.state_dir
+    ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", config.device.name, encoder(config.device.name))
+    belt = belt_plan(config.simulation, clock)
+    return Devices(
+        inspector=inspector,
+        camera=cameras.create(config.camera, clock, ledger, belt),
+        plc=plcs.create(config.plc, clock, belt),
+        ledger=ledger,
+        broker=brokers.create(config.mqtt, config.device.name, clock) if config.mqtt.enabled else None,
+    )
+
+
+def build_line(
+    config: LineConfig,
+    devices: Devices,
+    clock: Clock,
+    preview: Callable[[Frame, AnomalyMap | None], None] | None = None,
+) -> Line:
+    """Wire the stages around the devices. Nothing runs yet."""
+    bundle = devices.inspector.bundle
+    recipe = RecipeCell(build_recipe(config.recipe, bundle.calibration.limits, devices.plc.capabilities))
+    queues = _queues(config)
+    monitor = LineMonitor()
+    events = Events(queues.records, clock)
+    has_gate = bool(devices.plc.capabilities)
+    dispatch = DispatchStage(
+        recipe,
+        bundle.identity,
+        config.camera.name,
+        queues.dispatch,
+        queues.commands if has_gate else None,
+        queues.records,
+        queues.evidence,
+        monitor,
+        clock,
+    )
+    vitals = Vitals(dispatch, bundle.identity.trust, clock)
+    link = _plc_link(config, devices.plc, recipe.current, queues, monitor, events, vitals, clock) if has_gate else None
+    last = _start_numbering(devices, link, recipe.current, config.camera.name, clock)
+    stages = Stages(
+        capture=_capture(config, devices, recipe, queues, PartTracker(last), events, link, clock),
+        inspect=InspectStage(devices.inspector.detector, recipe, queues.inspect, queues.dispatch, clock, preview),
+        dispatch=dispatch,
+        record=_record(config, devices, queues),
+        plc=link,
+        publish=None if devices.broker is None else PublishStage(devices.ledger, devices.broker, clock),
+        evidence=_evidence(config, queues),
+    )
+    return Line(
+        stages,
+        devices.camera,
+        devices.ledger,
+        devices.broker,
+        recipe,
+        queues.inspect,
+        monitor,
+        vitals,
+        events,
+        clock,
+    )
+
+
+def _queues(config: LineConfig) -> _Queues:
+    waits = config.camera.overflow is Overflow.WAIT
+    return _Queues(
+        inspect=BoundedQueue("inspect", FOLDER_QUEUE if waits else config.ops.inspect_queue),
+        dispatch=BoundedQueue("dispatch", DISPATCH_CAPACITY),
+        commands=BoundedQueue("commands", DISPATCH_CAPACITY),
+        records=BoundedQueue("records", RECORD_CAPACITY),
+        evidence=BoundedQueue("evidence", EVIDENCE_CAPACITY) if config.evidence.enabled else None,
+    )
+
+
+def _capture(
+    config: LineConfig,
+    devices: Devices,
+    recipe: RecipeCell,
+    queues: _Queues,
+    tracker: PartTracker,
+    events: Events,
+    link: PlcLink | None,
+    clock: Clock,
+) -> CaptureStage:
+    counts = config.plc_link.watch_trigger_count and PlcCapability.TRIGGER_COUNT in devices.plc.capabilities
+    return CaptureStage(
+        devices.camera,
+        tracker,
+        recipe,
+        devices.inspector.bundle.identity,
+        queues.inspect,
+        queues.dispatch,
+        events,
+        clock,
+        wait_when_full=config.camera.overflow is Overflow.WAIT,
+        trigger_count=(lambda: link.inputs.trigger_count) if counts and link is not None else None,
+        trigger_timeout_ns=config.plc_link.trigger_timeout_ms * 1_000_000,
+    )
+
+
+def _plc_link(
+    config: LineConfig,
+    plc: Plc,
+    recipe: Recipe,
+    queues: _Queues,
+    monitor: LineMonitor,
+    events: Events,
+    vitals: Vitals,
+    clock: Clock,
+) -> PlcLink:
+    settings = config.plc_link
+    timing = LinkTiming(
+        heartbeat_ns=settings.heartbeat_ms * 1_000_000,
+        poll_ns=settings.poll_ms * 1_000_000,
+        acknowledge_timeout_ns=settings.acknowledge_timeout_ms * 1_000_000,
+        reconnect_ns=settings.reconnect_ms * 1_000_000,
+        watch_inputs=settings.watch_trigger_count or recipe.timing.encoder_ticks is not None,
+    )
+    return PlcLink(
+        plc,
+        recipe.gate_mode,
+        queues.commands,
+        timing,
+        vitals.device_state,
+        monitor.gate,
+        events,
+        clock,
+    )
+
+
+def _record(config: LineConfig, devices: Devices, queues: _Queues) -> RecordStage:
+    return RecordStage(
+        devices.ledger,
+        devices.camera,
+        queues.records,
+        group_commit_s=config.ledger.group_commit_ms / 1e3,
+        keep_rows=config.ledger.keep_rows,
+    )
+
+
+def _evidence(config: LineConfig, queues: _Queues) -> EvidenceStage | None:
+    if queues.evidence is None:
+        return None
+    store = EvidenceStore(config.device.state_dir / "evidence", config.evidence.quota_mb * 1_000_000)
+    return EvidenceStage(store, evidence_renderer(config.evidence), queues.evidence)
+
+
+def _start_numbering(devices: Devices, link: PlcLink | None, recipe: Recipe, camera: str, clock: Clock) -> int:
+    """Where part numbers go on, after writing down what the PLC acted upon and the ledger does not know."""
+    acknowledged = None
+    if link is not None:
+        try:
+            acknowledged = link.connect_now().acknowledged_sequence
+        except PlcError:
+            acknowledged = None  # the stage keeps trying and reports it
+    committed = devices.ledger.last_part_sequence()
+    identity = devices.inspector.bundle.identity
+    found = reconcile(committed, acknowledged, recipe, identity, camera, clock.monotonic_ns(), clock.wall_ns())
+    if found.interrupted:
+        devices.ledger.append(found.interrupted)
+    return found.last_part_sequence

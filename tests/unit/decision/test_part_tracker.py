@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from makers import MS
+
+from edge_runtime.decision.part_tracker import PartTracker
+from edge_runtime.domain.part import PART_SEQUENCE_MAX
+
+TIMEOUT = 100 * MS
+
+
+def test_without_numbers_from_the_plc_parts_are_counted_on_from_the_ledger() -> None:
+    """Numbers are never reused across restarts."""
+    tracker = PartTracker(last=41)
+    assert [tracker.assign(None).part_sequence for _ in range(3)] == [42, 43, 44]
+
+
+def test_numbers_start_again_at_one_after_the_last() -> None:
+    """Zero means "none" in the handshake and is skipped."""
+    assert PartTracker(last=PART_SEQUENCE_MAX).assign(None).part_sequence == 1
+
+
+def test_a_gap_in_the_plc_numbers_names_every_missing_part() -> None:
+    """The camera missed parts 8 and 9: both get verdicts of their own."""
+    tracker = PartTracker(last=0)
+    tracker.assign(7)
+    assignment = tracker.assign(10)
+    assert (assignment.part_sequence, assignment.missing) == (10, (8, 9))
+
+
+def test_the_first_number_from_the_plc_is_taken_as_it_is() -> None:
+    """After a start nobody knows how many parts went by before: no gap is invented."""
+    assert PartTracker(last=500).assign(20).missing == ()
+
+
+def test_a_frame_of_a_part_already_given_up_is_recognised() -> None:
+    """It must not get a second verdict."""
+    tracker = PartTracker(last=0)
+    tracker.assign(5)
+    tracker.assign(7)
+    assert tracker.assign(6).part_sequence is None
+
+
+def test_a_reset_plc_counter_is_followed_and_reported() -> None:
+    """A jump by more than any belt holds means a restart of the PLC, not thousands of lost parts."""
+    tracker = PartTracker(last=0)
+    tracker.assign(100_000)
+    assignment = tracker.assign(1)
+    assert (assignment.part_sequence, assignment.missing, assignment.resynchronised) == (1, (), True)
+
+
+def test_a_counted_part_without_frame_is_given_up_after_the_timeout() -> None:
+    """The PLC saw part 3 at the sensor; its frame never came."""
+    tracker = PartTracker(last=0)
+    tracker.assign(1)
+    tracker.assign(2)
+    assert tracker.observe_trigger_count(3, 0, TIMEOUT) == ()
+    assert tracker.observe_trigger_count(3, 99 * MS, TIMEOUT) == ()
+    assert tracker.observe_trigger_count(3, 100 * MS, TIMEOUT) == (3,)
+    assert tracker.assign(4).missing == ()
+
+
+def test_parts_counted_during_the_wait_are_not_given_up_with_it() -> None:
+    """Only what was already counted when the wait began has waited long enough."""
+    tracker = PartTracker(last=0)
+    tracker.assign(1)
+    tracker.observe_trigger_count(2, 0, TIMEOUT)
+    assert tracker.observe_trigger_count(5, 100 * MS, TIMEOUT) == (2,)
+
+
+def test_a_running_line_with_slightly_late_frames_loses_nothing() -> None:
+    """The count is always one ahead at the moment of looking, but every frame comes."""
+    tracker = PartTracker(last=0)
+    lost = []
+    for number in range(1, 200):
+        lost += tracker.observe_trigger_count(number, number * 20 * MS, TIMEOUT)
+        assert tracker.assign(number).missing == ()
+    assert lost == []
+
+
+def test_the_newest_part_counted_before_the_start_still_gets_a_verdict() -> None:
+    """Its frame may be on the way; if none comes it is given up."""
+    tracker = PartTracker(last=0)
+    tracker.observe_trigger_count(17, 0, TIMEOUT)
+    assert tracker.assign(17).part_sequence == 17
