@@ -1,0 +1,179 @@
+"""The handshake over registers: one adapter for every link that can move words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from edge_runtime.domain.errors import PlcError
+from edge_runtime.plc.port import PlcCapability, PlcInputs
+from edge_runtime.plc.registers import (
+    DOUBLE_WORD,
+    PLC_WORDS,
+    SPARE_WORDS,
+    WORD,
+    BlockError,
+    DeviceBlock,
+    PlcBlock,
+    Result,
+    StatusBit,
+    decode_plc_block,
+    encode_device_block,
+    result_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_runtime.domain.reject import RejectCommand
+    from edge_runtime.plc.port import DeviceState
+
+
+class RegisterLink(Protocol):
+    """Moves words and coils. After any PlcError it is closed and has to be opened again."""
+
+    @property
+    def name(self) -> str:
+        """Kind and address, for messages."""
+
+    def open(self) -> None:
+        """Open afresh; whatever an earlier exchange left on the line is discarded.
+
+        Raises:
+            PlcError: not reachable.
+        """
+
+    def write(self, address: int, words: Sequence[int], spare: int) -> None:
+        """Write holding registers in one exchange; up to `spare` zero words may follow `words`.
+
+        Raises:
+            PlcError: no answer in time, or one that does not fit.
+        """
+
+    def read(self, address: int, count: int, spare: int) -> Sequence[int]:
+        """Read `count` holding registers in one exchange; up to `spare` more may be asked for.
+
+        Raises:
+            PlcError: see `write`.
+        """
+
+    def write_coil(self, address: int, *, on: bool) -> None:
+        """Write one coil.
+
+        Raises:
+            PlcError: see `write`.
+        """
+
+    def close(self) -> None:
+        """Idempotent, never raises."""
+
+
+class HandshakePlc:
+    """A PLC with the register map of `registers`, over any RegisterLink. One call is one exchange."""
+
+    def __init__(
+        self, link: RegisterLink, *, result_address: int, status_address: int, ejector_coil: int | None
+    ) -> None:
+        self._link = link
+        self._result_address = result_address
+        self._status_address = status_address
+        self._ejector_coil = ejector_coil
+        self._heartbeat = 0
+        self._status = StatusBit(0)
+        self._result: Result | None = None
+        self._result_count = 0
+        self._ticks: int | None = None
+        self._open = False
+
+    @property
+    def name(self) -> str:
+        """See `Plc`."""
+        return self._link.name
+
+    @property
+    def capabilities(self) -> PlcCapability:
+        """See `Plc`."""
+        offered = PlcCapability.HANDSHAKE | PlcCapability.ENCODER | PlcCapability.TRIGGER_COUNT
+        return offered if self._ejector_coil is None else offered | PlcCapability.EJECTOR
+
+    def connect(self) -> None:
+        """See `Plc`. The ejector coil is switched off: a predecessor may have died while it was on."""
+        self._open = False
+        self._link.open()
+        if self._ejector_coil is not None:
+            self._link.write_coil(self._ejector_coil, on=False)
+        self._open = True
+
+    def publish_result(self, command: RejectCommand) -> None:
+        """See `Plc`. Every heartbeat that follows repeats this result, so the block is always whole."""
+        self._result = result_of(command)
+        self._result_count = (self._result_count + 1) % WORD
+        self._write_block()
+
+    def beat(self, state: DeviceState) -> None:
+        """See `Plc`."""
+        flags = {
+            StatusBit.ONLINE: state.online,
+            StatusBit.READY: state.ready,
+            StatusBit.BUSY: state.busy,
+            StatusBit.FAULT: state.fault,
+            StatusBit.DEVELOPMENT_TRUST: state.development_trust,
+        }
+        self._status = StatusBit(sum(bit for bit, is_set in flags.items() if is_set))
+        self._write_block()
+
+    def read(self) -> PlcInputs:
+        """See `Plc`. The encoder is continued beyond its 32 bits for as long as this object lives."""
+        block = self._read_block()
+        self._ticks = _continued(self._ticks, block.encoder_ticks)
+        return PlcInputs(
+            acknowledged_sequence=block.acknowledged_sequence,
+            trigger_count=block.trigger_count,
+            encoder_ticks=self._ticks,
+            heartbeat=block.heartbeat,
+        )
+
+    def set_ejector(self, *, on: bool) -> None:
+        """See `Plc`."""
+        if self._ejector_coil is None:
+            raise PlcError(f"{self.name} has no ejector coil", 'set ejector_coil in [plc], or use gate = "permit"')
+        self._link.write_coil(self._ejector_coil, on=on)
+
+    def close(self) -> None:
+        """See `Plc`."""
+        if self._open and self._ejector_coil is not None:
+            try:
+                self._link.write_coil(self._ejector_coil, on=False)
+            except PlcError:
+                # A link that is already down cannot be told; the PLC's own watchdog on our heartbeat has to act.
+                self._open = False
+        self._open = False
+        self._link.close()
+
+    def _write_block(self) -> None:
+        self._heartbeat = (self._heartbeat + 1) % WORD
+        block = DeviceBlock(self._heartbeat, self._status, self._result_count, self._result)
+        try:
+            words = encode_device_block(block)
+        except BlockError as error:
+            self._result = None
+            raise PlcError(f"the result cannot be written to {self.name}: {error}", "report this") from error
+        self._link.write(self._result_address, words, SPARE_WORDS)
+
+    def _read_block(self) -> PlcBlock:
+        words = self._link.read(self._status_address, PLC_WORDS, SPARE_WORDS)
+        try:
+            return decode_plc_block(words)
+        except BlockError as error:
+            raise PlcError(
+                f"{self.name}: holding registers {self._status_address}…{self._status_address + PLC_WORDS - 1} "
+                f"are not the PLC block: {error}",
+                "check status_address, and that the PLC program fills the block as docs/modbus-map.md says",
+            ) from error
+
+
+def _continued(before: int | None, raw: int) -> int:
+    """`raw` (modulo 2³²) as the next position after `before`, taking the shorter way round."""
+    if before is None:
+        return raw
+    step = (raw - before + DOUBLE_WORD // 2) % DOUBLE_WORD - DOUBLE_WORD // 2
+    return before + step
