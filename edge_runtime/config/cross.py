@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from edge_runtime.config.plc import PlcSettings
     from edge_runtime.config.toml_lines import KeyPath
 
-_REGISTER_BLOCK = 16
-"""Registers that a block of the Modbus map may take up."""
+_REGISTER_BLOCK = 32
+"""Registers that each block of the Modbus map may take up, with room to grow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,63 @@
+"""`edge-runtime check`: is this configuration sound, and what will the line do?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_runtime.config.describe import describe
+from edge_runtime.config.load import read_config
+from edge_runtime.config.problems import InvalidConfigError
+
+if TYPE_CHECKING:
+    from edge_runtime.config.load import LoadedConfig
+
+UNUSABLE_CONFIG = 2
+"""Exit code for a configuration that cannot be used."""
+
+
+def check_command(
+    config: Annotated[Path, typer.Argument(help="Configuration file (TOML).")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Check a configuration file: every error at once, and what the line will do.
+
+    Only the file is looked at, so it also works on another computer; `doctor` looks at this machine.
+    """
+    try:
+        loaded = read_config(config)
+    except InvalidConfigError as error:
+        if as_json:
+            _print_json({"ok": False, "file": str(config), "errors": [asdict(item) for item in error.problems]})
+        else:
+            typer.echo(error.diagnostics(), err=True)
+        raise typer.Exit(UNUSABLE_CONFIG) from None
+    if as_json:
+        _print_json(_as_json(loaded))
+    else:
+        _print_summary(loaded)
+
+
+def _as_json(loaded: LoadedConfig) -> dict[str, Any]:
+    return {
+        "ok": True,
+        "file": str(loaded.file),
+        "summary": dict(describe(loaded.config)),
+        "warnings": [asdict(item) for item in loaded.warnings],
+    }
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_summary(loaded: LoadedConfig) -> None:
+    typer.echo(f"{loaded.file}: sound. The line:")
+    for side, sentence in describe(loaded.config).items():
+        typer.echo(f"  {side:<9} {sentence}")
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning.text(loaded.file)}")
