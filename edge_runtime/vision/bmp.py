@@ -33,7 +33,7 @@ def read_header(data: bytes) -> ImageHeader:
     if offset < _FIXED_BYTES or len(data) < offset + stride * height:
         raise damaged("bmp", f"it has {len(data)} of {offset + stride * height} bytes")
     grey = depth <= _PALETTE_BITS and _has_grey_palette(data, header_bytes, depth)
-    return ImageHeader("bmp", width, height, is_grey=grey)
+    return ImageHeader("bmp", width, height, bits=8, is_grey=grey)
 
 
 def _has_grey_palette(data: bytes, header_bytes: int, depth: int) -> bool:

@@ -33,6 +33,9 @@ _SIGNATURES: tuple[tuple[bytes, Callable[[bytes], ImageHeader]], ...] = (
 )
 
 
+_BGRA = 4
+
+
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
     """Pixels as a part would be seen, upright."""
@@ -90,15 +93,15 @@ def _decode_with_opencv(data: bytes, header: ImageHeader) -> npt.NDArray[Any]:
     if raw is None:
         raise damaged(header.format, "the pixel data cannot be decoded")
     pixels: npt.NDArray[Any] = raw
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise unsupported(header.format, f"{pixels.dtype} pixels")
+    if pixels.dtype != np.dtype(f"uint{header.bits}"):
+        raise unsupported(header.format, f"this combination of {header.bits} bits and channels")
     if pixels.shape[:2] != (header.height_px, header.width_px):
         raise damaged(header.format, f"decoded {pixels.shape[1]}×{pixels.shape[0]}, the header says otherwise")
     if pixels.ndim == 2:  # noqa: PLR2004  (H×W)
         return pixels
     if header.is_grey:
         return pixels[:, :, 0]
-    return pixels[:, :, 2::-1]
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == _BGRA else cv2.COLOR_BGR2RGB))
 
 
 def _upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:

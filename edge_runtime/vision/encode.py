@@ -26,8 +26,9 @@ def encode_png(array: Exposure) -> bytes:
         ImageError: another shape or dtype.
     """
     _require_exposure(array)
-    swapped = array[:, :, ::-1] if array.ndim == _RGB_DIMENSIONS else array
-    done, encoded = cv2.imencode(".png", np.ascontiguousarray(swapped))
+    pixels = np.ascontiguousarray(array)
+    swapped = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if array.ndim == _RGB_DIMENSIONS else pixels
+    done, encoded = cv2.imencode(".png", swapped)
     if not done:
         raise ImageError(f"cannot encode an image of shape {array.shape} as PNG", "report this")
     return bytes(encoded)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _EXIF = b"Exif\x00\x00"
+_END_OF_IMAGE = b"\xff\xd9"
 _APP1, _SOS, _EOI = 0xE1, 0xDA, 0xD9
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length: TEM, RST0…7, SOI."""
@@ -24,7 +25,9 @@ def read_header(data: bytes) -> ImageHeader:
     Raises:
         ImageError: damaged header, no end of image, or a colour space without a defined way to RGB.
     """
-    if b"\xff\xd9" not in data[-4096:]:  # cameras pad after the end; nobody pads more than a page
+    orientation, scan_start = _walk_to_scan(data)
+    # Independent of libjpeg's warnings. A thumbnail's own end lies before the scan; padding may follow the end.
+    if data.find(_END_OF_IMAGE, scan_start) < 0:
         raise damaged("jpeg", "its end-of-image marker is missing")
     try:
         height, width, colour, _ = simplejpeg.decode_jpeg_header(data, strict=True)
@@ -32,7 +35,7 @@ def read_header(data: bytes) -> ImageHeader:
         raise damaged("jpeg", str(error)) from error
     if colour in {"CMYK", "YCCK"}:
         raise unsupported("jpeg", f"colour space {colour}")
-    return ImageHeader("jpeg", width, height, is_grey=colour == "Gray", orientation=_orientation(data))
+    return ImageHeader("jpeg", width, height, bits=8, is_grey=colour == "Gray", orientation=orientation)
 
 
 def decode(data: bytes, header: ImageHeader) -> npt.NDArray[Any]:
@@ -50,8 +53,9 @@ def decode(data: bytes, header: ImageHeader) -> npt.NDArray[Any]:
     return pixels[:, :, 0] if header.is_grey else pixels
 
 
-def _orientation(data: bytes) -> int:
-    """Walk the segments before the first scan to the EXIF block."""
+def _walk_to_scan(data: bytes) -> tuple[int, int]:
+    """Orientation stated by the EXIF block, and where the first scan begins."""
+    orientation = 1
     position = 2
     while position + 4 <= len(data):
         if data[position] != 0xFF:  # noqa: PLR2004
@@ -63,11 +67,13 @@ def _orientation(data: bytes) -> int:
         if marker in _STANDALONE:
             position += 2
             continue
-        if marker in {_SOS, _EOI}:
+        if marker == _SOS:
+            return orientation, position
+        if marker == _EOI:
             break
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         segment = data[position + 4 : position + 2 + length]
         if marker == _APP1 and segment.startswith(_EXIF):
-            return orientation_of(segment[len(_EXIF) :])
+            orientation = orientation_of(segment[len(_EXIF) :])
         position += 2 + length
-    return 1
+    raise damaged("jpeg", "it has no scan")

@@ -19,6 +19,8 @@ class ImageHeader:
     format: str
     width_px: int
     height_px: int
+    bits: int
+    """Per channel, 8 or 16, once palettes and smaller depths are expanded."""
     is_grey: bool
     """The file stores one channel (alpha apart)."""
     orientation: int = 1

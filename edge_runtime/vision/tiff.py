@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.vision.exif import ORIENTATION_TAG, orientation_in
 from edge_runtime.vision.structure import ImageHeader, damaged, unsupported
-from edge_runtime.vision.tiff_tags import byte_order, offset_of_value, read_first_directory
+from edge_runtime.vision.tiff_tags import directory_count, read_first_directory, with_inline_value
 
 if TYPE_CHECKING:
     from edge_runtime.vision.tiff_tags import Tags
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _CHANNELS, _STRIP_BYTES, _PLANAR = 273, 277, 279, 284
-_TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT = 324, 325, 339
+_TILE_OFFSETS, _TILE_BYTES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 324, 325, 338, 339
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32_773: "PackBits", 32_946: "deflate"}
 _UNCOMPRESSED = 1
 _BLACK_IS_ZERO, _RGB, _PALETTE = 1, 2, 3
 _UNSIGNED = 1
+_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
 
 
 def read_header(data: bytes) -> ImageHeader:
@@ -28,14 +29,25 @@ def read_header(data: bytes) -> ImageHeader:
     """
     try:
         tags = read_first_directory(data)
-        patched = _without_orientation(data)
+        pages = directory_count(data)
+        patched = _as_stored(data, tags)
     except ValueError as error:
         raise damaged("tiff", str(error)) from error
+    if pages > 1:
+        raise unsupported("tiff", f"{pages} pages")
     width, height = _one(tags, _WIDTH), _one(tags, _HEIGHT)
     _require_plain(tags)
     _require_pixel_data(tags, data)
     grey = _one(tags, _PHOTOMETRIC) == _BLACK_IS_ZERO
-    return ImageHeader("tiff", width, height, is_grey=grey, orientation=orientation_in(tags), patched=patched)
+    return ImageHeader(
+        "tiff",
+        width,
+        height,
+        bits=_one(tags, _BITS, 1),
+        is_grey=grey,
+        orientation=orientation_in(tags),
+        patched=patched,
+    )
 
 
 def _one(tags: Tags, tag: int, default: int | None = None) -> int:
@@ -76,10 +88,13 @@ def _require_pixel_data(tags: Tags, data: bytes) -> None:
             raise damaged("tiff", f"it lists {sum(sizes)} of {expected} bytes of pixels")
 
 
-def _without_orientation(data: bytes) -> bytes | None:
-    """OpenCV turns TIFF pixels by itself, whatever it is told; orientation is ours to apply, once."""
-    at = offset_of_value(data, ORIENTATION_TAG)
-    if at is None:
-        return None
-    upright = (1).to_bytes(2, "little" if byte_order(data) == "<" else "big")
-    return data[:at] + upright + data[at + 2 :]
+def _as_stored(data: bytes, tags: Tags) -> bytes:
+    """The file with the tags changed on which OpenCV's TIFF reader would alter pixels, whatever it is told.
+
+    It turns them by the orientation (ours to apply, once) and multiplies them by an unassociated alpha (ours to drop).
+    """
+    if ORIENTATION_TAG in tags:
+        data = with_inline_value(data, ORIENTATION_TAG, 1)
+    if _UNASSOCIATED_ALPHA in tags.get(_EXTRA_SAMPLES, ()):
+        data = with_inline_value(data, _EXTRA_SAMPLES, _ASSOCIATED_ALPHA)
+    return data

@@ -11,6 +11,7 @@ Tags: TypeAlias = dict[int, tuple[int, ...]]
 _INTEGER_TYPES = {1: "B", 3: "H", 4: "I"}
 """BYTE, SHORT, LONG: the only types of the tags that matter here."""
 
+_SHORT = 3
 _HEADER_BYTES = 8
 _ENTRY_BYTES = 12
 _INLINE_BYTES = 4
@@ -56,19 +57,36 @@ def byte_order(data: bytes) -> str:
     raise ValueError(message)
 
 
-def offset_of_value(data: bytes, wanted: int) -> int | None:
-    """Byte offset of the inline value of a tag of the first directory; None if the tag is absent.
+def directory_count(data: bytes, at_most: int = 100) -> int:
+    """Directories (pages) in the chain; stops counting at `at_most`, so that a chain in a circle ends.
 
     Raises:
-        ValueError: not such a structure.
+        ValueError: not such a structure, or the chain leads outside `data`.
+    """
+    order = byte_order(data)
+    (start,) = _unpack(order + "I", data, 4)
+    pages = 0
+    while start and pages < at_most:
+        pages += 1
+        (count,) = _unpack(order + "H", data, start)
+        (start,) = _unpack(order + "I", data, start + 2 + count * _ENTRY_BYTES)
+    return pages
+
+
+def with_inline_value(data: bytes, tag: int, value: int) -> bytes:
+    """A copy in which a tag of the first directory that is one SHORT has another value.
+
+    Raises:
+        ValueError: not such a structure, or no such tag.
     """
     order = byte_order(data)
     (start,) = _unpack(order + "I", data, 4)
     (count,) = _unpack(order + "H", data, start)
     for entry in range(start + 2, start + 2 + count * _ENTRY_BYTES, _ENTRY_BYTES):
-        if _unpack(order + "H", data, entry)[0] == wanted:
-            return entry + 8
-    return None
+        if _unpack(order + "HHI", data, entry) == (tag, _SHORT, 1):
+            return data[: entry + 8] + struct.pack(order + "H", value) + data[entry + 10 :]
+    message = f"tag {tag} is not one 16-bit number"
+    raise ValueError(message)
 
 
 def _unpack(layout: str, data: bytes, at: int) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ def read_header(data: bytes) -> ImageHeader:
                 pass
     if size is None:
         raise damaged("webp", "it holds no image")
-    return ImageHeader("webp", *size, is_grey=False, orientation=orientation)
+    return ImageHeader("webp", *size, bits=8, is_grey=False, orientation=orientation)
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
