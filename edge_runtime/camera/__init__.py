@@ -27,11 +27,17 @@ def create(settings: CameraSettings, clock: Clock, seen: SeenFiles, belt: BeltPl
         CameraError: settings that no adapter can work with.
     """
     # Adapters are imported where they are chosen: a line with a folder needs no video library, and the reverse.
+    if settings.kind == "opencv":
+        raise CameraError("the OpenCV camera is not built yet", "use a folder or the simulation")
     if settings.kind == "folder":
         from edge_runtime.camera.folder.camera import FolderCamera  # noqa: PLC0415
 
         return FolderCamera(settings, clock, seen)
-    raise CameraError("not yet", "wait")
+    if belt is None:
+        raise CameraError("the simulated conveyor has no belt", "add [simulation] to the configuration")
+    from edge_runtime.camera.sim import ConveyorCamera  # noqa: PLC0415
+
+    return ConveyorCamera(settings, clock, belt)
 
 
 __all__ = ["create"]
