@@ -7,7 +7,8 @@ Its "model" is JSON, because nothing here shall parse ONNX:
      "outputs": [{"name": "y", "shape": [1, null], "dtype": "float32"}]}
 
 Operations: `affine` (input · factor + offset), `mean` and `max` (over `axes`; all if absent), `reshape` (to `shape`),
-`nearest` (rows of [P, C] → Euclidean distance to the nearest row of `bank`, [P]). Steps may use the results of earlier ones.
+`nearest` (rows of [P, C] → Euclidean distance to the nearest row of `bank`, [P]). Steps may use the results of
+earlier ones.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def _affine(values: Tensor, step: Mapping[str, Any]) -> Tensor:
 
 
 def _mean(values: Tensor, step: Mapping[str, Any]) -> Tensor:
-    return np.mean(values, axis=_axes(step), dtype=np.float32)
+    return np.asarray(np.mean(values, axis=_axes(step), dtype=np.float32))
 
 
 def _max(values: Tensor, step: Mapping[str, Any]) -> Tensor:

@@ -17,9 +17,9 @@ _PERCENT = 100.0
 def sharpness(exposure: Exposure, region: tuple[int, int, int, int] | None = None) -> float:
     """Standard deviation of the Laplacian relative to the mean brightness, in percent.
 
-    The variance of the Laplacian is a common focus measure (Pech-Pacheco et al. 2000); dividing by the brightness keeps a
-    change of light or exposure time from looking like a change of focus. Only comparable within one scene: turn the lens
-    for the largest value.
+    The variance of the Laplacian is a common focus measure (Pech-Pacheco et al. 2000); dividing by the brightness
+    keeps a change of light or exposure time from looking like a change of focus. Only comparable within one scene:
+    turn the lens for the largest value.
 
     Args:
         exposure: H×W or H×W×3, uint8 or uint16.
@@ -35,9 +35,10 @@ def sharpness(exposure: Exposure, region: tuple[int, int, int, int] | None = Non
     if pixels.size == 0:
         return 0.0
     contiguous = np.ascontiguousarray(pixels)
-    grey = cv2.cvtColor(contiguous, cv2.COLOR_RGB2GRAY) if pixels.ndim == _RGB_DIMENSIONS else contiguous
-    brightness = float(np.mean(grey))
+    mono = cv2.cvtColor(contiguous, cv2.COLOR_RGB2GRAY) if pixels.ndim == _RGB_DIMENSIONS else contiguous
+    grey = np.asarray(mono, dtype=np.float32)
+    brightness = float(np.mean(grey, dtype=np.float64))
     if brightness == 0.0:
         return 0.0
-    edges = cv2.Laplacian(np.asarray(grey, dtype=np.float32), cv2.CV_32F)
+    edges = np.asarray(cv2.Laplacian(grey, cv2.CV_32F), dtype=np.float32)
     return _PERCENT * float(np.std(edges)) / brightness
