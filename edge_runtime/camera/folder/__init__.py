@@ -1,1 +1,1 @@
-"""The watched folder. watcher: events; scanner: what is there; intake: what is new; pickup: decoding; disposal: after."""
+"""The watched folder: watcher, scanner, intake (what is new and complete), pickup (decoding), disposal (afterwards)."""
