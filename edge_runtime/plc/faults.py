@@ -29,14 +29,14 @@ class Fault(StrEnum):
     TRICKLE = "trickle"
     """Carried out; the reply comes byte by byte, `delay_ms` apart."""
     DISCONNECT = "disconnect"
-    """Not carried out; the connection is closed."""
+    """Not carried out; the connection is closed (TCP)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
     """A fault and its delay."""
 
-    fault: Fault
+    fault: Fault | None
     delay_ms: int = 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge_runtime.domain.errors import PlcError
 from edge_runtime.plc.port import PlcCapability, PlcInputs
 from edge_runtime.plc.registers import (
+    DEVICE_WORDS,
     DOUBLE_WORD,
     PLC_WORDS,
     SPARE_WORDS,
@@ -35,8 +36,12 @@ class RegisterLink(Protocol):
     def name(self) -> str:
         """Kind and address, for messages."""
 
-    def open(self) -> None:
-        """Open afresh; whatever an earlier exchange left on the line is discarded.
+    def open(self, spare_address: int) -> None:
+        """Open afresh and in step: no reply to an earlier exchange is taken for the reply to a later one.
+
+        Args:
+            spare_address: a holding register that nobody reads; a line without transaction numbers proves with it that
+                requests and replies are in step.
 
         Raises:
             PlcError: not reachable.
@@ -98,7 +103,7 @@ class HandshakePlc:
     def connect(self) -> None:
         """See `Plc`. The ejector coil is switched off: a predecessor may have died while it was on."""
         self._open = False
-        self._link.open()
+        self._link.open(self._result_address + DEVICE_WORDS)
         if self._ejector_coil is not None:
             self._link.write_coil(self._ejector_coil, on=False)
         self._open = True

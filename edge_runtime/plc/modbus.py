@@ -3,15 +3,16 @@
 pymodbus' own receive loops may take twice the timeout when bytes trickle, its serial one polls and reads the wall
 clock, and on RTU it takes any sound frame for the reply (it cannot know better: RTU frames carry no transaction
 number). So the clients below wait with one deadline for the whole exchange, and every reply is compared with its
-request. On RTU the count of registers differs from one exchange to the next, so that even a late reply to the same kind
-of request differs from the one that is awaited. Whatever does not fit closes the link: the next exchange starts on a
-fresh, drained one.
+request. Whatever does not fit closes the link: the next exchange starts on a fresh, drained one. On RTU opening proves
+that requests and replies are in step, and then the count of registers differs from one exchange to the next, so that
+even a late reply to the same kind of request differs from the one that is awaited.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import select
 import socket
 import termios
@@ -29,6 +30,8 @@ from pymodbus.pdu.register_message import (
     ReadHoldingRegistersResponse,
     WriteMultipleRegistersRequest,
     WriteMultipleRegistersResponse,
+    WriteSingleRegisterRequest,
+    WriteSingleRegisterResponse,
 )
 
 from edge_runtime.domain.errors import ConfigError, PlcError
@@ -53,6 +56,7 @@ _EXCEPTIONS = {
     10: "gateway path unavailable",
     11: "gateway target does not answer",
 }
+_WORD = 0x1_0000
 _DRAIN_QUIET_S = 0.01
 """A line on which nothing came for so long is drained (3.5 characters at 1200 baud are 32 ms, at 9600 baud 4 ms)."""
 
@@ -123,7 +127,8 @@ class DeadlineSerialClient(ModbusSerialClient):
                 exclusive=True,
             )
         except (termios.error, ValueError) as error:
-            raise OSError(str(error)) from error
+            settings = f"{params.baudrate} baud, parity {params.parity}, {params.stopbits} stop bits"
+            raise OSError(f'it cannot be set to {settings} (a pseudo terminal needs parity = "N")') from error
         give_up_s = time.monotonic() + timeout_s
         while _readable(self.socket, min(give_up_s, time.monotonic() + _DRAIN_QUIET_S)):
             self.recv(None)
@@ -133,7 +138,6 @@ class DeadlineSerialClient(ModbusSerialClient):
         if self.socket is None:
             raise ConnectionError("not connected")
         self.socket.reset_input_buffer()
-        self.socket.write_timeout = _remaining(self.deadline_s)
         return self.socket.write(request) or 0
 
     def recv(self, size: int | None) -> bytes:
@@ -160,7 +164,7 @@ class Transport:
     name: str
     client: Callable[[], DeadlineTcpClient | DeadlineSerialClient]
     timeout_s: float
-    varies_count: bool
+    is_serial: bool
     """True where frames carry no transaction number."""
     action: str
     """What to check when it does not answer."""
@@ -174,7 +178,7 @@ def tcp_transport(settings: ModbusTcpSettings) -> Transport:
             settings.host, port=settings.port, timeout=settings.timeout_ms / 1e3, retries=0
         ),
         timeout_s=settings.timeout_ms / 1e3,
-        varies_count=False,
+        is_serial=False,
         action="check power and network of the PLC, and host, port and unit in [plc]",
     )
 
@@ -200,7 +204,7 @@ def rtu_transport(settings: ModbusRtuSettings) -> Transport:
             retries=0,
         ),
         timeout_s=settings.timeout_ms / 1e3,
-        varies_count=True,
+        is_serial=True,
         action="check the cable, and device, baud, parity and unit in [plc]",
     )
 
@@ -213,6 +217,8 @@ class ModbusLink:
         self._unit = unit
         self._client: DeadlineTcpClient | DeadlineSerialClient | None = None
         self._turn = 0
+        # A predecessor that died may have left requests in the line, too.
+        self._nonce = secrets.randbelow(_WORD)
         # Its messages repeat what our PlcError says, at level error, once per lost exchange.
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
@@ -221,8 +227,12 @@ class ModbusLink:
         """See `RegisterLink`."""
         return self._transport.name
 
-    def open(self) -> None:
-        """See `RegisterLink`."""
+    def open(self, spare_address: int) -> None:
+        """See `RegisterLink`.
+
+        A PLC that hung works off the requests that it had buffered, and a count that varies a little repeats soon. So
+        on RTU a number that was not used before is written: its echo proves that every earlier request is answered.
+        """
         self.close()
         client = self._transport.client()
         try:
@@ -231,6 +241,12 @@ class ModbusLink:
             client.close()
             raise PlcError(f"{self.name} cannot be opened: {error}", self._transport.action) from error
         self._client = client
+        if self._transport.is_serial:
+            self._nonce = (self._nonce + 1) % _WORD
+            request = WriteSingleRegisterRequest(address=spare_address, registers=[self._nonce], dev_id=self._unit)
+            reply = self._exchange(request, WriteSingleRegisterResponse)
+            self._same("address", reply.address, spare_address)
+            self._same("value", list(reply.registers), [self._nonce])
 
     def write(self, address: int, words: Sequence[int], spare: int) -> None:
         """See `RegisterLink`."""
@@ -262,7 +278,7 @@ class ModbusLink:
             client.close()
 
     def _extra(self, spare: int) -> int:
-        if not self._transport.varies_count:
+        if not self._transport.is_serial:
             return 0
         self._turn = (self._turn + 1) % (spare + 1)
         return self._turn

@@ -1,163 +1,126 @@
-"""A PLC to try things with: the simulated PLC behind a real Modbus TCP or RTU server.
+"""The simulated PLC as a process: `python -m edge_runtime.plc.server --tcp 5020`.
 
-Run as a process it is `python -m edge_runtime.plc.server_process`.
+It takes over, acknowledges and logs every result that comes; `--json-log` writes one JSON object per line for results
+and coil writes, with the monotonic clock (comparable between processes of one machine) and UTC.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from dataclasses import dataclass
+import argparse
+import json
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
-
 from edge_runtime.domain.errors import PlcError
-from edge_runtime.plc.faults import FaultPlan
-from edge_runtime.plc.server_faults import FaultyConnection
+from edge_runtime.ops.clock import SystemClock
+from edge_runtime.plc.modbus_server import PlcServer, RtuEndpoint, TcpEndpoint
+from edge_runtime.plc.model import EJECTOR_COIL, RESULT_ADDRESS, STATUS_ADDRESS, ResultEntry, SimulatedPlcModel
+from edge_runtime.plc.registers import REASON_CODES
+from edge_runtime.plc.virtual_cable import VirtualCable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pymodbus.constants import ExcCodes
+    from collections.abc import Callable, Sequence
+    from typing import TextIO
 
     from edge_runtime.ops.clock import Clock
-    from edge_runtime.plc.model import SimulatedPlcModel
+    from edge_runtime.plc.model import CoilEntry
 
-_REGISTERS = 65_536
-_START_TIMEOUT_S = 10.0
-_WRITE_REGISTERS = {6, 16}
-_WRITE_COILS = {5, 15}
-_READ_REGISTERS = 3
+_REASONS = {code: str(reason) for reason, code in REASON_CODES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class TcpEndpoint:
-    """Where to listen; port 0 takes any free one."""
-
-    port: int
-    host: str = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True)
-class RtuEndpoint:
-    """Which serial device to serve."""
-
-    device: Path
-    baud: int = 115_200
-    parity: str = "E"
-    stop_bits: int = 1
-
-
-class _TcpServer(ModbusTcpServer):
-    faults: FaultPlan
-
-    def callback_new_connection(self) -> FaultyConnection:
-        return FaultyConnection(self, self.faults)
-
-
-class _SerialServer(ModbusSerialServer):
-    faults: FaultPlan
-
-    def callback_new_connection(self) -> FaultyConnection:
-        return FaultyConnection(self, self.faults)
-
-
-class PlcServer:
-    """Serves a SimulatedPlcModel from one thread of its own. Only that thread touches the model."""
-
-    def __init__(
-        self, model: SimulatedPlcModel, clock: Clock, endpoint: TcpEndpoint | RtuEndpoint, *, unit: int = 1
-    ) -> None:
-        self.faults = FaultPlan()
-        self._model = model
-        self._clock = clock
-        self._endpoint = endpoint
-        self._unit = unit
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._ready = threading.Event()
-        self._failure: OSError | None = None
-        self._port = 0
-        self._thread = threading.Thread(target=self._run, name="plc-server", daemon=True)
-
-    @property
-    def port(self) -> int:
-        """TCP port that it listens on; 0 for RTU."""
-        return self._port
-
-    def start(self) -> None:
-        """Serve; returns once it can be reached.
-
-        Raises:
-            PlcError: the port or device cannot be used.
-        """
-        self._thread.start()
-        if not self._ready.wait(_START_TIMEOUT_S) or self._failure is not None:
-            raise PlcError(
-                f"the simulated PLC cannot serve {self._endpoint}: {self._failure}", "choose a free port or device"
-            )
-
-    def stop(self) -> None:
-        """Close every connection and end the thread. Idempotent."""
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        if self._thread.ident is not None:
-            self._thread.join(_START_TIMEOUT_S)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except OSError as error:
-            self._failure = error
-        finally:
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = self._server()
-        server.faults = self.faults
-        if not await server.listen():
-            raise OSError("address or device is in use, or not there")
-        if isinstance(self._endpoint, TcpEndpoint) and isinstance(server.transport, asyncio.Server):
-            self._port = server.transport.sockets[0].getsockname()[1]
-        self._ready.set()
-        await self._stop.wait()
-        await server.shutdown()  # type: ignore[no-untyped-call]
-
-    def _server(self) -> _TcpServer | _SerialServer:
-        bits = [SimData(0, values=[False] * _REGISTERS, datatype=DataType.BITS)]
-        words = [SimData(0, count=_REGISTERS, values=0, datatype=DataType.REGISTERS)]
-        device = SimDevice(self._unit, simdata=(bits, list(bits), words, list(words)), action=self._act)
-        if isinstance(self._endpoint, TcpEndpoint):
-            return _TcpServer(device, address=(self._endpoint.host, self._endpoint.port), ignore_missing_devices=True)
-        return _SerialServer(
-            device,
-            port=str(self._endpoint.device),
-            baudrate=self._endpoint.baud,
-            parity=self._endpoint.parity,
-            stopbits=self._endpoint.stop_bits,
-            ignore_missing_devices=True,
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    clock = SystemClock()
+    # Blocked before the server's thread starts, so that no thread but this one gets them.
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    with ExitStack() as stack:
+        log = None
+        if options.json_log is not None:
+            log = json_log(stack.enter_context(options.json_log.open("a", encoding="utf-8")), clock)
+        model = SimulatedPlcModel(
+            result_address=options.result_address,
+            status_address=options.status_address,
+            ejector_coil=options.ejector_coil,
+            on_entry=log,
         )
+        server = PlcServer(model, clock, _endpoint(options, stack), unit=options.unit)
+        try:
+            server.start()
+        except PlcError as error:
+            sys.stderr.write(f"{error.diagnostics()}\n")
+            return 1
+        stack.callback(server.stop)
+        sys.stdout.write(f"simulated PLC on {server.address}\n")
+        sys.stdout.flush()
+        signal.sigwait(signals)
+    return 0
 
-    async def _act(
-        self,
-        function: int,
-        start: int,
-        address: int,
-        count: int,
-        registers: list[int],
-        values: list[int] | list[bool] | None,
-    ) -> ExcCodes | None:
-        """Pymodbus' hook, called before its own image is read or written."""
-        now_ns = self._clock.monotonic_ns()
-        if function in _WRITE_REGISTERS and values is not None:
-            self._model.write_registers(address, [int(value) for value in values], now_ns)
-        elif function in _WRITE_COILS and values is not None:
-            for offset, value in enumerate(values):
-                self._model.write_coil(address + offset, on=bool(value), now_ns=now_ns)
-        elif function == _READ_REGISTERS:
-            first = address - start
-            registers[first : first + count] = self._model.read_registers(address, count, now_ns)
-        return None
+
+def json_log(file: TextIO, clock: Clock) -> Callable[[ResultEntry | CoilEntry], None]:
+    """Writes each entry of a model as a line of JSON, at once."""
+
+    def write(entry: ResultEntry | CoilEntry) -> None:
+        times = {"monotonic_ns": entry.received_ns, "wall_ns": clock.wall_ns()}
+        file.write(json.dumps(_described(entry) | times) + "\n")
+        file.flush()
+
+    return write
+
+
+def _described(entry: ResultEntry | CoilEntry) -> dict[str, object]:
+    if not isinstance(entry, ResultEntry):
+        return {"event": "coil", "address": entry.address, "on": entry.on}
+    result = entry.result
+    return {
+        "event": "result",
+        "part_sequence": result.part_sequence,
+        "gate": result.gate.name.lower(),
+        "disposition": result.disposition.name.lower(),
+        "reason": _REASONS.get(result.reason_code, "unknown"),
+        "score": result.score,
+        "decision_ms": result.decision_ms,
+        "takeover": str(entry.takeover),
+    }
+
+
+def _endpoint(options: argparse.Namespace, stack: ExitStack) -> TcpEndpoint | RtuEndpoint:
+    if options.tcp is not None:
+        return TcpEndpoint(options.tcp, options.host)
+    if options.pty is not None:
+        cable = VirtualCable()
+        stack.callback(cable.close)
+        link: Path = options.pty
+        link.unlink(missing_ok=True)
+        link.symlink_to(cable.near)
+        stack.callback(link.unlink, missing_ok=True)
+        return RtuEndpoint(cable.far, options.baud, "N", options.stop_bits)
+    return RtuEndpoint(options.rtu, options.baud, options.parity, options.stop_bits)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m edge_runtime.plc.server", description=__doc__)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--tcp", type=int, metavar="PORT", help="Modbus TCP; 0 takes any free port")
+    where.add_argument("--rtu", type=Path, metavar="DEVICE", help="Modbus RTU on a serial device")
+    where.add_argument("--pty", type=Path, metavar="LINK", help="Modbus RTU on a virtual cable; LINK is its other end")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--baud", type=int, default=115_200)
+    parser.add_argument("--parity", choices=("N", "E", "O"), default="E")
+    parser.add_argument("--stop-bits", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--unit", type=int, default=1)
+    parser.add_argument("--result-address", type=int, default=RESULT_ADDRESS)
+    parser.add_argument("--status-address", type=int, default=STATUS_ADDRESS)
+    parser.add_argument("--ejector-coil", type=int, default=EJECTOR_COIL)
+    parser.add_argument(
+        "--json-log", type=Path, metavar="FILE", help="append one JSON object per result and coil write"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

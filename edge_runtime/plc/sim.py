@@ -28,7 +28,7 @@ class ModelLink:
         """See `RegisterLink`."""
         return "simulated PLC"
 
-    def open(self) -> None:
+    def open(self, spare_address: int) -> None:  # noqa: ARG002  (always in step)
         """See `RegisterLink`."""
         self._open = True
 

@@ -11,6 +11,7 @@ from pymodbus.pdu import ExceptionResponse
 from pymodbus.pdu.bit_message import WriteSingleCoilResponse
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadHoldingRegistersResponse
 from pymodbus.server.requesthandler import ServerRequestHandler
+from pymodbus.transport import CommType
 
 from edge_runtime.plc.faults import Fault, PlannedFault
 
@@ -22,50 +23,56 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int] | None
 _NOT_CARRIED_OUT = {Fault.HANG, Fault.WRONG_FUNCTION, Fault.EXCEPTION, Fault.GARBAGE, Fault.DISCONNECT}
+HEALTHY = PlannedFault(fault=None)
 _GARBAGE = bytes(range(0x90, 0xB0))
 
 
 class FaultyConnection(ServerRequestHandler):
-    """pymodbus' request handler; a fault from the plan, if there is one, befalls the exchange."""
+    """pymodbus' request handler, one request after the other as a PLC does; faults come from the plan."""
 
     def __init__(self, server: ModbusBaseServer, faults: FaultPlan) -> None:
         super().__init__(server, None, None, None)  # type: ignore[no-untyped-call]
         self._faults = faults
-        self._planned: PlannedFault | None = None
+        self._reply: ModbusPDU | None = None
+        self._in_turn = asyncio.Lock()
 
     async def handle_request(self) -> None:
-        """Carry out a request, unless the fault forbids it."""
-        planned = self._faults.take()
-        self._planned = planned
+        """Carry out a request and answer it, unless the fault forbids it."""
         request, address = self.last_pdu, self.last_addr
-        if planned is None or request is None:
+        async with self._in_turn:
+            planned = self._faults.take() or HEALTHY
+            if request is None:
+                return
+            if planned.fault in _NOT_CARRIED_OUT:
+                self._answer_wrongly(planned.fault, request, address)
+                return
+            if planned.fault is Fault.LATE_REQUEST:
+                await asyncio.sleep(planned.delay_ms / 1e3)
+            self.last_pdu, self.last_addr = request, address
             await super().handle_request()  # type: ignore[no-untyped-call]
-        elif planned.fault in _NOT_CARRIED_OUT:
-            self._answer_wrongly(planned.fault, request, address)
-        elif planned.fault is Fault.LATE_REQUEST:
-            await asyncio.sleep(planned.delay_ms / 1e3)
-            self.last_pdu, self._planned = request, None
-            await super().handle_request()  # type: ignore[no-untyped-call]
-        else:
-            await super().handle_request()  # type: ignore[no-untyped-call]
+            await self._answer(planned, address)
 
-    def server_send(self, pdu: ModbusPDU, addr: Address) -> None:
-        """Send the reply as the fault has it."""
-        planned, self._planned = self._planned, None
-        if planned is None:
-            super().server_send(pdu, addr)  # type: ignore[no-untyped-call]
-        elif planned.fault is Fault.LATE_REPLY:
-            self.loop.call_later(planned.delay_ms / 1e3, super().server_send, pdu, addr)
-        elif planned.fault is Fault.WRONG_ADDRESS:
-            super().server_send(_altered(pdu), addr)  # type: ignore[no-untyped-call]
-        elif planned.fault is Fault.TRICKLE:
-            for index, byte in enumerate(self.framer.buildFrame(pdu)):
-                self.loop.call_later(index * planned.delay_ms / 1e3, self.send, bytes([byte]), addr)
-        # LOST_REPLY: nothing is sent.
+    def server_send(self, pdu: ModbusPDU, addr: Address) -> None:  # noqa: ARG002  (pymodbus' signature)
+        """Keep the reply: `handle_request` sends it as the fault has it."""
+        self._reply = pdu
+
+    async def _answer(self, planned: PlannedFault, address: Address) -> None:
+        reply, self._reply = self._reply, None
+        if reply is None or planned.fault is Fault.LOST_REPLY:
+            return
+        if planned.fault is Fault.LATE_REPLY:
+            await asyncio.sleep(planned.delay_ms / 1e3)
+        if planned.fault is Fault.WRONG_ADDRESS:
+            reply = _altered(reply)
+        if planned.fault is not Fault.TRICKLE:
+            self.pdu_send(reply, address)
+            return
+        for byte in self.framer.buildFrame(reply):
+            self.send(bytes([byte]), address)
+            await asyncio.sleep(planned.delay_ms / 1e3)
 
     def _answer_wrongly(self, fault: Fault, request: ModbusPDU, address: Address) -> None:
-        self._planned = None
-        if fault is Fault.DISCONNECT:
+        if fault is Fault.DISCONNECT and self.comm_params.comm_type is CommType.TCP:
             self.close()
         elif fault is Fault.GARBAGE:
             self.send(_GARBAGE, address)
@@ -81,7 +88,7 @@ class FaultyConnection(ServerRequestHandler):
 
     def _send_reply(self, reply: ModbusPDU, request: ModbusPDU, address: Address) -> None:
         reply.dev_id, reply.transaction_id = request.dev_id, request.transaction_id
-        super().server_send(reply, address)  # type: ignore[no-untyped-call]
+        self.pdu_send(reply, address)
 
 
 def _altered(pdu: ModbusPDU) -> ModbusPDU:
