@@ -17,8 +17,10 @@ from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.config.camera import Overflow, SimulationSettings
 from edge_runtime.decision.part_tracker import PartTracker
 from edge_runtime.domain.errors import BundleError, PlcError
+from edge_runtime.domain.recipe import GateMode
 from edge_runtime.ledger.evidence import EvidenceStore
 from edge_runtime.ops.belt import BeltPlan
+from edge_runtime.plc.model import SimulatedPlcModel
 from edge_runtime.plc.port import PlcCapability
 from edge_runtime.services.capture import CaptureStage
 from edge_runtime.services.dispatch import DispatchStage
@@ -54,6 +56,7 @@ DISPATCH_CAPACITY = 100_000
 RECORD_CAPACITY = 20_000
 """How many verdicts may wait for a disk that refuses: 100 s at 200 parts/s."""
 EVIDENCE_CAPACITY = 16
+BELT_START_NS = 1_000_000_000
 FOLDER_QUEUE = 2
 """A waiting source needs no buffer: parts queued here would only grow old."""
 
@@ -67,6 +70,8 @@ class Devices:
     plc: Plc
     ledger: Ledger
     broker: Broker | None
+    simulated_plc: SimulatedPlcModel | None
+    """The simulated PLC's own books: what really happened at its gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,10 @@ class _Queues:
 
 
 def belt_plan(settings: SimulationSettings, clock: Clock) -> BeltPlan:
-    """The belt that simulated camera and PLC share, starting now."""
+    """The belt that simulated camera and PLC share; it starts to move when the line had time to start."""
     return BeltPlan(
         seed=settings.seed,
-        start_ns=clock.monotonic_ns(),
+        start_ns=clock.monotonic_ns() + BELT_START_NS,
         parts_per_s=settings.parts_per_s,
         defect_rate=settings.defect_rate,
         dropped_trigger_rate=settings.dropped_trigger_rate,
@@ -109,12 +114,14 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
     state_dir = config.device.state_dir
     ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", config.device.name, encoder(config.device.name))
     belt = belt_plan(config.simulation, clock)
+    model = _simulated_plc(config, belt)
     return Devices(
         inspector=inspector,
         camera=cameras.create(config.camera, clock, ledger, belt),
-        plc=plcs.create(config.plc, clock, belt),
+        plc=plcs.create(config.plc, clock, belt, model=model),
         ledger=ledger,
         broker=brokers.create(config.mqtt, config.device.name, clock) if config.mqtt.enabled else None,
+        simulated_plc=model,
     )
 
 
@@ -123,8 +130,14 @@ def build_line(
     devices: Devices,
     clock: Clock,
     preview: Callable[[Frame, AnomalyMap | None], None] | None = None,
+    progress: Callable[[], None] | None = None,
 ) -> Line:
-    """Wire the stages around the devices. Nothing runs yet."""
+    """Wire the stages around the devices. Nothing runs yet.
+
+    Args:
+        preview: gets every inspected frame, in the inspect stage's thread.
+        progress: called by the inspect stage in every round; feeds the watchdog.
+    """
     bundle = devices.inspector.bundle
     recipe = RecipeCell(build_recipe(config.recipe, bundle.calibration.limits, devices.plc.capabilities))
     queues = _queues(config)
@@ -147,7 +160,9 @@ def build_line(
     last = _start_numbering(devices, link, recipe.current, config.camera.name, clock)
     stages = Stages(
         capture=_capture(config, devices, recipe, queues, PartTracker(last), events, link, clock),
-        inspect=InspectStage(devices.inspector.detector, recipe, queues.inspect, queues.dispatch, clock, preview),
+        inspect=InspectStage(
+            devices.inspector.detector, recipe, queues.inspect, queues.dispatch, clock, preview, progress
+        ),
         dispatch=dispatch,
         record=_record(config, devices, queues),
         plc=link,
@@ -161,11 +176,20 @@ def build_line(
         devices.broker,
         recipe,
         queues.inspect,
+        [queues.records, *([] if queues.evidence is None else [queues.evidence])],
         monitor,
         vitals,
         events,
         clock,
     )
+
+
+def _simulated_plc(config: LineConfig, belt: BeltPlan) -> SimulatedPlcModel | None:
+    if config.plc.kind != "sim":
+        return None
+    # Without simulated camera there are no parts on the simulated belt: the PLC then takes over whatever comes.
+    mode = GateMode.FIRE if config.recipe.gate == "fire" else GateMode.PERMIT
+    return SimulatedPlcModel(belt if config.camera.kind == "sim" else None, mode=mode)
 
 
 def _queues(config: LineConfig) -> _Queues:

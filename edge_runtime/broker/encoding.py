@@ -13,11 +13,11 @@ from edge_runtime.broker.messages import (
     FileField,
     InspectionMessage,
     LimitsField,
-    LineState,
     ResultEvaluation,
     StatusMessage,
 )
 from edge_runtime.domain.records import VerdictRecord
+from edge_runtime.domain.status import LineState
 from edge_runtime.domain.text import writable
 from edge_runtime.domain.verdict import Disposition, Reason
 

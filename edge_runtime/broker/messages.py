@@ -5,11 +5,12 @@ A field is only ever added within one schema version; a subscriber ignores the f
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge_runtime.domain.status import LineState
 from edge_runtime.domain.verdict import Disposition, Reason
 
 
@@ -20,18 +21,6 @@ class ResultEvaluation(IntEnum):
     OK = 1
     NOT_OK = 2
     NOT_DECIDABLE = 3
-
-
-class LineState(StrEnum):
-    """State of the line in the status message."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    FAULT = "fault"
-    """Runs, but cannot judge: every part gets the fail-safe disposition."""
-    STOPPING = "stopping"
-    OFFLINE = "offline"
-    """Stopped on purpose, or (as last will) the connection was lost without a goodbye."""
 
 
 class _Wire(BaseModel):
@@ -159,3 +148,7 @@ class StatusMessage(_Message):
     counters: CountersField | None = None
     latency_p50_ms: float | None = None
     latency_p99_ms: float | None = None
+    rejects_in_time: int | None = Field(default=None, ge=0)
+    """Gate commands that the PLC acknowledged, or the ejector carried out, in time."""
+    rejects_missed: int | None = Field(default=None, ge=0)
+    """Rejects that did not get to the gate in time. With gate mode `permit` the part is rejected all the same."""

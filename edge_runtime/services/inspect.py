@@ -39,16 +39,26 @@ class InspectStage:
         dispatch_queue: BoundedQueue[DispatchItem],
         clock: Clock,
         preview: Callable[[Frame, AnomalyMap | None], None] | None = None,
+        progress: Callable[[], None] | None = None,
     ) -> None:
+        """Wire the stage.
+
+        Args:
+            preview: gets every inspected frame; must cost microseconds.
+            progress: called once per round, idle rounds included; what feeds the watchdog.
+        """
         self._detector = detector
         self._recipe = recipe
         self._inspect_queue = inspect_queue
         self._dispatch_queue = dispatch_queue
         self._clock = clock
         self._preview = preview
+        self._progress = progress
 
     def step(self) -> None:
         """Inspect at most one part."""
+        if self._progress is not None:
+            self._progress()
         part = self._inspect_queue.get(POLL_S)
         if part is None or not isinstance(part.arrival, Frame):
             return

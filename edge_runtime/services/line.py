@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.camera.port import CameraState
 from edge_runtime.decision.readiness import assess
@@ -15,7 +15,7 @@ from edge_runtime.services.flow import RecordItem
 from edge_runtime.services.stage import StageThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.broker.port import Broker
     from edge_runtime.camera.port import Camera
@@ -77,6 +77,7 @@ class Line:
         broker: Broker | None,
         recipe: RecipeCell,
         inspect_queue: BoundedQueue[Part],
+        other_queues: Sequence[BoundedQueue[Any]],
         monitor: LineMonitor,
         vitals: Vitals,
         events: Events,
@@ -91,6 +92,7 @@ class Line:
         self.vitals = vitals
         self.events = events
         self._inspect_queue = inspect_queue
+        self._queues: tuple[BoundedQueue[Any], ...] = (inspect_queue, *other_queues)
         self._clock = clock
         self._threads: dict[str, StageThread] = {}
         self._state = LineState.STARTING
@@ -140,6 +142,10 @@ class Line:
             and (self.stages.plc is None or self.stages.plc.pending == 0)
             and self.stages.record.waiting == 0
         )
+
+    def dropped(self) -> dict[str, int]:
+        """What each queue had to give up, by queue name."""
+        return {queue.name: queue.dropped for queue in self._queues}
 
     def set_limits(self, limits: Limits) -> None:
         """New limits from the next part on; no frame is lost to the change."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from edge_runtime.services.queues import BoundedQueue
 
 _log = logging.getLogger(__name__)
-IDLE_NS = 20_000_000
 NO_INPUTS = PlcInputs(acknowledged_sequence=None, trigger_count=None, encoder_ticks=None, heartbeat=None)
 
 
@@ -37,6 +36,8 @@ class LinkTiming:
     reconnect_ns: int
     watch_inputs: bool
     """Poll even while nothing is awaited (trigger count or encoder is used)."""
+    idle_ns: int = 20_000_000
+    """Longest wait for the next command."""
 
 
 @dataclass(slots=True)
@@ -80,6 +81,11 @@ class PlcLink:
         """Why the PLC cannot be reached; None while all is well."""
         self.inputs = NO_INPUTS
         """What the PLC said last."""
+
+    @property
+    def plc_name(self) -> str:
+        """Kind and address."""
+        return self._plc.name
 
     @property
     def pending(self) -> int:
@@ -130,12 +136,12 @@ class PlcLink:
         if self._outgoing and self._outstanding is None and self.connected:
             return 0
         now_ns = self._clock.monotonic_ns()
-        instants = [now_ns + IDLE_NS, self._beat_at_ns]
+        instants = [now_ns + self._timing.idle_ns, self._beat_at_ns]
         if self._outstanding is not None or self._timing.watch_inputs:
             instants.append(self._poll_at_ns)
         if (edge_ns := self._ejector.next_edge_ns()) is not None:
             instants.append(edge_ns)
-        return max(0, min(instants) - now_ns) if self.connected else IDLE_NS
+        return max(0, min(instants) - now_ns) if self.connected else self._timing.idle_ns
 
     def _ensure_connected(self, now_ns: int) -> bool:
         if self.connected:

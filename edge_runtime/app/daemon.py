@@ -1,0 +1,164 @@
+"""The daemon: one line, supervised, with its signals, its notifications and its local pages."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from edge_runtime.app.line import Devices, build_line, open_devices
+from edge_runtime.app.metrics import LineMetrics
+from edge_runtime.app.recipe import limits_in_force
+from edge_runtime.app.status import StatusReporter
+from edge_runtime.domain.errors import ConfigError
+from edge_runtime.ops.health import health_route, metrics_route
+from edge_runtime.ops.metrics import Registry
+from edge_runtime.ops.notify import Notifier, Watchdog, watchdog_timeout_ns
+from edge_runtime.ops.server import LocalServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.line import Line
+
+_log = logging.getLogger(__name__)
+TICK_NS = 200_000_000
+STATUS_EVERY_TICKS = 10
+EXHAUSTED_TICKS = 3
+"""A finite source counts as finished after so many ticks without anything left: the last part may be between stages."""
+
+
+class Daemon:
+    """Runs one line until a signal, or until a finite source is exhausted.
+
+    SIGTERM and SIGINT drain and stop within `ops.drain_timeout_s`; SIGHUP loads the limits anew.
+    """
+
+    def __init__(self, config: LineConfig, reload: Callable[[], LineConfig], clock: Clock) -> None:
+        """Open every device and wire the line.
+
+        Args:
+            reload: reads the configuration again; raises ConfigError if it cannot be used.
+
+        Raises:
+            EdgeError: what cannot work as configured.
+        """
+        self._config = config
+        self._reload = reload
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stop_asked = False
+        self._reload_asked = False
+        self._notifier = Notifier.from_environment(os.environ, clock)
+        watchdog = Watchdog(self._notifier, watchdog_timeout_ns(os.environ), clock)
+        config.device.state_dir.mkdir(parents=True, exist_ok=True)
+        self.devices: Devices = open_devices(config, clock)
+        self.line: Line = build_line(config, self.devices, clock, progress=watchdog.progress)
+        self._reporter = StatusReporter(
+            self.line,
+            self.devices.inspector.bundle.identity,
+            config.device.name,
+            self.devices.inspector.engine_description,
+            clock,
+        )
+        registry = Registry()
+        self._metrics = LineMetrics(registry)
+        self._server = self._local_pages(registry)
+
+    @property
+    def pages_port(self) -> int | None:
+        """Where `/metrics` and `/health` are on 127.0.0.1."""
+        return None if self._server is None else self._server.port
+
+    def install_signal_handlers(self) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reloads. Main thread only."""
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+
+    def request_stop(self) -> None:
+        """As SIGTERM does. Callable from any thread."""
+        self._stop_asked = True
+        self._wake.set()
+
+    def run(self, on_tick: Callable[[], None] | None = None, finished: Callable[[], bool] | None = None) -> None:
+        """Run until stopped, or until a finite source is finished; returns after a clean stop.
+
+        Args:
+            on_tick: called a few times per second.
+            finished: what else has to be true before an exhausted source ends the line.
+
+        Raises:
+            EdgeError: the line could not be started.
+        """
+        try:
+            self.line.start()
+            self.line.tick()
+            self._notifier.ready(self._reporter.one_line())
+            self._supervise(on_tick, finished)
+        finally:
+            self._notifier.stopping("draining")
+            if self.line.broker is not None:
+                self.line.broker.set_status(self._reporter.payload())
+            self.line.stop(self._config.ops.drain_timeout_s)
+            if self._server is not None:
+                self._server.close()
+            self.devices.inspector.close()
+            self._notifier.close()
+
+    def _supervise(self, on_tick: Callable[[], None] | None, finished: Callable[[], bool] | None) -> None:
+        exhausted, ticks, state = 0, 0, None
+        while not self._stop_asked and exhausted < EXHAUSTED_TICKS:
+            health = self.line.tick()
+            self._metrics.refresh(self.line)
+            if ticks % STATUS_EVERY_TICKS == 0 or health.state is not state:
+                self._announce()
+            state, ticks = health.state, ticks + 1
+            done = self.line.is_exhausted() and (finished is None or finished())
+            exhausted = exhausted + 1 if done else 0
+            if on_tick is not None:
+                on_tick()
+            self._clock.wait(self._wake, TICK_NS)
+            self._wake.clear()
+            if self._reload_asked:
+                self._reload_asked = False
+                self._reload_limits()
+
+    def _announce(self) -> None:
+        if self.line.broker is not None:
+            self.line.broker.set_status(self._reporter.payload())
+        self._notifier.status(self._reporter.one_line())
+
+    def _reload_limits(self) -> None:
+        self._notifier.reloading()
+        try:
+            config = self._reload()
+        except ConfigError as error:
+            self.line.events("reload_refused", "error", f"{error.diagnostics()}\nthe limits stay as they were")
+        else:
+            self.line.set_limits(limits_in_force(config.recipe, self.devices.inspector.bundle.calibration.limits))
+        self._notifier.ready(self._reporter.one_line())
+
+    def _local_pages(self, registry: Registry) -> LocalServer | None:
+        port = self._config.ops.metrics_port
+        if port is None:
+            return None
+        routes = {"/metrics": metrics_route(registry), "/health": health_route(self._reporter.health)}
+        try:
+            return LocalServer(port, routes)
+        except OSError as error:
+            # Metrics are a convenience; the line runs without them, and says so.
+            _log.warning("metrics are off: 127.0.0.1:%d cannot be used (%s); set ops.metrics_port", port, error)
+            return None
+
+    # The handlers only set flags: taking the event's lock in a handler could deadlock with the wait it interrupts.
+    def _on_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self._stop_asked = True
+
+    def _on_reload(self, _signal: int, _frame: FrameType | None) -> None:
+        self._reload_asked = True

@@ -1,0 +1,163 @@
+"""The demo line: the real daemon on a simulated conveyor, with a broker of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from edge_runtime.app.daemon import Daemon
+from edge_runtime.broker.embedded import start_embedded
+from edge_runtime.config.load import load_config
+from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.verdict import Disposition
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from edge_runtime.broker.embedded import EmbeddedBroker
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.ops.clock import Clock
+
+PACKAGED = Path(__file__).resolve().parent.parent / "_demo" / "demo.toml"
+CHECKOUT = Path(__file__).resolve().parent.parent.parent / "configs" / "demo.toml"
+
+
+def demo_config_path() -> Path:
+    """The demo's configuration: of the checkout that this runs from, or what an installed package brings.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    for path in (CHECKOUT, PACKAGED):
+        if path.is_file():
+            return path
+    raise ConfigError("the demo's configuration is not there", "install the package again, or run from a checkout")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """What happened, for people and (as JSON) for machines. Latencies in milliseconds."""
+
+    parts: int
+    passed: int
+    review: int
+    rejected: int
+    reasons: dict[str, int]
+    rejects_planned: int
+    rejects_in_time: int
+    rejects_missed: int
+    decision_p50_ms: float
+    decision_p99_ms: float
+    gate_p50_ms: float
+    gate_p99_ms: float
+    gate_passed: int
+    gate_rejected: int
+    defective_past_the_gate: int
+    good_rejected: int
+    committed: int
+    published: int
+    broker: str
+    bundle: str
+    trust: str
+    engine: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; NaN (no part yet) becomes None."""
+        return {key: None if value != value else value for key, value in asdict(self).items()}  # noqa: PLR0124
+
+
+class Demo:
+    """Broker, daemon and their end. A context manager."""
+
+    def __init__(self, clock: Clock, parts: int | None, parts_per_s: float | None, seed: int | None) -> None:
+        """Start the broker and prepare the daemon.
+
+        Raises:
+            EdgeError: something does not work, with what to do.
+        """
+        config = load_config(demo_config_path())
+        self.broker: EmbeddedBroker = start_embedded()
+        try:
+            self.config = _adapted(config, self.broker, parts, parts_per_s, seed)
+            self.daemon = Daemon(self.config, lambda: self.config, clock)
+        except BaseException:
+            self.broker.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.broker.stop()
+
+    @property
+    def subscribe_command(self) -> str:
+        """What a newcomer types in a second terminal."""
+        version = "mqttv5" if self.broker.version == "5" else "mqttv311"
+        topic = f"{self.config.mqtt.topic_root}/{self.config.device.name}/#"
+        return f"mosquitto_sub -h {self.broker.host} -p {self.broker.port} -V {version} -t '{topic}' -v"
+
+    def is_finished(self) -> bool:
+        """Every simulated part has been at the gate (the belt goes on after the last trigger)."""
+        model = self.daemon.devices.simulated_plc
+        parts = self.config.simulation.parts
+        return model is None or parts is None or model.summary.passed + model.summary.rejected >= parts
+
+    def summary(self) -> DemoSummary:
+        """The counts at this moment."""
+        line = self.daemon.line
+        snapshot, gate = line.monitor.snapshot(), line.monitor.gate
+        truth = self.daemon.devices.simulated_plc
+        at_gate = None if truth is None else truth.summary
+        delay = gate.command_latency.percentiles()
+        inspector = self.daemon.devices.inspector
+        return DemoSummary(
+            parts=snapshot.parts,
+            passed=snapshot.dispositions[Disposition.PASS],
+            review=snapshot.dispositions[Disposition.REVIEW],
+            rejected=snapshot.dispositions[Disposition.REJECT],
+            reasons={str(reason): count for reason, count in snapshot.reasons.items()},
+            rejects_planned=gate.planned_rejects,
+            rejects_in_time=gate.rejects_in_time,
+            rejects_missed=gate.rejects_missed,
+            decision_p50_ms=snapshot.decision.p50_ms,
+            decision_p99_ms=snapshot.decision.p99_ms,
+            gate_p50_ms=delay.p50_ms,
+            gate_p99_ms=delay.p99_ms,
+            gate_passed=0 if at_gate is None else at_gate.passed,
+            gate_rejected=0 if at_gate is None else at_gate.rejected,
+            defective_past_the_gate=0 if at_gate is None else at_gate.defective_passed,
+            good_rejected=0 if at_gate is None else at_gate.good_rejected,
+            committed=line.stages.record.committed,
+            published=0 if line.stages.publish is None else line.stages.publish.acknowledged,
+            broker=self.broker.description,
+            bundle=f"{inspector.bundle.identity.name} {inspector.bundle.identity.version}",
+            trust=inspector.bundle.identity.trust,
+            engine=inspector.engine_description,
+        )
+
+
+def _adapted(
+    config: LineConfig, broker: EmbeddedBroker, parts: int | None, parts_per_s: float | None, seed: int | None
+) -> LineConfig:
+    chosen = {"parts": parts, "parts_per_s": parts_per_s, "seed": seed}
+    simulation = config.simulation.model_copy(update={k: v for k, v in chosen.items() if v is not None})
+    mqtt = config.mqtt.model_copy(update={"host": broker.host, "port": broker.port, "version": broker.version})
+    device = config.device.model_copy(update={"state_dir": _writable(config.device.state_dir)})
+    return config.model_copy(update={"simulation": simulation, "mqtt": mqtt, "device": device})
+
+
+def _writable(state_dir: Path) -> Path:
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        pass
+    else:
+        if os.access(state_dir, os.W_OK):
+            return state_dir
+    return Path(tempfile.mkdtemp(prefix="edge-runtime-demo-"))  # an installed package's folder is not ours to write

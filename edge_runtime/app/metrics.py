@@ -1,0 +1,63 @@
+"""The line's counters as Prometheus metrics, refreshed by the supervisor."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from edge_runtime.domain.status import LineState
+
+if TYPE_CHECKING:
+    from edge_runtime.ops.metrics import Counter, Registry
+    from edge_runtime.services.line import Line
+
+
+class LineMetrics:
+    """Copies the monitor's counters into a registry. `refresh` is called by one thread."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._verdicts = registry.counter("edge_verdicts_total", "Verdicts by disposition.", ["disposition"])
+        self._reasons = registry.counter("edge_verdict_reasons_total", "Verdicts by reason.", ["reason"])
+        self._late = registry.counter("edge_late_results_total", "Inspections that ended after their part's verdict.")
+        self._gate = registry.counter("edge_gate_commands_total", "Gate commands by outcome.", ["outcome"])
+        self._dropped = registry.counter("edge_dropped_total", "Items given up because a queue was full.", ["queue"])
+        self._committed = registry.counter("edge_committed_total", "Records committed to the ledger.")
+        self._published = registry.counter("edge_published_total", "Messages acknowledged by the broker.")
+        self._latency = registry.gauge("edge_decision_latency_seconds", "Trigger to verdict.", ["quantile"])
+        self._backlog = registry.gauge("edge_outbox_backlog", "Committed messages that wait for the broker.")
+        self._waiting = registry.gauge("edge_record_waiting", "Verdicts that wait for the ledger.")
+        self._ready = registry.gauge("edge_ready", "1 while parts get sound verdicts.")
+        self._state = registry.gauge("edge_state", "1 for the line's present state.", ["state"])
+
+    def refresh(self, line: Line) -> None:
+        """Take over the present counts."""
+        snapshot, gate = line.monitor.snapshot(), line.monitor.gate
+        for disposition, count in snapshot.dispositions.items():
+            _raise_to(self._verdicts, count, disposition=str(disposition))
+        for reason, count in snapshot.reasons.items():
+            _raise_to(self._reasons, count, reason=str(reason))
+        _raise_to(self._late, snapshot.late_results)
+        for outcome, count in (
+            ("reject_in_time", gate.rejects_in_time),
+            ("reject_missed", gate.rejects_missed),
+            ("pass_granted", gate.passes_granted),
+            ("pass_lost", gate.passes_lost),
+        ):
+            _raise_to(self._gate, count, outcome=outcome)
+        for name, dropped in line.dropped().items():
+            _raise_to(self._dropped, dropped, queue=name)
+        _raise_to(self._committed, line.stages.record.committed)
+        if line.stages.publish is not None:
+            _raise_to(self._published, line.stages.publish.acknowledged)
+        for quantile, value_ms in (("0.5", snapshot.decision.p50_ms), ("0.99", snapshot.decision.p99_ms)):
+            if math.isfinite(value_ms):
+                self._latency.set(value_ms / 1e3, quantile=quantile)
+        self._backlog.set(line.ledger.backlog())
+        self._waiting.set(line.stages.record.waiting)
+        self._ready.set(float(line.health.can_judge))
+        for state in LineState:
+            self._state.set(float(state is line.health.state), state=str(state))
+
+
+def _raise_to(counter: Counter, count: int, **labels: str) -> None:
+    counter.inc(max(0.0, count - counter.value(**labels)), **labels)

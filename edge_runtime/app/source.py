@@ -1,0 +1,76 @@
+"""A camera on its own, for aiming, focusing and taking pictures: no ledger, no gate, and nothing is moved or deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_runtime import camera as cameras
+from edge_runtime.config.camera import (
+    AfterInspection,
+    FolderCameraSettings,
+    OpenCvCameraSettings,
+    SimulatedCameraSettings,
+    SimulationSettings,
+)
+from edge_runtime.config.load import load_config
+
+if TYPE_CHECKING:
+    from edge_runtime.camera.port import Camera
+    from edge_runtime.config.camera import CameraSettings
+    from edge_runtime.domain.frame import FileIdentity
+    from edge_runtime.ops.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A camera as the technician named it."""
+
+    camera: CameraSettings
+    simulation: SimulationSettings = SimulationSettings()
+
+
+class _NothingSeen:
+    """Without a ledger no file has been inspected."""
+
+    def is_seen(self, file: FileIdentity) -> bool:  # noqa: ARG002  (the protocol's)
+        return False
+
+
+def parse_source(text: str) -> Source:
+    """What `--camera` means: `sim`, a V4L2 index, a URL, a folder, a video file, or the camera of a configuration file.
+
+    Raises:
+        ConfigError: the configuration file is unusable.
+    """
+    path = Path(text)
+    if text == "sim":
+        return Source(SimulatedCameraSettings(kind="sim"))
+    if text.isdigit():
+        return Source(OpenCvCameraSettings(kind="opencv", source=int(text)))
+    if "://" in text:
+        return Source(OpenCvCameraSettings(kind="opencv", source=text))
+    if path.suffix == ".toml":
+        config = load_config(path)
+        return Source(config.camera, config.simulation)
+    if path.is_dir():
+        return Source(FolderCameraSettings(kind="folder", path=path.resolve()))
+    return Source(OpenCvCameraSettings(kind="opencv", source=str(path.resolve()), every_frame=True))
+
+
+def open_source(source: Source, clock: Clock) -> Camera:
+    """The opened camera. Watched files stay where they are; the simulated belt carries good parts only.
+
+    Raises:
+        CameraError: it can never work as configured.
+    """
+    from edge_runtime.app.line import belt_plan  # noqa: PLC0415  (brings every kind of device along)
+
+    settings = source.camera
+    if isinstance(settings, FolderCameraSettings):
+        settings = settings.model_copy(update={"after": AfterInspection.KEEP})
+    simulation = source.simulation.model_copy(update={"defect_rate": 0.0, "parts": None})
+    camera = cameras.create(settings, clock, _NothingSeen(), belt_plan(simulation, clock))
+    camera.open()
+    return camera

@@ -1,0 +1,115 @@
+"""The line's state as the status message, the health page and the metrics tell it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from edge_runtime import __version__
+from edge_runtime.broker.encoding import bundle_field, iso_time, limits_field, status_payload
+from edge_runtime.broker.messages import CountersField, StatusMessage
+from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.ops.health import Health
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.verdict import BundleIdentity
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.line import Line
+    from edge_runtime.services.monitor import LineSnapshot
+
+
+class StatusReporter:
+    """Puts together what is known about a line."""
+
+    def __init__(self, line: Line, bundle: BundleIdentity, device: str, engine: str, clock: Clock) -> None:
+        self._line = line
+        self._bundle = bundle
+        self._device = device
+        self._engine = engine
+        self._clock = clock
+
+    def payload(self) -> bytes:
+        """The retained status message."""
+        line, health = self._line, self._line.health
+        snapshot = line.monitor.snapshot()
+        wall_ns = self._clock.wall_ns()
+        gate = line.monitor.gate
+        return status_payload(
+            StatusMessage(
+                device=self._device,
+                time=iso_time(wall_ns),
+                time_ns=wall_ns,
+                state=health.state,
+                ready=health.can_judge,
+                version=__version__,
+                detail="; ".join(health.reasons),
+                trust="production" if self._bundle.trust == "production" else "development",
+                bundle=bundle_field(self._bundle),
+                limits=limits_field(line.recipe.current.limits),
+                recipe=line.recipe.current.name,
+                gate_mode=self._gate_mode(),
+                camera=f"{line.camera.name}: {line.camera.status().state}",
+                engine=self._engine,
+                plc=self._plc(),
+                uptime_s=(self._clock.monotonic_ns() - line.started_ns) / 1e9,
+                counters=self._counters(snapshot),
+                latency_p50_ms=_finite(snapshot.decision.p50_ms),
+                latency_p99_ms=_finite(snapshot.decision.p99_ms),
+                rejects_in_time=gate.rejects_in_time,
+                rejects_missed=gate.rejects_missed,
+            )
+        )
+
+    def health(self) -> Health:
+        """For `/health`."""
+        line = self._line
+        broker = line.broker.status() if line.broker is not None else None
+        return Health(
+            ready=line.health.can_judge,
+            state=str(line.health.state),
+            details={
+                "reasons": "; ".join(line.health.reasons),
+                "bundle": f"{self._bundle.name} {self._bundle.version}",
+                "trust": self._bundle.trust,
+                "camera": str(line.camera.status().state),
+                "plc": self._plc(),
+                "broker": None if broker is None else broker.detail,
+                "backlog": line.ledger.backlog(),
+                "parts": line.monitor.snapshot().parts,
+            },
+        )
+
+    def one_line(self) -> str:
+        """For `systemctl status`."""
+        health = self._line.health
+        reasons = f" ({'; '.join(health.reasons)})" if health.reasons else ""
+        trust = "" if self._bundle.trust == "production" else " · DEVELOPMENT bundle"
+        return f"{health.state}{reasons} · {self._line.monitor.snapshot().parts} parts{trust}"
+
+    def _gate_mode(self) -> Literal["permit", "fire", "none"]:
+        if self._line.stages.plc is None:
+            return "none"
+        return "permit" if self._line.recipe.current.gate_mode.value == "permit" else "fire"
+
+    def _plc(self) -> str | None:
+        link = self._line.stages.plc
+        if link is None:
+            return None
+        return f"{link.plc_name}: {link.failing or ('connected' if link.connected else 'connecting')}"
+
+    def _counters(self, snapshot: LineSnapshot) -> CountersField:
+        line = self._line
+        return CountersField(
+            parts=snapshot.parts,
+            passed=snapshot.dispositions[Disposition.PASS],
+            review=snapshot.dispositions[Disposition.REVIEW],
+            rejected=snapshot.dispositions[Disposition.REJECT],
+            faults=sum(count for reason, count in snapshot.reasons.items() if reason.is_fault),
+            deadline_missed=snapshot.reasons.get(Reason.DEADLINE_MISSED, 0),
+            backlog=line.ledger.backlog(),
+            dropped_frames=line.camera.status().dropped,
+        )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,64 @@
+"""`edge-runtime demo`: see the product work in two minutes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_runtime.app.demo import Demo
+
+
+def demo_command(
+    parts: Annotated[int | None, typer.Option(min=1, help="End after so many parts, with a summary.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="No live view; the summary as one JSON object.")] = False,
+    parts_per_s: Annotated[float | None, typer.Option(min=0.1, max=1000, help="Speed of the belt.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another belt, with other defects.")] = None,
+) -> None:
+    """A simulated conveyor with good and bad parts, the shipped bundle, an MQTT broker and a simulated PLC."""
+    from edge_runtime.app.demo import Demo  # noqa: PLC0415  (engines take time to import)
+    from edge_runtime.ops.clock import SystemClock  # noqa: PLC0415
+    from edge_runtime.ops.logs import Logging  # noqa: PLC0415
+
+    with Demo(SystemClock(), parts, parts_per_s, seed) as demo:
+        demo.config.device.state_dir.mkdir(parents=True, exist_ok=True)
+        log_path = demo.config.device.state_dir / "demo.log"
+        with log_path.open("w", encoding="utf-8") as stream:
+            logs = Logging(demo.config.ops.log_level, stream, {})
+            try:
+                demo.daemon.install_signal_handlers()
+                _run(demo, live=not as_json and sys.stdout.isatty())
+            finally:
+                logs.close()
+        _report(demo, as_json=as_json)
+
+
+def _run(demo: Demo, *, live: bool) -> None:
+    if not live:
+        demo.daemon.run(finished=demo.is_finished)
+        return
+    from rich.live import Live  # noqa: PLC0415
+
+    from edge_runtime.cli.demo_view import render  # noqa: PLC0415
+
+    with Live(refresh_per_second=5, screen=False) as view:
+        demo.daemon.run(lambda: view.update(render(demo)), demo.is_finished)
+        view.update(render(demo))
+
+
+def _report(demo: Demo, *, as_json: bool) -> None:
+    summary = demo.summary()
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(), indent=2))
+        return
+    typer.echo(
+        f"{summary.parts} parts: {summary.passed} PASS, {summary.review} REVIEW, {summary.rejected} REJECT; "
+        f"{summary.rejects_in_time} of {summary.rejects_planned} rejects at the gate in time, "
+        f"{summary.defective_past_the_gate} defective parts past the gate, {summary.good_rejected} good ones rejected; "
+        f"decision p50 {summary.decision_p50_ms:.1f} ms, p99 {summary.decision_p99_ms:.1f} ms; "
+        f"{summary.committed} records committed, {summary.published} acknowledged by the broker."
+    )
+    typer.echo(f"Evidence images and ledger: {demo.config.device.state_dir}")

@@ -1,0 +1,100 @@
+"""The demo's live terminal view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.columns import Columns
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from edge_runtime.domain.verdict import Disposition
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edge_runtime.app.demo import Demo
+    from edge_runtime.domain.verdict import Verdict
+
+ROWS = 12
+BAR_CELLS = 24
+COLOURS = {Disposition.PASS: "green", Disposition.REVIEW: "yellow", Disposition.REJECT: "bold red"}
+
+
+def render(demo: Demo) -> RenderableType:
+    """The whole view at this moment."""
+    return Group(_header(demo), Columns([_parts(demo), _figures(demo)]), _footer(demo))
+
+
+def _header(demo: Demo) -> Panel:
+    health = demo.daemon.line.health
+    inspector = demo.daemon.devices.inspector
+    identity = inspector.bundle.identity
+    text = Text.assemble(
+        ("edge-runtime ", "bold"),
+        (str(health.state).upper(), "bold green" if health.can_judge else "bold red"),
+        f"   bundle {identity.name} {identity.version}   ",
+        ("" if identity.trust == "production" else "DEVELOPMENT BUNDLE (unsigned)", "bold yellow"),
+        f"\n{inspector.engine_description}",
+    )
+    return Panel(text, title="simulated conveyor → detector → verdict → PLC gate")
+
+
+def _parts(demo: Demo) -> Table:
+    table = Table(title="last parts", width=84)
+    for heading, justify in (("part", "right"), ("score", "right"), ("", "left"), ("verdict", "left"), ("ms", "right")):
+        table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
+    for verdict in reversed(demo.daemon.line.monitor.snapshot().last_verdicts[-ROWS:]):
+        colour = COLOURS[verdict.disposition]
+        table.add_row(
+            str(verdict.part_sequence),
+            "–" if verdict.score is None else f"{verdict.score:.3f}",
+            Text(_bar(verdict), style=colour),
+            Text(f"{verdict.disposition} {verdict.reason}", style=colour),
+            f"{(verdict.decided_ns - verdict.triggered_ns) / 1e6:.1f}",
+        )
+    return table
+
+
+def _bar(verdict: Verdict) -> str:
+    """Score against the reject limit: the limit is at two thirds of the bar."""
+    if verdict.score is None or verdict.limits.reject <= 0:
+        return ""
+    cells = round(BAR_CELLS * 2 / 3 * verdict.score / verdict.limits.reject)
+    return "█" * max(0, min(BAR_CELLS, cells))
+
+
+def _figures(demo: Demo) -> Table:
+    summary = demo.summary()
+    table = Table(title="line", show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    rows = [
+        ("parts", f"{summary.parts}"),
+        ("PASS / REVIEW / REJECT", f"{summary.passed} / {summary.review} / {summary.rejected}"),
+        ("rejects fired in time", f"{summary.rejects_in_time} of {summary.rejects_planned}"),
+        ("missed at the gate", f"{summary.rejects_missed}"),
+        ("decision p50 / p99", f"{summary.decision_p50_ms:.1f} / {summary.decision_p99_ms:.1f} ms"),
+        ("trigger → PLC ack p50 / p99", f"{summary.gate_p50_ms:.1f} / {summary.gate_p99_ms:.1f} ms"),
+        ("at the gate: passed / rejected", f"{summary.gate_passed} / {summary.gate_rejected}"),
+        ("defective past the gate", f"{summary.defective_past_the_gate}"),
+        ("good parts rejected", f"{summary.good_rejected}"),
+        ("committed / published", f"{summary.committed} / {summary.published}"),
+    ]
+    for label, value in rows:
+        table.add_row(label, value)
+    return table
+
+
+def _footer(demo: Demo) -> Panel:
+    pages = demo.daemon.pages_port
+    lines = [
+        f"broker: {demo.broker.description}",
+        f"subscribe in another terminal:  {demo.subscribe_command}",
+    ]
+    if pages is not None:
+        lines.append(f"metrics: http://127.0.0.1:{pages}/metrics   health: http://127.0.0.1:{pages}/health")
+    lines.append("Ctrl-C ends it.")
+    return Panel(Text("\n".join(lines)))

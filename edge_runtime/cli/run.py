@@ -1,0 +1,29 @@
+"""`edge-runtime run`: the daemon."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run_command(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The line's configuration (TOML).")],
+) -> None:
+    """Run the line until SIGTERM; SIGHUP loads the limits anew."""
+    from edge_runtime.app.daemon import Daemon  # noqa: PLC0415  (engines take time to import)
+    from edge_runtime.config.load import load_config  # noqa: PLC0415
+    from edge_runtime.ops.clock import SystemClock  # noqa: PLC0415
+    from edge_runtime.ops.logs import Logging  # noqa: PLC0415
+
+    settings = load_config(config)
+    logs = Logging(settings.ops.log_level, sys.stderr, os.environ)
+    try:
+        daemon = Daemon(settings, lambda: load_config(config), SystemClock())
+        daemon.install_signal_handlers()
+        daemon.run()
+    finally:
+        logs.close()

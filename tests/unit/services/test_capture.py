@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from collections import deque
+
+from makers import BUNDLE, MS, make_frame, make_lost, make_recipe
+
+from edge_runtime.camera.port import CameraState, CameraStatus
+from edge_runtime.decision.part_tracker import PartTracker
+from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.ops.clock import SimulatedClock
+from edge_runtime.services.capture import CaptureStage
+from edge_runtime.services.flow import Judged, Opened, RecipeCell
+from edge_runtime.services.queues import BoundedQueue
+
+
+class ScriptedCamera:
+    """Delivers what a test gives it."""
+
+    name = "camera"
+
+    def __init__(self, *arrivals) -> None:
+        self.arrivals = deque(arrivals)
+        self.settled = []
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def next_frame(self, timeout_s: float):
+        """The next scripted arrival."""
+        return self.arrivals.popleft() if self.arrivals else None
+
+    def settle(self, arrival) -> None:
+        """Remember it."""
+        self.settled.append(arrival)
+
+    def status(self) -> CameraStatus:
+        """Always well."""
+        return CameraStatus(CameraState.CONNECTED, "", 0, 0)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Bench:
+    """A capture stage with its queues, stepped by hand."""
+
+    def __init__(self, *arrivals, capacity: int = 2, wait: bool = False, count=None) -> None:
+        self.clock = SimulatedClock()
+        self.camera = ScriptedCamera(*arrivals)
+        self.inspect = BoundedQueue("inspect", capacity)
+        self.dispatch = BoundedQueue("dispatch", 100)
+        self.events = []
+        self.stage = CaptureStage(
+            self.camera,
+            PartTracker(0),
+            RecipeCell(make_recipe()),
+            BUNDLE,
+            self.inspect,
+            self.dispatch,
+            lambda *event: self.events.append(event),
+            self.clock,
+            wait_when_full=wait,
+            trigger_count=count,
+            trigger_timeout_ns=100 * MS,
+        )
+
+    def run(self, steps: int):
+        """Step so often; returns what the dispatch stage was told."""
+        for _ in range(steps):
+            self.stage.step()
+        told = []
+        while (item := self.dispatch.get(0)) is not None:
+            told.append(item)
+        return told
+
+
+def test_a_part_is_announced_before_it_is_inspected() -> None:
+    """From then on the dispatch stage owes a verdict."""
+    bench = Bench(make_frame(1))
+    (opened,) = bench.run(1)
+    assert isinstance(opened, Opened)
+    assert bench.inspect.get(0) is opened.part
+    assert opened.part.deadline_ns == 1_100 * MS
+
+
+def test_a_corrupt_image_becomes_a_verdict_without_inspection() -> None:
+    """The trigger was real."""
+    bench = Bench(make_lost(1))
+    opened, judged = bench.run(1)
+    assert judged.part is opened.part
+    assert (judged.verdict.disposition, judged.verdict.reason) == (Disposition.REJECT, Reason.IMAGE_CORRUPT)
+    assert len(bench.inspect) == 0
+
+
+def test_on_overload_the_oldest_waiting_part_is_given_up_and_the_newest_is_inspected() -> None:
+    """Every part still gets its verdict."""
+    bench = Bench(*(make_frame(n) for n in (1, 2, 3)), capacity=2)
+    judged = [item for item in bench.run(3) if isinstance(item, Judged)]
+    assert [(j.part.part_sequence, j.verdict.reason) for j in judged] == [(1, Reason.OVERLOAD)]
+    assert [bench.inspect.get(0).part_sequence for _ in range(2)] == [2, 3]
+
+
+def test_a_waiting_source_is_not_asked_while_inspection_is_busy() -> None:
+    """Files stay where they are; none is given up."""
+    bench = Bench(*(make_frame(n) for n in (1, 2, 3)), capacity=2, wait=True)
+    bench.run(4)
+    assert len(bench.camera.arrivals) == 1
+    assert bench.inspect.dropped == 0
+
+
+def test_parts_that_the_camera_missed_get_verdicts_in_belt_order() -> None:
+    """The PLC's numbers jump from 1 to 4: parts 2 and 3 are rejected as lost."""
+    bench = Bench(make_frame(1, part_sequence=1), make_frame(2, part_sequence=4))
+    told = bench.run(2)
+    lost = [item.verdict for item in told if isinstance(item, Judged)]
+    assert [(v.part_sequence, v.reason) for v in lost] == [(2, Reason.TRIGGER_LOST), (3, Reason.TRIGGER_LOST)]
+    assert [item.part.part_sequence for item in told if isinstance(item, Opened)] == [1, 2, 3, 4]
+
+
+def test_a_part_counted_by_the_plc_without_frame_is_given_up_after_the_timeout() -> None:
+    """The last part before a gap in production is not forgotten either."""
+    bench = Bench(make_frame(1, part_sequence=1), count=lambda: 2)
+    bench.run(2)
+    bench.clock.advance(101 * MS)
+    lost = [item.verdict.part_sequence for item in bench.run(1) if isinstance(item, Judged)]
+    assert lost == [2]
+
+
+def test_a_frame_after_its_part_was_given_up_is_settled_without_second_verdict() -> None:
+    """It is reported as an event."""
+    bench = Bench(*(make_frame(n, part_sequence=p) for n, p in ((1, 1), (2, 3), (3, 2))))
+    told = bench.run(3)
+    assert [item.part.part_sequence for item in told if isinstance(item, Opened)] == [1, 2, 3]
+    assert [event[0] for event in bench.events] == ["late_frame"]
+    assert len(bench.camera.settled) == 1

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+from makers import BUNDLE, MS, make_inspection, make_part, make_recipe
+
+from edge_runtime.decision.judge import judge
+from edge_runtime.domain.recipe import GateAction
+from edge_runtime.domain.records import VerdictRecord
+from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.ops.clock import SimulatedClock
+from edge_runtime.services.dispatch import DispatchStage
+from edge_runtime.services.flow import Judged, Opened, RecipeCell
+from edge_runtime.services.monitor import LineMonitor
+from edge_runtime.services.queues import BoundedQueue
+
+
+class Bench:
+    """A dispatch stage with its queues, stepped by hand."""
+
+    def __init__(self, evidence_capacity: int = 4) -> None:
+        self.clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
+        self.recipe = RecipeCell(make_recipe())
+        self.inbox = BoundedQueue("dispatch", 1_000)
+        self.commands = BoundedQueue("commands", 1_000)
+        self.records = BoundedQueue("records", 1_000)
+        self.evidence = BoundedQueue("evidence", evidence_capacity)
+        self.monitor = LineMonitor()
+        self.stage = DispatchStage(
+            self.recipe,
+            BUNDLE,
+            "camera",
+            self.inbox,
+            self.commands,
+            self.records,
+            self.evidence,
+            self.monitor,
+            self.clock,
+        )
+
+    def open(self, number: int):
+        """Announce a part triggered now."""
+        part = make_part(number, self.clock.monotonic_ns())
+        self.inbox.offer(Opened(part))
+        self.stage.step()
+        return part
+
+    def propose(self, part, score: float) -> None:
+        """Offer a verdict for a part."""
+        verdict = judge(make_inspection(score), part, self.recipe.current, self.clock.monotonic_ns())
+        self.inbox.offer(Judged(part, verdict))
+        self.stage.step()
+
+    def verdicts(self):
+        """What was recorded so far."""
+        found = []
+        while (item := self.records.get(0)) is not None:
+            assert isinstance(item.record, VerdictRecord)
+            found.append(item.record.verdict)
+        return found
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A fresh stage."""
+    return Bench()
+
+
+def test_a_judged_part_goes_to_the_gate_and_to_the_ledger_once(bench) -> None:
+    """One verdict, one gate command, one record."""
+    bench.propose(bench.open(1), 5.0)
+    assert [v.disposition for v in bench.verdicts()] == [Disposition.REJECT]
+    assert bench.commands.get(0).action is GateAction.EJECT
+    assert bench.commands.get(0) is None
+    assert bench.stage.idle
+
+
+def test_a_part_without_result_is_rejected_at_its_deadline(bench) -> None:
+    """A hung inspection does not hold up the gate."""
+    bench.open(1)
+    bench.clock.advance(101 * MS)
+    bench.stage.step()
+    (verdict,) = bench.verdicts()
+    assert (verdict.disposition, verdict.reason) == (Disposition.REJECT, Reason.DEADLINE_MISSED)
+
+
+def test_a_result_after_the_deadline_is_dropped_and_counted(bench) -> None:
+    """The part already has its verdict; a second one would be a lie in the ledger."""
+    part = bench.open(1)
+    bench.clock.advance(101 * MS)
+    bench.stage.step()
+    bench.propose(part, 0.1)
+    assert len(bench.verdicts()) == 1
+    assert bench.monitor.snapshot().late_results == 1
+
+
+def test_what_is_open_at_the_end_gets_the_fail_safe(bench) -> None:
+    """Stopping is not silence."""
+    bench.open(1)
+    bench.stage.finish()
+    (verdict,) = bench.verdicts()
+    assert (verdict.disposition, verdict.reason) == (Disposition.REJECT, Reason.STOPPING)
+
+
+def test_a_proposal_that_overtakes_its_announcement_still_counts(bench) -> None:
+    """The queue keeps order; should an announcement be lost all the same, the verdict is not."""
+    bench.propose(make_part(9, bench.clock.monotonic_ns()), 0.5)
+    assert [v.part_sequence for v in bench.verdicts()] == [9]
+
+
+def test_evidence_is_kept_for_reject_and_review_only_and_never_blocks() -> None:
+    """With its queue full the record says that there is no image."""
+    bench = Bench(evidence_capacity=1)
+    for number, score in ((1, 0.5), (2, 1.5), (3, 5.0)):
+        bench.propose(bench.open(number), score)
+    items = [bench.records.get(0) for _ in range(3)]
+    assert [item.record.evidence is not None for item in items] == [False, True, False]
+    assert bench.evidence.dropped == 1
+
+
+def test_records_carry_no_pixels(bench) -> None:
+    """A dead disk must not fill the memory with frames."""
+    bench.propose(bench.open(1), 5.0)
+    assert bench.records.get(0).arrival.exposures == ()
+
+
+def test_new_limits_hold_from_the_next_part_on(bench) -> None:
+    """The recipe is replaced as a whole between two frames."""
+    bench.propose(bench.open(1), 1.5)
+    bench.recipe.current = make_recipe(review=3.0, reject=4.0)
+    bench.propose(bench.open(2), 1.5)
+    assert [v.disposition for v in bench.verdicts()] == [Disposition.REVIEW, Disposition.PASS]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import threading
+
+from edge_runtime.services.queues import BoundedQueue
+
+
+def test_offer_keeps_the_newest_and_hands_back_the_oldest() -> None:
+    """The displaced item still needs a verdict, so it is returned, not swallowed."""
+    queue = BoundedQueue("q", 2)
+    assert [queue.offer(n) for n in (1, 2, 3)] == [None, None, 1]
+    assert (queue.get(0), queue.get(0), queue.dropped) == (2, 3, 1)
+
+
+def test_try_put_refuses_when_full() -> None:
+    """The refused item stays with the producer; the refusal is counted."""
+    queue = BoundedQueue("q", 1)
+    assert queue.try_put(1)
+    assert not queue.try_put(2)
+    assert (len(queue), queue.dropped) == (1, 1)
+
+
+def test_get_gives_up_after_the_timeout() -> None:
+    """An idle stage comes round again."""
+    assert BoundedQueue("q", 1).get(0.001) is None
+
+
+def test_a_waiting_producer_is_woken_by_the_consumer() -> None:
+    """Back-pressure: the folder waits until the inspection has taken a part."""
+    queue = BoundedQueue("q", 1)
+    queue.try_put(1)
+    has_room = []
+    producer = threading.Thread(target=lambda: has_room.append(queue.wait_for_room(10)))
+    producer.start()
+    queue.get(0)
+    producer.join(10)
+    assert has_room == [True]
+
+
+def test_a_batch_takes_what_is_there_up_to_its_size() -> None:
+    """Group commit: one transaction for all that came together, in order."""
+    queue = BoundedQueue("q", 10)
+    for number in range(5):
+        queue.try_put(number)
+    assert queue.get_batch(3, 0, 0) == [0, 1, 2]
+    assert queue.get_batch(3, 0, 0) == [3, 4]
+    assert queue.get_batch(3, 0, 0) == []
