@@ -1,8 +1,8 @@
-"""A camera on its own, for aiming, focusing and taking pictures: no ledger, no gate, and nothing is moved or deleted."""
+"""A camera on its own, for aiming, focusing and taking pictures: no ledger, no gate, nothing moved or deleted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ class Source:
     """A camera as the technician named it."""
 
     camera: CameraSettings
-    simulation: SimulationSettings = SimulationSettings()
+    simulation: SimulationSettings = field(default_factory=SimulationSettings)
 
 
 class _NothingSeen:
