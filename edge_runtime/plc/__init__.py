@@ -62,7 +62,8 @@ def create(
 
 def _modbus(settings: ModbusTcpSettings | ModbusRtuSettings) -> Plc:
     from edge_runtime.plc.handshake import HandshakePlc  # noqa: PLC0415
-    from edge_runtime.plc.modbus import ModbusLink, rtu_transport, tcp_transport  # noqa: PLC0415
+    from edge_runtime.plc.modbus import ModbusLink  # noqa: PLC0415
+    from edge_runtime.plc.modbus_transport import rtu_transport, tcp_transport  # noqa: PLC0415
 
     transport = tcp_transport(settings) if isinstance(settings, ModbusTcpSettings) else rtu_transport(settings)
     return HandshakePlc(

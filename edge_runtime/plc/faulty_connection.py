@@ -39,10 +39,10 @@ class FaultyConnection(ServerRequestHandler):
     async def handle_request(self) -> None:
         """Carry out a request and answer it, unless the fault forbids it."""
         request, address = self.last_pdu, self.last_addr
+        if request is None:
+            return
         async with self._in_turn:
             planned = self._faults.take() or HEALTHY
-            if request is None:
-                return
             if planned.fault in _NOT_CARRIED_OUT:
                 self._answer_wrongly(planned.fault, request, address)
                 return
@@ -52,9 +52,12 @@ class FaultyConnection(ServerRequestHandler):
             await super().handle_request()  # type: ignore[no-untyped-call]
             await self._answer(planned, address)
 
-    def server_send(self, pdu: ModbusPDU, addr: Address) -> None:  # noqa: ARG002  (pymodbus' signature)
-        """Keep the reply: `handle_request` sends it as the fault has it."""
-        self._reply = pdu
+    def server_send(self, pdu: ModbusPDU, addr: Address) -> None:
+        """Keep the reply: `handle_request` sends it as the fault has it. A refused frame is answered at once."""
+        if self._in_turn.locked():
+            self._reply = pdu
+        else:
+            self.pdu_send(pdu, addr)
 
     async def _answer(self, planned: PlannedFault, address: Address) -> None:
         reply, self._reply = self._reply, None

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.recipe import GateMode
-from edge_runtime.plc.registers import GateCode
+from edge_runtime.plc.codes import GateCode
 
 if TYPE_CHECKING:
     from edge_runtime.ops.belt import BeltPart, BeltPlan

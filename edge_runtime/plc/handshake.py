@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.domain.errors import PlcError
+from edge_runtime.plc.codes import StatusBit
 from edge_runtime.plc.port import PlcCapability, PlcInputs
 from edge_runtime.plc.registers import (
     DEVICE_WORDS,
@@ -16,7 +17,6 @@ from edge_runtime.plc.registers import (
     DeviceBlock,
     PlcBlock,
     Result,
-    StatusBit,
     decode_plc_block,
     encode_device_block,
     result_of,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.recipe import GateMode
+from edge_runtime.plc.codes import ControlBit
 from edge_runtime.plc.gate import GateRecord, GateSummary, SimulatedGate, Takeover
 from edge_runtime.plc.registers import (
     DEVICE_WORDS,
     WORD,
     BlockError,
-    ControlBit,
     DeviceBlock,
     PlcBlock,
     Result,

@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.recipe import GateAction
-from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.domain.verdict import Disposition
+from edge_runtime.plc.codes import REASON_CODES, ControlBit, GateCode, OpcDisposition, StatusBit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,63 +37,6 @@ DOUBLE_WORD = 0x1_0000_0000
 class BlockError(ValueError):
     """The words are not a whole block of this map version."""
 
-
-class StatusBit(IntFlag):
-    """Device block, word `status`."""
-
-    ONLINE = 1 << 0
-    READY = 1 << 1
-    BUSY = 1 << 2
-    RESULTS_VALID = 1 << 3
-    FAULT = 1 << 4
-    DEVELOPMENT_TRUST = 1 << 5
-    SCORE_VALID = 1 << 6
-
-
-class ControlBit(IntFlag):
-    """PLC block, word `control`."""
-
-    RUNNING = 1 << 0
-    RESULTS_BUFFER_OVERRUN = 1 << 1
-    PERMIT_MODE = 1 << 2
-    HEARTBEAT_LOST = 1 << 3
-
-
-class OpcDisposition(IntEnum):
-    """Verdict in the words of OPC 40001-101. A fault is Undefined, never OK."""
-
-    UNDEFINED = 0
-    OK = 1
-    NOT_OK = 2
-    NOT_DECIDABLE = 3
-
-
-class GateCode(IntEnum):
-    """What the PLC is to do with the part."""
-
-    NONE = 0
-    PERMIT = 1
-    REJECT = 2
-
-
-REASON_CODES: dict[Reason, int] = {
-    Reason.BELOW_LIMIT: 1,
-    Reason.BETWEEN_LIMITS: 2,
-    Reason.ABOVE_LIMIT: 3,
-    Reason.TRIGGER_LOST: 10,
-    Reason.FRAME_TIMEOUT: 11,
-    Reason.IMAGE_CORRUPT: 12,
-    Reason.IMAGE_UNEXPECTED: 13,
-    Reason.CAMERA_FROZEN: 14,
-    Reason.ENGINE_ERROR: 20,
-    Reason.SCORE_INVALID: 21,
-    Reason.DEADLINE_MISSED: 30,
-    Reason.OVERLOAD: 31,
-    Reason.INTERRUPTED: 32,
-    Reason.SEQUENCE_MISMATCH: 33,
-    Reason.STOPPING: 34,
-}
-"""Stable: a number is never reused for another reason. 0 is no reason (no result yet)."""
 
 _DISPOSITIONS = {
     Disposition.PASS: OpcDisposition.OK,

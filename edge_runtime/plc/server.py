@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import PlcError
 from edge_runtime.ops.clock import SystemClock
+from edge_runtime.plc.codes import REASON_CODES
 from edge_runtime.plc.modbus_server import PlcServer, RtuEndpoint, TcpEndpoint
 from edge_runtime.plc.model import EJECTOR_COIL, RESULT_ADDRESS, STATUS_ADDRESS, ResultEntry, SimulatedPlcModel
-from edge_runtime.plc.registers import REASON_CODES
 from edge_runtime.plc.virtual_cable import VirtualCable
 
 if TYPE_CHECKING:

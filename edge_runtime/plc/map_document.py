@@ -1,0 +1,132 @@
+"""The tables of docs/modbus-map.md, from the code: `python -m edge_runtime.plc.map_document docs/modbus-map.md`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_runtime.plc.codes import REASON_CODES, ControlBit, GateCode, OpcDisposition, StatusBit
+from edge_runtime.plc.registers import MAP_VERSION, SPARE_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from enum import IntEnum, IntFlag
+
+DEVICE_FIELDS: tuple[tuple[str, int, str], ...] = (
+    ("map_version", 1, f"Always {MAP_VERSION}. Anything else: not this map"),
+    ("heartbeat", 1, "Heartbeat: changes with every write; wraps"),
+    ("status", 1, "Status bits, see below"),
+    ("result_count", 1, "Changes with every result handed over, not with a mere heartbeat; wraps"),
+    ("part_sequence", 2, "Part sequence (Acquisition ID) of the result, 1…2³²−1"),
+    ("disposition", 1, "Verdict in OPC 40001-101 terms, see below"),
+    ("gate", 1, "What to do with the part, see below"),
+    ("reason", 1, "Reason code, see below"),
+    ("score", 2, "Anomaly score, float32; a quiet NaN where there is none (SCORE_VALID is off)"),
+    ("decision_ms", 1, "Trigger to decision in milliseconds, at most 65535"),
+    ("heartbeat_echo", 1, "Equal to `heartbeat`, or the block is torn"),
+    ("check", 1, "16#A55A plus the sum of all words before it, modulo 2¹⁶"),
+)
+PLC_FIELDS: tuple[tuple[str, int, str], ...] = (
+    ("map_version", 1, f"Always {MAP_VERSION}"),
+    ("heartbeat", 1, "The PLC's own heartbeat: changes with every scan or faster than every 100 ms; wraps"),
+    ("control", 1, "Control bits, see below"),
+    ("acknowledged_sequence", 2, "Results Ack: part sequence of the last result taken over; 0 before the first"),
+    ("trigger_count", 2, "Part sequence of the newest part at the trigger sensor; 0 before the first"),
+    ("encoder_ticks", 2, "Belt encoder, modulo 2³²; 0 without an encoder"),
+    ("overruns", 1, "Results that did not fit the table of parts, modulo 2¹⁶"),
+    ("device_heartbeat_echo", 1, "The device's heartbeat as last seen"),
+    ("heartbeat_echo", 1, "Equal to `heartbeat`; write it last"),
+)
+_STATUS_TEXT = {
+    StatusBit.ONLINE: "Online: the daemon runs",
+    StatusBit.READY: "Trigger Ready: parts can be inspected; off means hold the line or reject",
+    StatusBit.BUSY: "Busy: a part is being inspected",
+    StatusBit.RESULTS_VALID: "Results Valid: the result words hold a result",
+    StatusBit.FAULT: "Fault: somebody has to look at the device",
+    StatusBit.DEVELOPMENT_TRUST: "The running model is not signed for production",
+    StatusBit.SCORE_VALID: "`score` holds a sound score",
+}
+_CONTROL_TEXT = {
+    ControlBit.RUNNING: "The line runs",
+    ControlBit.RESULTS_BUFFER_OVERRUN: "Results Buffer Overrun: `overruns` is not 0",
+    ControlBit.PERMIT_MODE: "The gate works by permit",
+    ControlBit.HEARTBEAT_LOST: "The device's heartbeat is stale: every part is rejected",
+}
+_DISPOSITION_TEXT = {
+    OpcDisposition.UNDEFINED: "Undefined: a fault stands behind the result, never a sound score",
+    OpcDisposition.OK: "OK: PASS",
+    OpcDisposition.NOT_OK: "NotOK: REJECT",
+    OpcDisposition.NOT_DECIDABLE: "NotDecidable: REVIEW",
+}
+_GATE_TEXT = {
+    GateCode.NONE: "No result yet",
+    GateCode.PERMIT: "Let the part pass",
+    GateCode.REJECT: "Reject the part",
+}
+
+
+def sections() -> dict[str, str]:
+    """Every generated section of the document, by its name."""
+    reasons = [(str(code), f"`{reason}`") for reason, code in REASON_CODES.items()]
+    return {
+        "device block": _fields(DEVICE_FIELDS),
+        "plc block": _fields(PLC_FIELDS),
+        "status bits": _bits(_STATUS_TEXT),
+        "control bits": _bits(_CONTROL_TEXT),
+        "dispositions": _numbers(_DISPOSITION_TEXT),
+        "gate": _numbers(_GATE_TEXT),
+        "reasons": _table(("code", "reason"), [("0", "no result yet"), *reasons]),
+    }
+
+
+def fill(text: str) -> str:
+    """The document with its generated sections renewed.
+
+    Raises:
+        ValueError: a section has no place in the document.
+    """
+    for name, content in sections().items():
+        start, end = f"<!-- generated: {name} -->", "<!-- end -->"
+        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"the document has no section {start!r}")
+        text = pattern.sub(f"{start}\n{content}\n{end}".replace("\\", r"\\"), text)
+    return text
+
+
+def _fields(fields: Sequence[tuple[str, int, str]]) -> str:
+    rows, offset = [], 0
+    for name, words, meaning in fields:
+        place = str(offset) if words == 1 else f"{offset}, {offset + 1}"
+        rows.append((place, f"`{name}`" + (" (high word first)" if words > 1 else ""), meaning))
+        offset += words
+    rows.append((f"{offset}…{offset + SPARE_WORDS - 1}", "spare", "Must exist; ignore"))
+    return _table(("offset", "name", "meaning"), rows)
+
+
+def _bits(texts: dict[StatusBit, str] | dict[ControlBit, str]) -> str:
+    return _table(("bit", "name", "meaning"), [(str(_bit(bit)), f"`{bit.name}`", text) for bit, text in texts.items()])
+
+
+def _bit(flag: IntFlag) -> int:
+    return flag.value.bit_length() - 1
+
+
+def _numbers(texts: dict[OpcDisposition, str] | dict[GateCode, str]) -> str:
+    return _table(("value", "meaning"), [(str(_value(number)), text) for number, text in texts.items()])
+
+
+def _value(number: IntEnum) -> int:
+    return int(number)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    document = Path(sys.argv[1])
+    document.write_text(fill(document.read_text(encoding="utf-8")), encoding="utf-8")
