@@ -28,7 +28,9 @@ def create(settings: CameraSettings, clock: Clock, seen: SeenFiles, belt: BeltPl
     """
     # Adapters are imported where they are chosen: a line with a folder needs no video library, and the reverse.
     if settings.kind == "opencv":
-        raise CameraError("the OpenCV camera is not built yet", "use a folder or the simulation")
+        from edge_runtime.camera.opencv.camera import OpenCvCamera  # noqa: PLC0415
+
+        return OpenCvCamera(settings, clock)
     if settings.kind == "folder":
         from edge_runtime.camera.folder.camera import FolderCamera  # noqa: PLC0415
 

@@ -1,0 +1,1 @@
+"""V4L2 devices, network streams and video files through OpenCV."""
