@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.app.line import Devices, build_line, open_devices
 from edge_runtime.app.metrics import LineMetrics
+from edge_runtime.app.preview import PreviewFeed, PreviewPages
 from edge_runtime.app.recipe import limits_in_force
 from edge_runtime.app.status import StatusReporter
 from edge_runtime.domain.errors import ConfigError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from edge_runtime.config.line import LineConfig
+    from edge_runtime.domain.frame import Frame
+    from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.line import Line
 
@@ -58,7 +61,8 @@ class Daemon:
         watchdog = Watchdog(self._notifier, watchdog_timeout_ns(os.environ), clock)
         config.device.state_dir.mkdir(parents=True, exist_ok=True)
         self.devices: Devices = open_devices(config, clock)
-        self.line: Line = build_line(config, self.devices, clock, progress=watchdog.progress)
+        self._feed = PreviewFeed(clock)
+        self.line: Line = build_line(config, self.devices, clock, self._show, watchdog.progress)
         self._reporter = StatusReporter(
             self.line,
             self.devices.inspector.bundle.identity,
@@ -72,7 +76,7 @@ class Daemon:
 
     @property
     def pages_port(self) -> int | None:
-        """Where `/metrics` and `/health` are on 127.0.0.1."""
+        """Where `/metrics`, `/health` and `/preview` are on 127.0.0.1."""
         return None if self._server is None else self._server.port
 
     def install_signal_handlers(self) -> None:
@@ -148,13 +152,28 @@ class Daemon:
         port = self._config.ops.metrics_port
         if port is None:
             return None
-        routes = {"/metrics": metrics_route(registry), "/health": health_route(self._reporter.health)}
+        bundle = self.devices.inspector.bundle
+        preview = PreviewPages(
+            self._feed,
+            self._clock,
+            bundle.calibration.map_range,
+            bundle.input_spec.region,
+            lambda: f"{self.devices.camera.name}: {self.devices.camera.status().state}",
+        )
+        routes = {
+            "/metrics": metrics_route(registry),
+            "/health": health_route(self._reporter.health),
+            **preview.routes(),
+        }
         try:
             return LocalServer(port, routes)
         except OSError as error:
             # Metrics are a convenience; the line runs without them, and says so.
             _log.warning("metrics are off: 127.0.0.1:%d cannot be used (%s); set ops.metrics_port", port, error)
             return None
+
+    def _show(self, frame: Frame, anomaly_map: AnomalyMap | None) -> None:
+        self._feed.offer(frame.exposures[0], anomaly_map)
 
     # The handlers only set flags: taking the event's lock in a handler could deadlock with the wait it interrupts.
     def _on_stop(self, _signal: int, _frame: FrameType | None) -> None:

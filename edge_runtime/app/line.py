@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.reject import RejectCommand
@@ -167,7 +168,7 @@ def build_line(
         record=_record(config, devices, queues),
         plc=link,
         publish=None if devices.broker is None else PublishStage(devices.ledger, devices.broker, clock),
-        evidence=_evidence(config, queues),
+        evidence=_evidence(config, bundle, queues),
     )
     return Line(
         stages,
@@ -269,11 +270,11 @@ def _record(config: LineConfig, devices: Devices, queues: _Queues) -> RecordStag
     )
 
 
-def _evidence(config: LineConfig, queues: _Queues) -> EvidenceStage | None:
+def _evidence(config: LineConfig, bundle: ModelBundle, queues: _Queues) -> EvidenceStage | None:
     if queues.evidence is None:
         return None
     store = EvidenceStore(config.device.state_dir / "evidence", config.evidence.quota_mb * 1_000_000)
-    return EvidenceStage(store, evidence_renderer(config.evidence), queues.evidence)
+    return EvidenceStage(store, evidence_renderer(config.evidence, bundle), queues.evidence)
 
 
 def _start_numbering(devices: Devices, link: PlcLink | None, recipe: Recipe, camera: str, clock: Clock) -> int:
