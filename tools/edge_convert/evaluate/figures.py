@@ -56,6 +56,21 @@ def class_counts(rows: Sequence[ImageRow]) -> tuple[ClassCounts, ...]:
     return tuple(_counts(label, rows, good) for label in dict.fromkeys(row.label for row in rows))
 
 
+def confusion(classes: Sequence[ClassCounts]) -> dict[str, dict[str, int]]:
+    """Images per kind (`good`, `defect`) and outcome (PASS, REVIEW, REJECT, fault)."""
+    good = [one for one in classes if one.label == GOOD]
+    kinds = {"good": good, "defect": [one for one in classes if one.label != GOOD]}
+    return {
+        kind: {
+            "PASS": sum(one.passed for one in members),
+            "REVIEW": sum(one.review for one in members),
+            "REJECT": sum(one.reject for one in members),
+            "fault": sum(one.faults for one in members),
+        }
+        for kind, members in kinds.items()
+    }
+
+
 def share(rows: Sequence[ImageRow], dispositions: frozenset[Disposition], *, defective: bool) -> Share | None:
     """Share of the scored good (or defective) parts that got one of these dispositions; None if there are none."""
     chosen = [row.disposition for row in rows if (row.label != GOOD) == defective and row.disposition is not None]

@@ -36,8 +36,8 @@ class OperatingPoint:
 class RocCurve:
     """Corners of the ROC, from (0, 0) to (1, 1); one per distinct score, so ties are a slanted edge."""
 
-    false_positive_rate: Scores
-    true_positive_rate: Scores
+    false_positive_rate: tuple[float, ...]
+    true_positive_rate: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ def roc_curve(good: ScoresLike, defect: ScoresLike) -> RocCurve:
     """Corners of the ROC in ascending order."""
     _, false_positives, true_positives = _counts(good, defect)
     return RocCurve(
-        np.concatenate(([0.0], false_positives / false_positives[-1])),
-        np.concatenate(([0.0], true_positives / true_positives[-1])),
+        (0.0, *(false_positives / false_positives[-1]).tolist()),
+        (0.0, *(true_positives / true_positives[-1]).tolist()),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
+
+from edge_runtime.vision.anomaly_map import upsample
 
 if TYPE_CHECKING:
     from edge_convert.evaluate.pixels import Mask
@@ -37,18 +38,13 @@ def place_map(
         The scores, and a mask that is true outside the region; None if the region is the whole frame.
     """
     if region is None:
-        return _resized(anomaly_map, size_px), None
+        return upsample(anomaly_map, *size_px), None
     scale_y, scale_x = size_px[0] / frame_px[0], size_px[1] / frame_px[1]
     left, right = round(region[0] * scale_x), round((region[0] + region[2]) * scale_x)
     top, bottom = round(region[1] * scale_y), round((region[1] + region[3]) * scale_y)
     scores = np.full(size_px, -np.inf, np.float32)
     outside = np.ones(size_px, np.bool_)
     if right > left and bottom > top:
-        scores[top:bottom, left:right] = _resized(anomaly_map, (bottom - top, right - left))
+        scores[top:bottom, left:right] = upsample(anomaly_map, bottom - top, right - left)
         outside[top:bottom, left:right] = False
     return scores, outside
-
-
-def _resized(anomaly_map: AnomalyMap, size_px: tuple[int, int]) -> AnomalyMap:
-    resized = cv2.resize(anomaly_map, (size_px[1], size_px[0]), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, np.float32)
