@@ -17,7 +17,7 @@ demo: install
 	$(BIN)/edge-runtime demo
 
 test: install
-	@sh tools/need.sh $(PYTHON) mosquitto
+	@sh tools/need.sh $(PYTHON) mosquitto mosquitto_sub socat openssl systemd-analyze
 	$(BIN)/pytest
 
 check: install
