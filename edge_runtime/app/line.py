@@ -9,17 +9,17 @@ from edge_runtime import broker as brokers
 from edge_runtime import camera as cameras
 from edge_runtime import ledger as ledgers
 from edge_runtime import plc as plcs
+from edge_runtime.app.belt import belt_plan
 from edge_runtime.app.evidence import evidence_renderer
 from edge_runtime.app.inspection import Inspector, load_inspector
 from edge_runtime.app.recipe import build_recipe
 from edge_runtime.broker.encoding import encoder
 from edge_runtime.bundles.selftest import golden_self_test
-from edge_runtime.config.camera import Overflow, SimulationSettings
+from edge_runtime.config.camera import Overflow
 from edge_runtime.decision.part_tracker import PartTracker
 from edge_runtime.domain.errors import BundleError, PlcError
 from edge_runtime.domain.recipe import GateMode
 from edge_runtime.ledger.evidence import EvidenceStore
-from edge_runtime.ops.belt import BeltPlan
 from edge_runtime.plc.model import SimulatedPlcModel
 from edge_runtime.plc.port import PlcCapability
 from edge_runtime.services.capture import CaptureStage
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.reject import RejectCommand
     from edge_runtime.ledger.port import Ledger
+    from edge_runtime.ops.belt import BeltPlan
     from edge_runtime.ops.clock import Clock
     from edge_runtime.plc.port import Plc
 
@@ -57,7 +58,6 @@ DISPATCH_CAPACITY = 100_000
 RECORD_CAPACITY = 20_000
 """How many verdicts may wait for a disk that refuses: 100 s at 200 parts/s."""
 EVIDENCE_CAPACITY = 16
-BELT_START_NS = 1_000_000_000
 FOLDER_QUEUE = 2
 """A waiting source needs no buffer: parts queued here would only grow old."""
 
@@ -82,20 +82,6 @@ class _Queues:
     commands: BoundedQueue[RejectCommand]
     records: BoundedQueue[RecordItem]
     evidence: BoundedQueue[EvidenceItem] | None
-
-
-def belt_plan(settings: SimulationSettings, clock: Clock) -> BeltPlan:
-    """The belt that simulated camera and PLC share; it starts to move when the line had time to start."""
-    return BeltPlan(
-        seed=settings.seed,
-        start_ns=clock.monotonic_ns() + BELT_START_NS,
-        parts_per_s=settings.parts_per_s,
-        defect_rate=settings.defect_rate,
-        dropped_trigger_rate=settings.dropped_trigger_rate,
-        travel_ns=settings.travel_ms * 1_000_000,
-        ticks_per_s=settings.ticks_per_s,
-        parts=settings.parts,
-    )
 
 
 def open_devices(config: LineConfig, clock: Clock) -> Devices:

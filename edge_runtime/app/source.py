@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime import camera as cameras
+from edge_runtime.app.belt import belt_plan
 from edge_runtime.config.camera import (
     AfterInspection,
     FolderCameraSettings,
@@ -65,8 +66,6 @@ def open_source(source: Source, clock: Clock) -> Camera:
     Raises:
         CameraError: it can never work as configured.
     """
-    from edge_runtime.app.line import belt_plan  # noqa: PLC0415  (brings every kind of device along)
-
     settings = source.camera
     if isinstance(settings, FolderCameraSettings):
         settings = settings.model_copy(update={"after": AfterInspection.KEEP})
