@@ -26,7 +26,7 @@ def create(settings: CameraSettings, clock: Clock, seen: SeenFiles, belt: BeltPl
     Raises:
         CameraError: settings that no adapter can work with.
     """
-    # Adapters are imported where they are chosen: a line with a folder needs no video library, and the reverse.
+    # Adapters are imported where they are chosen: a line loads only the libraries that it uses.
     if settings.kind == "opencv":
         from edge_runtime.camera.opencv.camera import OpenCvCamera  # noqa: PLC0415
 

@@ -112,8 +112,11 @@ class FolderCamera:
 
     def status(self) -> CameraStatus:
         """See `Camera`."""
-        if self._reader is not None and not self._closed and not self._reader.is_alive():
-            self._health.trouble("reader", "the reader thread ended unexpectedly: see the log, restart", lost=True)
+        if self._reader is not None:
+            if trouble := self._reader.trouble():
+                self._health.trouble("reader", trouble, lost=True)
+            else:
+                self._health.mended("reader")
         return self._health.status()
 
     def close(self) -> None:

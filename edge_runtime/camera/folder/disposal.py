@@ -46,10 +46,6 @@ class Disposal:
                 return
             self._dispose(path, identity, faulty=faulty)
         except OSError as error:
-            # Whoever put the file there may also take it away: that needs no attention if it was to go anyway.
-            if isinstance(error, FileNotFoundError) and not (self._root / path).exists() and self._root.exists():
-                _log.info("%s vanished after its inspection", identity.path)
-                return
             self._health.trouble(
                 "disposal",
                 f"{identity.path} could not be {self._intention(faulty=faulty)}: {error.strerror}"

@@ -88,6 +88,10 @@ class Intake:
         path = next(iter(self._ready), None)
         return None if path is None else self._ready.pop(path)
 
+    def expects(self, path: str) -> bool:
+        """Whether the file waits or is ready."""
+        return path in self._waiting or path in self._ready
+
     def remember(self, path: str, mark: Mark) -> None:
         """The file in this state was dealt with."""
         self._known[path] = mark

@@ -28,8 +28,8 @@ _MASK = Mask(
     | InotifyConstants.IN_DELETE_SELF
     | InotifyConstants.IN_MOVE_SELF
     | InotifyConstants.IN_ONLYDIR
-    | InotifyConstants.IN_DONT_FOLLOW
 )
+_SUBFOLDER_MASK = Mask(_MASK | InotifyConstants.IN_DONT_FOLLOW)
 _LIMITS = {errno.ENOSPC, errno.EMFILE}
 _NOTICE_LIMIT = 16_384
 
@@ -174,7 +174,8 @@ class InotifyWatcher:
 
     def _watch_folder(self, folder: str) -> None:
         place = self._scanner.root / folder
-        wd = self._inotify.add_callback(os.fsencode(place), _MASK, self, CallbackId(id(self)))
+        mask = _SUBFOLDER_MASK if folder else _MASK
+        wd = self._inotify.add_callback(os.fsencode(place), mask, self, CallbackId(id(self)))
         if wd < 0:  # watchdog says nothing when the kernel refuses for lack of permission
             raise PermissionError(errno.EACCES, "permission denied", str(place))
         self._folders[wd] = folder

@@ -45,7 +45,7 @@ class OpenCvCamera:
     def __init__(self, settings: OpenCvCameraSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        source = classify(settings)
+        self._source = source = classify(settings)
         self._can_freeze = source.kind is not SourceKind.FILE
         self._freeze = FreezeWatch(settings.frozen_after_ms * 1_000_000)
         self._frozen = False
@@ -86,7 +86,7 @@ class OpenCvCamera:
 
     def status(self) -> CameraStatus:
         """See `Camera`."""
-        source = self._settings.source
+        source = self._source.label
         state, detail = CameraState.CONNECTED, ""
         if self._keeper.exhausted and self._mailbox.is_empty():
             state, detail = CameraState.EXHAUSTED, self._keeper.detail

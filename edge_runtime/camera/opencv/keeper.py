@@ -85,7 +85,7 @@ class SessionKeeper:
         if not session.opened.is_set():
             self.close()
             raise CameraError(
-                f"{self._source.address} cannot be opened as a video", "check the file, or convert it to MJPEG in AVI"
+                f"{self._source.label} cannot be opened as a video", "check the file, or convert it to MJPEG in AVI"
             )
 
     def look_after(self) -> None:
@@ -115,7 +115,7 @@ class SessionKeeper:
         deadline_s = time.monotonic() + self._lost_after_ns / 1e9 + _CLOSE_GRACE_S
         for session in sessions:
             if not session.join(max(0.0, deadline_s - time.monotonic())):
-                _log.error("%s hangs in the driver: its thread is left behind", self._source.address)
+                _log.error("%s hangs in the driver: its thread is left behind", self._source.label)
 
     def _start(self) -> CaptureSession:
         session = CaptureSession(self._source, self._clock, self._on_picture)
@@ -128,7 +128,7 @@ class SessionKeeper:
             return  # given up earlier, came back to life
         if session.frames == 1:
             self._delivered_sessions += 1
-            _log.info("%s delivers", self._source.address)
+            _log.info("%s delivers", self._source.label)
         self._picture_ns = read_ns
         self._trouble = "no picture came in time"
         self._sink(exposure, read_ns, session.stopping)
@@ -161,5 +161,5 @@ class SessionKeeper:
 
     def _report(self, trouble: str) -> None:
         if trouble != self._trouble:
-            _log.warning("%s: %s", self._source.address, trouble)
+            _log.warning("%s: %s", self._source.label, trouble)
         self._trouble = trouble

@@ -40,6 +40,15 @@ class VideoSource:
     address: str | int
     settings: OpenCvCameraSettings
 
+    @property
+    def label(self) -> str:
+        """The address as it may be shown: without the password that a URL may carry."""
+        address = str(self.address)
+        if "://" not in address or "@" not in address:
+            return address
+        scheme, rest = address.split("://", 1)
+        return f"{scheme}://…@{rest.rsplit('@', 1)[1]}"
+
     def open(self) -> Any:
         """A `cv2.VideoCapture`, open or not; may block for `OPEN_TIMEOUT_MS`, and for ever where the driver hangs."""
         if self.kind is SourceKind.DEVICE:
