@@ -66,17 +66,21 @@ class CaptureStage:
         """Take at most one arrival."""
         if self._wait_when_full and not self._inspect_queue.wait_for_room(POLL_S):
             return
+        self._watch_count()
         arrival = self._camera.next_frame(POLL_S)
         if arrival is not None:
             self._take(arrival)
-        if self._trigger_count is not None and (count := self._trigger_count()) is not None:
-            now_ns = self._clock.monotonic_ns()
-            for number in self._tracker.observe_trigger_count(count, now_ns, self._trigger_timeout_ns):
-                self._give_up(number, "the PLC counted a part for which the camera delivered no frame")
 
     def finish(self) -> None:
         """Deliver nothing more."""
         self._camera.close()
+
+    def _watch_count(self) -> None:
+        if self._trigger_count is None or (count := self._trigger_count()) is None:
+            return
+        now_ns = self._clock.monotonic_ns()
+        for number in self._tracker.observe_trigger_count(count, now_ns, self._trigger_timeout_ns):
+            self._give_up(number, "the PLC counted a part for which the camera delivered no frame")
 
     def _take(self, arrival: Arrival) -> None:
         assignment = self._tracker.assign(arrival.trigger.part_sequence)
