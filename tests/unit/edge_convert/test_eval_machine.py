@@ -11,7 +11,7 @@ from edge_convert.evaluate.machine import describe_machine
 if TYPE_CHECKING:
     from pathlib import Path
 
-X86 = "processor\t: 0\nmodel name\t: Some CPU @ 3 GHz\nflags\t\t: fpu avx2 avx512f avx512_vnni amx_int8\n\nprocessor\t: 1\n"
+X86 = "model name\t: Some CPU @ 3 GHz\nflags\t\t: fpu avx2 avx512f avx512_vnni amx_int8\n\nprocessor\t: 1\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU part\t: 0xd0b\n\nModel\t\t: Raspberry Pi 5 Model B Rev 1.0\n"
 
 

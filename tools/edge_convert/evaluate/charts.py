@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from edge_runtime.domain.verdict import Limits
 
 _BINS = 48
+_MOST_TICKS = 3
+
+_Counts: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +38,24 @@ class _Plot:
 
 
 def score_histogram(good: Sequence[float], defect: Sequence[float], limits: Limits) -> Markup:
-    """Good parts upwards, defective ones downwards on the same scale, the two limits across both."""
+    """Good parts upwards, defective ones downwards, the two limits across both.
+
+    Each half has its own scale of counts: a test set with a hundred times more good parts must not hide its defects.
+    """
     values = [*good, *defect, limits.review, limits.reject]
     low, high = min(values), max(values)
     margin = (high - low) * 0.03 or max(abs(high), 1.0) * 0.05
     plot = _Plot(left=46, top=56, width=736, height=240, low=low - margin, high=high + margin)
     edges = np.linspace(plot.low, plot.high, _BINS + 1)
     up, down = np.histogram(good, edges)[0], np.histogram(defect, edges)[0]
-    tallest = max(int(up.max()), int(down.max()), 1)
-    unit = plot.height / (int(up.max()) + int(down.max()) or 1)
-    base = plot.top + unit * int(up.max())
+    half, base = plot.height / 2, plot.top + plot.height / 2
     parts = [
         _band(plot, limits),
-        *_bars(plot, up, base, -unit, "good"),
-        *_bars(plot, down, base, unit, "defect"),
+        *_count_ticks(plot, base, half, int(up.max()), -1),
+        *_count_ticks(plot, base, half, int(down.max()), 1),
+        *_bars(plot, up, base, half, -1),
+        *_bars(plot, down, base, half, 1),
         _line(plot.left, base, plot.left + plot.width, base, "axis"),
-        *_count_ticks(plot, base, unit, (int(up.max()), int(down.max())), tallest),
         *_value_ticks(plot),
         *_limit_lines(plot, limits),
         _text(plot.left + 6, plot.top + 14, "good ▲", "good strong"),
@@ -87,31 +93,29 @@ def roc(figures: ImageFigures) -> Markup:
     return _svg(380, 358, f"ROC curve, AUROC {figures.auroc:.4f}", parts)
 
 
-def _bars(
-    plot: _Plot, counts: np.ndarray[tuple[int], np.dtype[np.int64]], base: float, unit: float, css: str
-) -> list[str]:
-    width = plot.width / _BINS
-    bars = []
-    for index, count in enumerate(counts.tolist()):
-        if count:
-            height = abs(unit) * count
-            top = base - height if unit < 0 else base
-            left = plot.left + index * width
-            bars.append(_rect(left + 0.5, top, width - 1, height, css))
-    return bars
+def _bars(plot: _Plot, counts: _Counts, base: float, half: float, direction: int) -> list[str]:
+    """Bars of one kind; its tallest fills its half."""
+    width, unit = plot.width / _BINS, half / max(int(counts.max()), 1)
+    css = "good" if direction < 0 else "defect"
+    return [
+        _rect(plot.left + index * width + 0.5, base - unit * count * (direction < 0), width - 1, unit * count, css)
+        for index, count in enumerate(counts.tolist())
+        if count
+    ]
 
 
-def _count_ticks(plot: _Plot, base: float, unit: float, tops: tuple[int, int], tallest: int) -> list[str]:
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10**9) if tallest / step <= 4)  # noqa: PLR2004
+def _count_ticks(plot: _Plot, base: float, half: float, tallest: int, direction: int) -> list[str]:
+    """Up to three round counts from the middle outwards."""
+    steps = (factor * 10**power for power in range(9) for factor in (1, 2, 5))
+    step = next(step for step in steps if tallest / step < _MOST_TICKS + 1)
     ticks = []
-    for direction, top in ((-1, tops[0]), (1, tops[1])):
-        for count in range(step, top + 1, step):
-            y = base + direction * unit * count
-            ticks += [
-                _line(plot.left, y, plot.left + plot.width, y, "grid"),
-                _text(plot.left - 6, y + 4, str(count), "end"),
-            ]
-    return [*ticks, _text(plot.left - 6, base + 4, "0", "end")]
+    for count in range(step, tallest + 1, step):
+        y = base + direction * half * count / tallest
+        ticks += [
+            _line(plot.left, y, plot.left + plot.width, y, "grid"),
+            _text(plot.left - 6, y + 4, str(count), "end"),
+        ]
+    return ticks
 
 
 def _value_ticks(plot: _Plot) -> list[str]:

@@ -38,8 +38,7 @@ def summary(evaluation: Evaluation) -> RenderableType:
 
 def _machine(evaluation: Evaluation) -> str:
     machine = evaluation.machine
-    threads = "all threads" if evaluation.threads == 0 else f"{evaluation.threads} threads"
-    return escape(f"{machine.cpu} ({', '.join(machine.instruction_sets) or 'instruction sets unknown'}), {threads}")
+    return escape(f"{machine.cpu} ({', '.join(machine.instruction_sets) or 'instruction sets unknown'})")
 
 
 def _figures(evaluation: Evaluation) -> Table:
