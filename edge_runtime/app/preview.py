@@ -131,6 +131,7 @@ class PreviewPages:
         map_range: anomaly-map values drawn as 0 % and 100 %; None where there is no bundle.
         region: the inspected part of the frame (`InputSpec.region`).
         state: one line about the camera, shown in the page.
+        trust: of the bundle behind the heatmap, shown beside it; empty where there is none.
     """
 
     def __init__(
@@ -140,12 +141,14 @@ class PreviewPages:
         map_range: tuple[float, float] | None,
         region: tuple[int, int, int, int] | None = None,
         state: Callable[[], str] = str,
+        trust: str = "",
     ) -> None:
         self._feed = feed
         self._clock = clock
         self._map_range = map_range
         self._region = region
         self._state = state
+        self._trust = trust
         self._page = resources.files(__package__).joinpath("preview.html").read_bytes()
         self._measured: tuple[int, Figures] | None = None
         self._encoded: dict[str, tuple[int, bytes]] = {}
@@ -161,7 +164,12 @@ class PreviewPages:
 
     def _figures(self, _query: str) -> Answer:
         sample, mapped = self._feed.newest(), self._feed.newest_map()
-        answer: dict[str, Any] = {"state": self._state(), "frame": 0, "heatmap": mapped.number if mapped else 0}
+        answer: dict[str, Any] = {
+            "state": self._state(),
+            "trust": self._trust,
+            "frame": 0,
+            "heatmap": 0 if mapped is None else mapped.number,
+        }
         if sample is not None:
             if self._measured is None or self._measured[0] != sample.number:
                 self._measured = sample.number, measure(sample.pixels)

@@ -16,6 +16,7 @@ from edge_runtime.config.camera import (
     SimulationSettings,
 )
 from edge_runtime.config.load import load_config
+from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_runtime.camera.port import Camera
@@ -58,6 +59,19 @@ def parse_source(text: str) -> Source:
     if path.is_dir():
         return Source(FolderCameraSettings(kind="folder", path=path.resolve()))
     return Source(OpenCvCameraSettings(kind="opencv", source=str(path.resolve()), every_frame=True))
+
+
+def refuse_feedback(source: Source, out: Path) -> None:
+    """Saved frames must not come back as new ones.
+
+    Raises:
+        ConfigError: `out` is the watched folder or inside it.
+    """
+    if not isinstance(source.camera, FolderCameraSettings):
+        return
+    watched, target = source.camera.path.resolve(), out.resolve()
+    if target == watched or watched in target.parents:
+        raise ConfigError(f"{out} lies in the watched folder {watched}", "Name a folder outside with --out.")
 
 
 def open_source(source: Source, clock: Clock) -> Camera:

@@ -88,6 +88,7 @@ class Watch:
             None if inspector is None else inspector.bundle.calibration.map_range,
             None if inspector is None else inspector.bundle.input_spec.region,
             lambda: _state(camera),
+            "" if inspector is None else inspector.bundle.identity.trust,
         )
         try:
             return LocalServer(self.port, pages.routes())

@@ -41,14 +41,16 @@ def capture_command(
     them teaches that it is good.
     """
     from edge_runtime.app.capture import CapturePlan, capture  # noqa: PLC0415  (loads imaging libraries)
-    from edge_runtime.app.source import open_source, parse_source  # noqa: PLC0415
+    from edge_runtime.app.source import open_source, parse_source, refuse_feedback  # noqa: PLC0415
 
     clock, stop = SystemClock(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    source = parse_source(camera)
+    refuse_feedback(source, out)
     out.mkdir(parents=True, exist_ok=True)
     plan = CapturePlan(out, count, interval_ms * 1_000_000, limit_mb * 1_000_000)
-    opened = open_source(parse_source(camera), clock)
+    opened = open_source(source, clock)
     try:
         tally = capture(opened, plan, clock, stop, _silent if as_json else _progress)
     finally:
