@@ -1,0 +1,219 @@
+"""MQTT with paho: version 5 or 3.1.1, QoS 1, TLS. Keeps nothing: what has no PUBACK stays in the outbox."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_runtime import __version__
+from edge_runtime.broker.backoff import backoff_ns
+from edge_runtime.broker.cloudevents import attributes, status_attributes
+from edge_runtime.broker.credentials import read_password, tls_context
+from edge_runtime.broker.encoding import offline_status
+from edge_runtime.broker.port import BrokerStatus, PubAck
+from edge_runtime.broker.refusals import why_lost, why_refused, why_unreachable
+from edge_runtime.broker.session import Access, Acknowledgement, Session
+from edge_runtime.ops.cell import LatestValue
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+    from edge_runtime.config.mqtt import MqttSettings
+    from edge_runtime.domain.records import OutboxRow
+    from edge_runtime.ops.clock import Clock
+
+_log = logging.getLogger(__name__)
+LOOP_S = 0.05
+"""Longest sleep of the network thread: a new status waits at most so long. Rows wake it at once."""
+STEADY_NS = 10_000_000_000
+"""A connection that lasted so long ends the backoff; one lost sooner is part of the same trouble."""
+WILL_DETAIL = "connection lost without a goodbye; the time is that of the last connect"
+STOP_DETAIL = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class _Acked:
+    session: int
+    result: Acknowledgement
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A connection that the broker accepted, as the publish thread sees it."""
+
+    number: int
+    session: Session
+
+
+class MqttBroker:
+    """See `broker.port.Broker`. One thread of its own, named `mqtt`; it alone touches the socket."""
+
+    def __init__(self, settings: MqttSettings, device: str, clock: Clock) -> None:
+        self._settings = settings
+        self._device = device
+        self._clock = clock
+        self._topic = f"{settings.topic_root}/{device}"
+        self._password: str | None = None
+        self._tls: ssl.SSLContext | None = None
+
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._newest_status: LatestValue[bytes] = LatestValue()
+        self._jitter = random.Random()  # noqa: S311  (spreads reconnects, guards nothing)
+        # Written by the mqtt thread, read by others: each is one reference, replaced as a whole.
+        self._open: _Open | None = None
+        self._status = BrokerStatus(connected=False, detail="not started", connects=0)
+        self._goodbye_s = 0.0
+        self._events: queue.SimpleQueue[_Acked | _Ended] = queue.SimpleQueue()
+        self._in_flight: dict[tuple[int, int], int] = {}  # (connection, packet id) → sequence; the publish thread's own
+
+    def start(self) -> None:
+        """See `Broker`."""
+        self._password = read_password(self._settings)
+        self._tls = None if self._settings.tls is None else tls_context(self._settings.tls)
+        self._tell(connected=False, detail=f"connecting to {self._settings.host}:{self._settings.port}")
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._thread.start()
+
+    def set_status(self, payload: bytes) -> None:
+        """See `Broker`."""
+        self._newest_status.put(payload)
+
+    def publish(self, row: OutboxRow) -> bool:
+        """See `Broker`."""
+        current = self._open
+        if current is None or len(self._in_flight) >= current.session.window:
+            return False
+        event = attributes(row, self._settings.topic_root, self._device)
+        mid = current.session.publish_row(f"{self._topic}/{row.channel.value}", row.payload, event)
+        if mid is None:
+            return False
+        self._in_flight[current.number, mid] = row.sequence
+        return True
+
+    def poll_acks(self, timeout_s: float) -> Sequence[PubAck]:
+        """See `Broker`. The time is real: it waits for a network."""
+        results: list[PubAck] = []
+        try:
+            self._settle(self._events.get(timeout=max(timeout_s, 0.0)), results)
+            while True:
+                self._settle(self._events.get_nowait(), results)
+        except queue.Empty:
+            return results
+
+    def status(self) -> BrokerStatus:
+        """See `Broker`."""
+        return self._status
+
+    def stop(self, timeout_s: float) -> None:
+        """See `Broker`. The retained status is then `offline`, with the detail that it was on purpose."""
+        self._goodbye_s = timeout_s
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s + 2 * LOOP_S)
+
+    def _settle(self, event: _Acked | _Ended, results: list[PubAck]) -> None:
+        if isinstance(event, _Acked):
+            sequence = self._in_flight.pop((event.session, event.result.mid), None)
+            if sequence is not None:
+                results.append(PubAck(sequence, event.result.accepted, event.result.reason))
+            return
+        lost = [key for key in self._in_flight if key[0] == event.session]
+        results.extend(PubAck(self._in_flight.pop(key), accepted=False, reason="disconnected") for key in lost)
+
+    def _run(self) -> None:
+        number = failures = 0
+        while not self._stopping.is_set():
+            number += 1
+            began_ns = self._clock.monotonic_ns()
+            accepted = self._serve(number)
+            steady = accepted and self._clock.monotonic_ns() - began_ns >= STEADY_NS
+            failures = 0 if steady else failures + 1
+            self._clock.wait(self._stopping, backoff_ns(failures - 1 if failures else 0, self._jitter.random()))
+
+    def _serve(self, number: int) -> bool:
+        """One connection from beginning to end; True if the broker accepted it."""
+        session = Session(self._settings, self._access(), lambda result: self._events.put(_Acked(number, result)))
+        try:
+            session.connect()
+        except (OSError, ValueError) as error:
+            self._tell(connected=False, detail=why_unreachable(self._settings, error))
+            return False
+        announced: bytes | None = None
+        while session.pump(LOOP_S) and not self._stopping.is_set():
+            if self._open is None and session.connack is not None and session.connack[0] == 0:
+                self._open = _Open(number, session)
+                self._tell(connected=True, detail=self._where(), connects=self._status.connects + 1)
+            if self._open is not None:
+                announced = self._announce(session, announced)
+        accepted = self._open is not None
+        self._open = None  # before _Ended: whoever publishes after it finds nothing to publish on
+        if accepted and self._stopping.is_set():
+            self._say_goodbye(session)
+        self._events.put(_Ended(number))
+        self._tell(connected=False, detail=self._why_ended(session, accepted=accepted))
+        return accepted
+
+    def _announce(self, session: Session, announced: bytes | None) -> bytes | None:
+        newest = self._newest_status.peek()
+        if newest is None or newest is announced or session.status_waits:
+            return announced
+        session.publish_status(
+            f"{self._topic}/status", newest, status_attributes(newest, self._settings.topic_root, self._device)
+        )
+        return newest
+
+    def _say_goodbye(self, session: Session) -> None:
+        deadline_ns = self._clock.monotonic_ns() + round(self._goodbye_s * 1e9)
+        payload = offline_status(self._device, __version__, self._clock.wall_ns(), STOP_DETAIL)
+        while session.status_waits and self._pump_until(session, deadline_ns):
+            pass
+        session.publish_status(
+            f"{self._topic}/status", payload, status_attributes(payload, self._settings.topic_root, self._device)
+        )
+        while session.status_waits and self._pump_until(session, deadline_ns):
+            pass
+        session.disconnect()
+        while self._pump_until(session, deadline_ns):
+            pass
+
+    def _pump_until(self, session: Session, deadline_ns: int) -> bool:
+        return session.pump(LOOP_S) and self._clock.monotonic_ns() < deadline_ns
+
+    def _access(self) -> Access:
+        will = offline_status(self._device, __version__, self._clock.wall_ns(), WILL_DETAIL)
+        return Access(
+            client_id=self._settings.client_id or f"edge-{self._device}",
+            password=self._password,
+            tls=self._tls,
+            will_topic=f"{self._topic}/status",
+            will_payload=will,
+            will_attributes=status_attributes(will, self._settings.topic_root, self._device),
+        )
+
+    def _where(self) -> str:
+        tls = ", TLS" if self._tls is not None else ""
+        return f"{self._settings.host}:{self._settings.port} (MQTT {self._settings.version}{tls})"
+
+    def _why_ended(self, session: Session, *, accepted: bool) -> str:
+        if self._stopping.is_set():
+            return STOP_DETAIL
+        if session.connack is not None and session.connack[0] != 0:
+            return why_refused(self._settings, *session.connack)
+        return why_lost(self._settings, *session.end, accepted=accepted)
+
+    def _tell(self, *, connected: bool, detail: str, connects: int | None = None) -> None:
+        before = self._status
+        self._status = BrokerStatus(connected, detail, before.connects if connects is None else connects)
+        if detail != before.detail:
+            _log.log(logging.INFO if connected else logging.WARNING, "MQTT %s", detail)

@@ -1,0 +1,193 @@
+"""One connection with paho: from CONNECT to its end, then thrown away.
+
+paho resends on its own what had no PUBACK when a client reconnects, and forgets it when the process ends. The outbox
+does both better, so a client never lives longer than its connection: nothing is left in it that could be resent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from edge_runtime.config.mqtt import MqttSettings
+
+CONNECT_TIMEOUT_S = 3.0
+"""For TCP and TLS together with the handshake; CONNACK is bounded by the keepalive."""
+FAILURE_CODE = 0x80
+"""Reason codes from here on are refusals."""
+_UNLIMITED = 65_535
+"""Receive Maximum where the broker states none (MQTT 5, 3.2.2.3.3)."""
+
+Attributes = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a connection needs besides the settings."""
+
+    client_id: str
+    password: str | None
+    tls: ssl.SSLContext | None
+    will_topic: str
+    will_payload: bytes
+    will_attributes: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A PUBACK."""
+
+    mid: int
+    accepted: bool
+    reason: str
+
+
+class _Inbox:
+    """What paho's callbacks leave behind; they run inside `pump`, so one thread reads and writes it."""
+
+    def __init__(self, acknowledged: Callable[[Acknowledgement], None]) -> None:
+        self._acknowledged = acknowledged
+        self.connack: tuple[int, str] | None = None
+        self.receive_maximum = _UNLIMITED
+        self.disconnect_code: int | None = None
+        self.words = "connection closed"
+        self.status_mid: int | None = None
+
+    def on_connect(
+        self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, properties: Properties | None
+    ) -> None:
+        self.connack = (code.value, str(code))
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", _UNLIMITED)
+
+    def on_disconnect(self, _client: Any, _data: Any, flags: paho.DisconnectFlags, code: ReasonCode, _: Any) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self.disconnect_code, self.words = code.value, str(code)
+
+    def on_publish(self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
+        if mid == self.status_mid:
+            self.status_mid = None
+        else:
+            # The code decides: paho's own is_published() is true even for a refusal.
+            self._acknowledged(Acknowledgement(mid, code.value < FAILURE_CODE, str(code)))
+
+    def on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
+        if level == LogLevel.MQTT_LOG_ERR:
+            self.words = text
+
+
+class Session:
+    """One connection. All methods belong to one thread, except `publish_row`, which any one other thread may call."""
+
+    def __init__(self, settings: MqttSettings, access: Access, acknowledged: Callable[[Acknowledgement], None]) -> None:
+        self._settings = settings
+        self._v5 = settings.version == "5"
+        self._inbox = _Inbox(acknowledged)
+        self._client = self._build(access)
+
+    def connect(self) -> None:
+        """Open the transport and send CONNECT; `pump` brings the answer.
+
+        Raises:
+            OSError, ValueError: not reachable, TLS failed, or an impossible host name.
+        """
+        keepalive_s = self._settings.keepalive_s
+        if self._v5:
+            self._client.connect(self._settings.host, self._settings.port, keepalive_s, clean_start=True)
+        else:
+            self._client.connect(self._settings.host, self._settings.port, keepalive_s)
+
+    def pump(self, timeout_s: float) -> bool:
+        """Move bytes, for at most about `timeout_s`; False once the connection has ended."""
+        try:
+            return self._client.loop(timeout_s) == MQTTErrorCode.MQTT_ERR_SUCCESS
+        except Exception as error:  # noqa: BLE001  (paho's parser lets whatever a strange peer provokes escape)
+            self._inbox.words = f"the peer does not speak MQTT: {error!r}"
+            return False
+
+    @property
+    def connack(self) -> tuple[int, str] | None:
+        """Reason code and words of the CONNACK, once it came; below 0x80 (v3.1.1: zero) the broker accepted us."""
+        return self._inbox.connack
+
+    @property
+    def window(self) -> int:
+        """Most rows in flight: what is configured, what the broker allows, and one slot left for the status."""
+        return max(1, min(self._settings.in_flight, self._inbox.receive_maximum - 1))
+
+    @property
+    def end(self) -> tuple[int | None, str]:
+        """Reason code of the broker's DISCONNECT, if it sent one, and the reason in words."""
+        return self._inbox.disconnect_code, self._inbox.words
+
+    @property
+    def status_waits(self) -> bool:
+        """A published status has no PUBACK yet."""
+        return self._inbox.status_mid is not None
+
+    def publish_row(self, topic: str, payload: bytes, attributes: Attributes) -> int | None:
+        """Queue one row, QoS 1; its packet id, or None if the connection is gone."""
+        info = self._client.publish(topic, payload, qos=1, properties=self._properties(attributes, expires=True))
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def publish_status(self, topic: str, payload: bytes, attributes: Attributes) -> None:
+        """Queue a retained status; call it again only after its PUBACK (`status_waits`)."""
+        # With a Receive Maximum of 1 a row may already fill the window: QoS 0 does not count.
+        qos = 1 if self._inbox.receive_maximum > 1 else 0
+        properties = self._properties(attributes, expires=False)
+        info = self._client.publish(topic, payload, qos=qos, retain=True, properties=properties)
+        if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._inbox.status_mid = info.mid
+
+    def disconnect(self) -> None:
+        """Queue DISCONNECT: the broker forgets the will. `pump` until it returns False."""
+        self._client.disconnect()
+
+    def _build(self, access: Access) -> paho.Client:
+        protocol = MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, access.client_id, protocol=protocol, reconnect_on_failure=False
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages = 0  # unlimited: `window` counts; paho's own queue would hide rows
+        if self._settings.user_name is not None:
+            client.username_pw_set(self._settings.user_name, access.password)
+        if access.tls is not None:
+            client.tls_set_context(access.tls)
+        client.will_set(
+            access.will_topic,
+            access.will_payload,
+            qos=1,
+            retain=True,
+            properties=self._properties(list(access.will_attributes), expires=False, packet=PacketTypes.WILLMESSAGE),
+        )
+        client.on_connect = self._inbox.on_connect
+        client.on_disconnect = self._inbox.on_disconnect
+        client.on_publish = self._inbox.on_publish
+        client.on_log = self._inbox.on_log
+        # With this set, publish() only queues and wakes the loop: one thread alone writes to the socket.
+        client.on_socket_register_write = lambda _client, _data, _socket: None
+        return client
+
+    def _properties(
+        self, attributes: Attributes, *, expires: bool, packet: int = PacketTypes.PUBLISH
+    ) -> Properties | None:
+        if not self._v5:
+            return None
+        properties = Properties(packet)  # type: ignore[no-untyped-call]
+        properties.ContentType = "application/json"
+        properties.PayloadFormatIndicator = 1
+        properties.UserProperty = attributes
+        if expires and self._settings.message_expiry_s is not None:
+            properties.MessageExpiryInterval = self._settings.message_expiry_s
+        return properties
