@@ -53,7 +53,7 @@ def _reshape(values: Tensor, step: Mapping[str, Any]) -> Tensor:
 
 def _nearest(values: Tensor, step: Mapping[str, Any]) -> Tensor:
     bank = np.asarray(step["bank"], dtype=np.float32)
-    return np.linalg.norm(values[:, np.newaxis, :] - bank[np.newaxis, :, :], axis=2).min(axis=1)
+    return np.asarray(np.linalg.norm(values[:, np.newaxis, :] - bank[np.newaxis, :, :], axis=2).min(axis=1))
 
 
 _OPERATIONS: Mapping[str, Callable[[Tensor, Mapping[str, Any]], Tensor]] = {

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _SUPPORT_SIGMAS = 4.0
 """The kernel ends here: 33 taps at σ = 4, as in PatchCore's reference implementation."""
 
+_EMPTY_RANGE = 1e-30
+"""A narrower range is no range: dividing by it would only magnify rounding."""
+
 
 def upsample(anomaly_map: AnomalyMap, height_px: int, width_px: int) -> AnomalyMap:
     """Bilinear, H×W float32 → height_px×width_px float32. NaN spreads to its neighbours."""
@@ -30,13 +33,12 @@ def smooth(anomaly_map: AnomalyMap, sigma_px: float) -> AnomalyMap:
 
 
 def normalise(anomaly_map: AnomalyMap, map_range: tuple[float, float]) -> npt.NDArray[np.float32]:
-    """0…1 between the two ends of `map_range`, clipped. NaN and an empty range's upper side become 1: never hidden."""
+    """0…1 between the two ends of `map_range`, clipped; with an empty range 0 up to it and 1 above. NaN becomes 1."""
     low, high = map_range
-    if high <= low:
-        return (anomaly_map > low).astype(np.float32)
-    scaled = (anomaly_map - np.float32(low)) / np.float32(high - low)
-    bounded: npt.NDArray[np.float32] = np.nan_to_num(scaled, nan=1.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0)
-    return bounded
+    if not high - low > _EMPTY_RANGE:
+        return (~(anomaly_map <= low)).astype(np.float32)
+    scaled = (anomaly_map.astype(np.float64) - low) / (high - low)
+    return np.nan_to_num(scaled, nan=1.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0).astype(np.float32)
 
 
 def read_only(values: npt.NDArray[Any]) -> AnomalyMap:

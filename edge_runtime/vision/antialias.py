@@ -1,9 +1,10 @@
 """Bilinear resizing with antialiasing, in integers, as Pillow does it.
 
 Pillow's `Image.resize(size, BILINEAR)` and torchvision's `resize(..., antialias=True)` widen the triangle filter by
-the shrink factor. Models trained behind either of them lose accuracy behind a plain bilinear resize, so the device
-has to do the same. The arithmetic is that of Pillow's src/libImaging/Resample.c: weights in fixed point, columns
-first, rounded between the passes.
+the shrink factor. Models trained behind either of them lose accuracy behind a plain bilinear resize, so the device has
+to do the same. The arithmetic is that of Pillow's src/libImaging/Resample.c: weights in fixed point, columns first,
+rounded between the passes. Pillow 13 takes rows first for some sizes (mostly tall frames): there, and for 16 bit, which
+it computes in floating point, results differ by at most one step.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def resize_antialiased(pixels: npt.NDArray[Any], height_px: int, width_px: int) 
         width_px: new width.
 
     Returns:
-        Same dtype and number of dimensions. For uint8 bit-identical to Pillow.
+        Same dtype and number of dimensions.
     """
     wide = _shrink_rows(pixels.swapaxes(0, 1), width_px).swapaxes(0, 1) if pixels.shape[1] != width_px else pixels
     return _shrink_rows(wide, height_px) if pixels.shape[0] != height_px else wide

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -33,10 +33,10 @@ def as_picture(exposure: Exposure, max_side_px: int | None = None) -> Picture:
     return np.ascontiguousarray(pixels)
 
 
-def _shrunk(exposure: Exposure, max_side_px: int | None) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+def _shrunk(exposure: Exposure, max_side_px: int | None) -> npt.NDArray[Any]:
     height, width = exposure.shape[:2]
     if max_side_px is None or max(height, width) <= max_side_px:
         return exposure
     factor = max_side_px / max(height, width)
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    return np.asarray(cv2.resize(exposure, size, interpolation=cv2.INTER_AREA), dtype=exposure.dtype)
+    return np.asarray(cv2.resize(exposure, size, interpolation=cv2.INTER_AREA))
