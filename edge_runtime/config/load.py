@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge_runtime.config.cross import Finding
     from edge_runtime.config.toml_lines import KeyPath
 
-_ROUNDS = 4
+_ROUNDS = 6
 """How often validation goes on after assuming what a wrong key or value was meant to be."""
 
 M = TypeVar("M", bound=BaseModel)
@@ -61,40 +61,44 @@ def read_config(path: Path) -> LoadedConfig:
     document = copy.deepcopy(source.document)
     for key in impossible:
         drop(document, key)
-    config, messages = _validate(Repair(document, {}))
+    config, messages, assumed = _validate(Repair(document, {}))
     found: dict[KeyPath, str] = dict(messages)
     found |= impossible  # the better explanation of a key that is missing now
     problems = [source.problem(key, message) for key, message in found.items()]
     if config is not None:
-        problems += _problems(source, contradictions(config), found)
+        problems += _problems(source, contradictions(config), [*found, *assumed])
     if problems or config is None:
         raise InvalidConfigError(path, problems)
     warnings = tuple(sorted(_problems(source, doubts(config), ())))
     return LoadedConfig(path, _anchored(config, path.parent.resolve()), warnings)
 
 
-def _validate(attempt: Repair) -> tuple[LineConfig | None, dict[KeyPath, str]]:
-    """The settings, if need be of a repaired document, and what was wrong with the written one."""
+def _validate(attempt: Repair) -> tuple[LineConfig | None, dict[KeyPath, str], Iterable[KeyPath]]:
+    """The settings, if need be of a repaired document; what was wrong with the written one; which keys were assumed."""
     messages: dict[KeyPath, str] = {}
     for _ in range(_ROUNDS):
         try:
             # JSON, because only there strict means what TOML means: text is a path or a choice, 1 is not true.
-            return LineConfig.model_validate_json(json.dumps(attempt.document), strict=True), messages
+            return LineConfig.model_validate_json(json.dumps(attempt.document), strict=True), messages, attempt.renamed
         except ValidationError as error:
             errors = error.errors(include_url=False)
             repaired = repair(LineConfig, attempt, errors)
             for path, message in translate(LineConfig, errors).items():
                 _note(messages, attempt, repaired, path, message)
             attempt = repaired
-    return None, messages
+    return None, messages, ()
 
 
 def _note(messages: dict[KeyPath, str], before: Repair, after: Repair, path: KeyPath, message: str) -> None:
+    if path in after.renamed and path not in before.renamed:
+        return  # missing only because it stands there misspelt
     written = before.written(path)
-    if written != path:
+    if written[:-1] in messages and written[:-1] not in before.renamed.values():
+        return  # its table is missing or wrong as a whole
+    if written in messages and written != path:
         messages[written] += f" Its value {message}"
-    elif path not in after.renamed:  # else: missing only because it stands there misspelt
-        messages.setdefault(path, message)
+    else:
+        messages.setdefault(written, message)
 
 
 def _problems(source: TomlSource, findings: Iterable[Finding], reported: Iterable[KeyPath]) -> list[ConfigProblem]:

@@ -35,14 +35,15 @@ class Repair:
 
 
 def repair(root: type[BaseModel], before: Repair, errors: Sequence[ErrorDetails]) -> Repair:
-    """Assume the nearest known name for an unknown one and the default for an impossible value."""
+    """Assume the nearest known name for an unknown one, the default for an impossible value, any value for none."""
     document = copy.deepcopy(before.document)
     renamed = dict(before.renamed)
-    for error in errors:
+    # Names first: what stands there misspelt is not missing.
+    for error in sorted(errors, key=lambda error: error["type"] != "extra_forbidden"):
         path, table = locate(root, error["loc"])
         match error["type"]:
             case "extra_forbidden" if table is not None:
-                _rename(document, renamed, path, table)
+                _rename(document, renamed, path, table, before.written(path))
             case "union_tag_invalid":
                 options = variants(root.model_fields[str(path[0])])
                 near = nearest(str(error["input"]["kind"]), options)
@@ -50,12 +51,18 @@ def repair(root: type[BaseModel], before: Repair, errors: Sequence[ErrorDetails]
                     drop(document, path)
                 else:
                     document[str(path[0])]["kind"] = near
+            case "union_tag_not_found":
+                document[str(path[0])]["kind"] = next(iter(variants(root.model_fields[str(path[0])])))
+            case "missing" if table is not None:
+                _fill(document, path, table)
             case _:
                 drop(document, path)
     return Repair(document, renamed)
 
 
-def _rename(document: dict[str, Any], renamed: dict[KeyPath, KeyPath], path: KeyPath, table: type[BaseModel]) -> None:
+def _rename(
+    document: dict[str, Any], renamed: dict[KeyPath, KeyPath], path: KeyPath, table: type[BaseModel], written: KeyPath
+) -> None:
     parent = _at(document, path[:-1])
     if not isinstance(parent, dict) or path[-1] not in parent:
         return
@@ -63,7 +70,18 @@ def _rename(document: dict[str, Any], renamed: dict[KeyPath, KeyPath], path: Key
     near = nearest(str(path[-1]), table.model_fields)
     if near is not None and near not in parent:
         parent[near] = value
-        renamed[(*path[:-1], near)] = path
+        renamed[(*path[:-1], near)] = written
+
+
+def _fill(document: dict[str, Any], path: KeyPath, table: type[BaseModel]) -> None:
+    """Something of the right type for a key that must be there."""
+    parent, field = _at(document, path[:-1]), table.model_fields.get(str(path[-1]))
+    if not isinstance(parent, dict) or field is None or path[-1] in parent:
+        return
+    if variants(field):
+        parent[path[-1]] = {}
+    else:
+        parent[path[-1]] = 1 if field.annotation in {int, float} else "unknown"
 
 
 def drop(document: dict[str, Any], path: KeyPath) -> None:

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_runtime.config.cross import _REGISTER_BLOCK
+from edge_runtime.config.describe import describe, public_source
+from edge_runtime.config.load import read_config
+from edge_runtime.config.problems import InvalidConfigError
+from edge_runtime.plc.registers import DEVICE_WORDS, PLC_WORDS, SPARE_WORDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = """device = {name = "line-1", state_dir = "/s"}
+bundle = {path = "/b"}
+"""
+FOLDER = 'camera = {kind = "folder", path = "/in"}\n'
+MODBUS = '[plc]\nkind = "modbus_tcp"\nhost = "plc"\n'
+RELAY = '[plc]\nkind = "serial_relay"\ndevice = "/dev/serial/by-id/x"\n'
+SIM = 'camera = {kind = "sim"}\n[plc]\nkind = "sim"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "fragment"),
+    [
+        (FOLDER + RELAY + '[recipe]\ngate = "permit"\n', "recipe.gate", "needs a PLC with a handshake"),
+        (FOLDER + '[recipe]\ngate = "permit"\n', "recipe.gate", "needs a PLC with a handshake"),
+        (FOLDER + '[recipe]\ngate = "fire"\n', "recipe.gate", "needs something to fire"),
+        (FOLDER + MODBUS + '[recipe]\ngate = "fire"\n', "recipe.gate", "needs plc.ejector_coil"),
+        (FOLDER + MODBUS + "result_address = 190\n", "plc.status_address", "would overlap"),
+        (FOLDER + RELAY + "[recipe]\nreject.encoder_ticks = 5\n", "recipe.reject.encoder_ticks", "use delay_ms"),
+        (FOLDER + RELAY + "[plc_link]\nwatch_trigger_count = true\n", "plc_link.watch_trigger_count", "counts parts"),
+        (
+            FOLDER + MODBUS + "[recipe]\ndecision_deadline_ms = 800\n",
+            "recipe.decision_deadline_ms",
+            "too late for a gate",
+        ),
+        ('camera = {kind="folder", path="/in", after="move", done_path="/in"}', "camera.done_path", "again"),
+        ('camera = {kind="folder", path="/in", recursive=true, faulty_path="/in/f"}', "camera.faulty_path", "again"),
+        ('camera = {kind="folder", path="/in", done_path="/d"}', "camera.done_path", 'set after = "move"'),
+        (
+            "camera = {kind='folder', path='/in', part_sequence_pattern='('}",
+            "camera.part_sequence_pattern",
+            "not a reg",
+        ),
+        (
+            "camera = {kind='folder', path='/in', part_sequence_pattern='a'}",
+            "camera.part_sequence_pattern",
+            "one group",
+        ),
+        (FOLDER + '[engine]\nprovider = "cuda"\n', "engine.provider", 'set engine.name = "onnxruntime"'),
+        (FOLDER + '[engine]\nname = "onnxruntime"\ndevice = "GPU"\n', "engine.device", "is OpenVINO's"),
+        (FOLDER + "[mqtt]\nport = 0\n", "mqtt.port", "embedded"),
+        (FOLDER + '[mqtt]\npassword_file = "/p"\n', "mqtt.password_file", "needs mqtt.user_name"),
+        (FOLDER + "[mqtt]\nembedded = true\ntls = {}\n", "mqtt.tls", "no TLS"),
+        (FOLDER + '[mqtt]\nversion = "3.1.1"\nmessage_expiry_s = 5\n', "mqtt.message_expiry_s", "MQTT 5"),
+        (FOLDER + '[mqtt]\ntls.key_file = "/k"\n', "mqtt.tls.key_file", "certificate_file"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, text: str, key: str, fragment: str) -> None:
+    """Each key is fine alone; together they cannot work, and the error says what to change."""
+    file = tmp_path / "line.toml"
+    file.write_text(HEAD + text, encoding="utf-8")
+    with pytest.raises(InvalidConfigError) as caught:
+        read_config(file)
+    [problem] = caught.value.problems
+    assert problem.key == key
+    assert fragment in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (FOLDER, {"bundle.trust"}),
+        (FOLDER + RELAY, {"bundle.trust", "recipe.gate"}),
+        (FOLDER + '[plc]\nkind = "modbus_rtu"\ndevice = "/dev/ttyUSB0"\n', {"bundle.trust", "plc.device"}),
+        (FOLDER + '[plc]\nkind = "sim"\n', {"bundle.trust", "plc.kind"}),
+        (SIM, {"bundle.trust"}),
+        (SIM + "[simulation]\ntravel_ms = 900\n", {"bundle.trust", "recipe.reject.delay_ms"}),
+        (SIM + "[mqtt]\nembedded = true\nport = 0\n", {"bundle.trust"}),
+        (FOLDER + '[mqtt]\nhost = "b"\nuser_name = "u"\n', {"bundle.trust", "mqtt.user_name"}),
+        (FOLDER + '[mqtt]\nhost = "localhost"\nuser_name = "u"\n', {"bundle.trust"}),
+        (FOLDER + '[mqtt]\nhost = "b"\nuser_name = "u"\ntls = {}\n', {"bundle.trust"}),
+        (FOLDER + "[mqtt]\nenabled = false\n", {"bundle.trust", "mqtt.enabled"}),
+        (FOLDER + "[recipe]\ndecision_deadline_ms = 5000\n", {"bundle.trust"}),
+    ],
+)
+def test_what_is_probably_not_meant_is_only_a_warning(tmp_path: Path, text: str, keys: set[str]) -> None:
+    """The line may run like this; somebody should have a look. Without a gate no deadline can be too long."""
+    file = tmp_path / "line.toml"
+    file.write_text(HEAD + text, encoding="utf-8")
+    assert {warning.key for warning in read_config(file).warnings} == keys
+
+
+def test_the_distance_demanded_between_register_blocks_fits_the_map() -> None:
+    """The configuration layer does not know the map; this keeps its figure true."""
+    assert max(DEVICE_WORDS, PLC_WORDS) + SPARE_WORDS <= _REGISTER_BLOCK
+
+
+@pytest.mark.parametrize(
+    ("plc", "words"),
+    [
+        (MODBUS, "permit: the PLC passes a part only"),
+        (RELAY, "fire: this program switches"),
+        ("", "none: verdicts are"),
+    ],
+)
+def test_the_summary_says_what_the_gate_mode_means(tmp_path: Path, plc: str, words: str) -> None:
+    """A technician reads whether the line is fail-safe."""
+    file = tmp_path / "line.toml"
+    file.write_text(HEAD + FOLDER + plc, encoding="utf-8")
+    assert words in describe(read_config(file).config)["gate"]
+
+
+def test_the_summary_shows_no_camera_password() -> None:
+    """User, password and tokens in a stream's URL stay out of every text."""
+    shown = public_source("rtsp://admin:hunter2@10.0.0.5:554/s1?token=abc")
+    assert shown == "rtsp://10.0.0.5:554/s1?…"
