@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 LOOP_S = 0.05
 """Longest sleep of the network thread: a new status waits at most so long. Rows wake it at once."""
+CONNACK_NS = 5_000_000_000
+"""A peer that says nothing to our CONNECT for so long is no broker for us."""
 STEADY_NS = 10_000_000_000
 """A connection that lasted so long ends the backoff; one lost sooner is part of the same trouble."""
 WILL_DETAIL = "connection lost without a goodbye; the time is that of the last connect"
@@ -143,6 +145,7 @@ class MqttBroker:
 
     def _serve(self, number: int) -> bool:
         """One connection from beginning to end; True if the broker accepted it."""
+        began_ns = self._clock.monotonic_ns()
         session = Session(self._settings, self._access(), lambda result: self._events.put(_Acked(number, result)))
         try:
             session.connect()
@@ -154,6 +157,8 @@ class MqttBroker:
             if self._open is None and session.connack is not None and session.connack[0] == 0:
                 self._open = _Open(number, session)
                 self._tell(connected=True, detail=self._where(), connects=self._status.connects + 1)
+            if self._open is None and self._clock.monotonic_ns() - began_ns > CONNACK_NS:
+                break
             if self._open is not None:
                 announced = self._announce(session, announced)
         accepted = self._open is not None
@@ -216,4 +221,4 @@ class MqttBroker:
         before = self._status
         self._status = BrokerStatus(connected, detail, before.connects if connects is None else connects)
         if detail != before.detail:
-            _log.log(logging.INFO if connected else logging.WARNING, "MQTT %s", detail)
+            _log.log(logging.INFO if connected or self._stopping.is_set() else logging.WARNING, "MQTT %s", detail)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_runtime.config.mqtt import MqttSettings
 
 CONNECT_TIMEOUT_S = 3.0
-"""For TCP and TLS together with the handshake; CONNACK is bounded by the keepalive."""
+"""For TCP, and again for the TLS handshake."""
 FAILURE_CODE = 0x80
 """Reason codes from here on are refusals."""
 _UNLIMITED = 65_535
@@ -61,7 +61,7 @@ class _Inbox:
         self.connack: tuple[int, str] | None = None
         self.receive_maximum = _UNLIMITED
         self.disconnect_code: int | None = None
-        self.words = "connection closed"
+        self.words = "connection closed or no answer"
         self.status_mid: int | None = None
 
     def on_connect(
