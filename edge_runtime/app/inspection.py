@@ -1,0 +1,138 @@
+"""Builds what looks at a part: one implementation for the daemon, for `edge-convert` and for the self-test."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+import numpy as np
+
+from edge_runtime import __version__, detectors, engine
+from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.domain.errors import BundleError
+from edge_runtime.domain.model_bundle import ColourOrder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from edge_runtime.bundles.archive import OpenBundle
+    from edge_runtime.config.engine import EngineSettings
+    from edge_runtime.detectors.port import Detection, Detector
+    from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
+    from edge_runtime.engine.port import Engine
+
+_WARM_UP_RUNS: Final = 2
+"""The first run allocates and tunes; the second shows that this is over."""
+
+
+class Inspector:
+    """A bundle on an engine, warmed up. One thread at a time. A context manager.
+
+    The score of an image depends on the image, the bundle, the engine, its precision and its threads, and on nothing
+    else: every caller on the same machine gets the same bits.
+    """
+
+    def __init__(self, opened: OpenBundle, detector: Detector, engine_description: str) -> None:
+        self._opened = opened
+        self.detector: Final = detector
+        self.engine_description: Final = engine_description
+
+    @property
+    def bundle(self) -> ModelBundle:
+        """The verified manifest."""
+        return self._opened.manifest
+
+    @property
+    def payloads(self) -> PayloadReader:
+        """The bundle's payloads; readable until `close`."""
+        return self._opened.payloads
+
+    def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
+        """Look at one part.
+
+        Raises:
+            ImageError: number, depth or size of the exposures does not fit the bundle.
+            EngineError: the engine failed.
+        """
+        return self.detector.inspect(exposures)
+
+    def close(self) -> None:
+        """Close the bundle's file; the detector goes on working. Idempotent."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load_inspector(
+    bundle_path: Path, engine_settings: EngineSettings, trust: Literal["development", "production"]
+) -> Inspector:
+    """Open and verify a bundle, load it on an engine and warm it up.
+
+    Raises:
+        BundleError: the bundle is damaged, not trusted, or not meant for this runtime or engine.
+        EngineError: the engine is not there or cannot run the bundle's graphs.
+    """
+    with contextlib.ExitStack() as undo:
+        opened = undo.enter_context(open_bundle(bundle_path, trust=trust))
+        runner = engine.create(engine_settings)
+        require_fit(opened.manifest, runner)
+        detector = detectors.create(opened.manifest, opened.payloads, runner)
+        warm_up(detector)
+        undo.pop_all()
+        return Inspector(opened, detector, runner.description)
+
+
+def require_fit(manifest: ModelBundle, runner: Engine) -> None:
+    """Refuse a bundle that asks for a newer runtime or another engine.
+
+    Raises:
+        BundleError: says which.
+    """
+    requires = manifest.requires
+    if _numbers(requires.runtime) > _numbers(__version__):
+        raise BundleError(
+            f"bundle {manifest.identity.name} needs edge-runtime {requires.runtime} or newer, this is {__version__}",
+            "Update edge-runtime on this device, or convert the bundle with the version that runs here.",
+        )
+    if requires.engines and runner.name not in requires.engines:
+        raise BundleError(
+            f"bundle {manifest.identity.name} is for {' or '.join(requires.engines)}, not for {runner.name}",
+            f'Set name = "{requires.engines[0]}" in [engine], or teach the bundle for {runner.name}.',
+        )
+
+
+def warm_up(detector: Detector) -> None:
+    """Inspect a black frame until buffers are allocated and kernels chosen.
+
+    Raises:
+        EngineError: the engine cannot run the graphs.
+        ImageError: the bundle's input makes no sense.
+    """
+    spec = detector.bundle.input_spec
+    x, y, width, height = spec.region or (0, 0, spec.width_px, spec.height_px)
+    channels = () if spec.colour is ColourOrder.MONO else (3,)
+    black: Exposure = np.zeros((y + height, x + width, *channels), dtype=np.uint8)
+    exposures = (black,) * int(detector.bundle.parameters.get("exposures", 1))
+    for _ in range(_WARM_UP_RUNS):
+        detector.inspect(exposures)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Leading numbers of a version: 1.2.0rc1 → (1, 2, 0); trailing zeros do not count."""
+    numbers = []
+    for part in version.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
