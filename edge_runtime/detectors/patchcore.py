@@ -95,4 +95,9 @@ class PatchCoreDetector:
                 f"the graphs gave {patches.shape[0]} patches and {found.size} distances for a {height}×{width} grid",
                 "convert the bundle again",
             )
-        return found.astype(np.float32, copy=False)
+        distances = found.reshape(-1).astype(np.float32, copy=False)
+        finite = np.isfinite(patches)
+        if not finite.all():
+            # A search graph may swallow NaN (a ReLU before the root makes it distance 0): a broken patch is no match.
+            distances = np.where(finite.all(axis=1), distances, np.float32(np.nan))
+        return distances

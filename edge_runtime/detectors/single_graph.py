@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
     from edge_runtime.engine.port import Engine, Tensor
 
 _MAP_DIMENSIONS = 2
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class SingleGraph:
     """The graph of role `model` with the outputs `anomaly_map` and `score`, at least one of them.
 
     Shapes: map [H, W], [1, H, W] or [1, 1, H, W]; score [], [1] or [1, 1]. Without a score it is the largest value of
-    the map as the graph gives it. `map_sigma_px` (default 0) smooths the map only, for graphs that do not smooth
-    themselves.
+    the map as the graph gives it; it is NaN where the score or a value of the map is not finite. `map_sigma_px`
+    (default 0) smooths the map only, for graphs that do not smooth themselves.
     """
 
     def __init__(self, bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> None:
@@ -59,7 +61,17 @@ class SingleGraph:
         found = {role: results[name] for role, name in self._outputs.items()}
         raw = _plane(found["anomaly_map"]) if "anomaly_map" in found else None
         score = _single(found["score"]) if "score" in found else float(np.max(_present(raw)))
+        if not _sound(score, raw):
+            score = math.nan
         return Detection(score=score, anomaly_map=None if raw is None else read_only(smooth(raw, self._sigma_px)))
+
+
+def _sound(score: float, raw: AnomalyMap | None) -> bool:
+    """False where the graph met NaN or infinity, even if its score hides that.
+
+    OpenVINO's maximum skips NaN: over a map of nothing else it gives the lowest float32, which would pass any part.
+    """
+    return abs(score) < _FLOAT32_MAX and (raw is None or bool(np.isfinite(raw).all()))
 
 
 def _plane(values: Tensor) -> AnomalyMap:

@@ -83,7 +83,7 @@ def test_bytes_stay_bytes() -> None:
 
 
 def test_each_resize_is_the_one_it_is_named_after() -> None:
-    """AREA is the mean of the covered pixels, LINEAR samples without antialiasing, LINEAR_ANTIALIAS is a wide triangle."""
+    """AREA averages the covered pixels, LINEAR samples bare, LINEAR_ANTIALIAS widens its triangle."""
     stripes = np.zeros((24, 32, 3), np.uint8)
     stripes[:, ::4] = 200
     scaled = replace(SPEC, scale=255.0)
