@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.config.line import LineConfig
@@ -276,6 +276,7 @@ VALUES = st.sampled_from(
 NAMES = st.sampled_from(["kind", "path", "limits", "reject", "tls", "name", "unknown", "bundle", "camera.kind", "plc"])
 
 
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 90), st.sampled_from(["cut", "value", "key", "header"]), VALUES, NAMES), max_size=4
@@ -299,5 +300,8 @@ def test_no_damage_to_a_file_is_more_than_a_configuration_error(
     try:
         load_config(file)
     except InvalidConfigError as error:
-        assert error.problems
-        assert all(problem.message for problem in error.problems)
+        named = error.problems
+    else:
+        return
+    assert named
+    assert all(problem.message for problem in named)
