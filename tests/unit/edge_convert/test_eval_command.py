@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import typer
-from edge_runtime.app.inspection import load_inspector
 from eval_parts import ENGINE, brightness_bundle, mvtec_set
 from typer.testing import CliRunner
 
 from edge_convert.evaluate.command import register
+from edge_runtime.app.inspection import load_inspector
 from edge_runtime.vision.decode import decode_image
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ def test_summary_fits_one_screen_and_says_the_essential(bundle: Path, dataset: P
 def test_scores_equal_those_of_the_daemons_inspector(bundle: Path, dataset: Path, tmp_path: Path) -> None:
     """Every score in the JSON is the one that the daemon's own inspector gives, bit for bit."""
     assert call(bundle, dataset, "--json", tmp_path / "e.json").exit_code == 0
-    inspector = load_inspector(bundle, ENGINE, "development")
     rows = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))["images"]
     assert len(rows) == 5
-    for row in rows:
-        exposure = decode_image((dataset / row["file"]).read_bytes()).array
-        assert row["score"] == inspector.inspect((exposure,)).score
+    with load_inspector(bundle, ENGINE, "development") as inspector:
+        for row in rows:
+            exposure = decode_image((dataset / row["file"]).read_bytes()).array
+            assert row["score"] == inspector.inspect((exposure,)).score
 
 
 def test_failed_golden_image_is_shown_not_hidden(dataset: Path, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_failed_golden_image_is_shown_not_hidden(dataset: Path, tmp_path: Path) 
     assert result.exit_code == 0
     assert "0 of 1 hold" in result.stdout
     assert "does not reproduce the model" in (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))["golden"][0]["holds"] is False
+    assert json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))["golden"][0]["passed"] is False
 
 
 def test_wrong_dataset_says_what_to_do(bundle: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -16,6 +17,7 @@ from edge_convert.evaluate import charts
 from edge_convert.evaluate.dataset import DatasetError
 from edge_convert.evaluate.pictures import CardMaker
 from edge_convert.evaluate.report import render, worst_passes, worst_rejects
+from edge_runtime.bundles.selftest import GoldenResult
 from edge_runtime.domain.verdict import Limits
 from edge_runtime.vision.decode import decode_image
 
@@ -111,6 +113,21 @@ def test_text_from_files_cannot_become_markup(bundle: Path, dataset: Path) -> No
     assert "<b>bold<b>" in page.text
     assert "<b>bold<b>" not in html
     assert "Only 2 <held-out> good images." in page.text
+
+
+def test_golden_images_that_fail_stand_in_the_notice(bundle: Path, dataset: Path) -> None:
+    """A golden image with another score, and one that cannot be inspected at all, are both called failures."""
+    golden = (
+        GoldenResult("golden/a.png", 0.3, 0.31, 1e-4, "PASS", "PASS"),
+        GoldenResult("golden/b.png", 0.3, None, 1e-4, "PASS", None, "the engine failed"),
+        GoldenResult("golden/c.png", 0.3, 0.3, 1e-4, "PASS", "PASS"),
+    )
+    evaluation = replace(evaluation_of(bundle, dataset), golden=golden)
+    with detector_of(bundle) as detector:
+        html = render(evaluation, CardMaker(detector, evaluation.dataset).make)
+    assert html.count("this machine does not reproduce the model") == 2
+    assert "golden/b.png: the engine failed" in html
+    assert "1 of 3 hold on this machine" in html
 
 
 def test_limited_evaluation_says_so(bundle: Path, dataset: Path) -> None:

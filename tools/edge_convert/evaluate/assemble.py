@@ -16,8 +16,9 @@ from edge_runtime.domain.verdict import Disposition
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_convert.evaluate.result import GoldenResult, ImageRow
+    from edge_convert.evaluate.result import ImageRow
     from edge_convert.evaluate.runner import Inspector
+    from edge_runtime.bundles.selftest import GoldenResult
     from edge_runtime.ops.clock import Clock
 
 _PASSED = frozenset({Disposition.PASS})

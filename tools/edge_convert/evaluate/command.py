@@ -6,19 +6,18 @@ from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from edge_runtime.app.inspection import load_inspector
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from edge_convert.evaluate.assemble import evaluate
 from edge_convert.evaluate.dataset import DatasetError, open_dataset
 from edge_convert.evaluate.document import to_json
-from edge_convert.evaluate.golden import run_golden
 from edge_convert.evaluate.outputs import Outputs
 from edge_convert.evaluate.pictures import CardMaker
 from edge_convert.evaluate.report import render
 from edge_convert.evaluate.summary import summary
-from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.app.inspection import load_inspector
+from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import EdgeError
 from edge_runtime.ops.clock import SystemClock
@@ -66,10 +65,8 @@ def _run(
     bundle: Path, dataset: Dataset, engine: EngineSettings, aupro_fpr: float, outputs: Outputs, console: Console
 ) -> Evaluation:
     # Nothing is decided on a line here, so an unsigned bundle may be evaluated; the report says so.
-    inspector = load_inspector(bundle, engine, "development")
-    with open_bundle(bundle, trust="development") as opened:
-        golden = run_golden(inspector, opened.payloads)
-    with _progress(console) as progress:
+    with load_inspector(bundle, engine, "development") as inspector, _progress(console) as progress:
+        golden = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads).results
         task = progress.add_task("inspecting", total=len(dataset.samples))
         evaluation = evaluate(
             inspector,
@@ -81,7 +78,7 @@ def _run(
             aupro_fpr=aupro_fpr,
             on_progress=lambda: progress.advance(task),
         )
-    outputs.write(lambda: render(evaluation, CardMaker(inspector, dataset).make), lambda: to_json(evaluation))
+        outputs.write(lambda: render(evaluation, CardMaker(inspector, dataset).make), lambda: to_json(evaluation))
     return evaluation
 
 

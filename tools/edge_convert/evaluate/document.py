@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from edge_convert.evaluate.figures import confusion
 if TYPE_CHECKING:
     from edge_convert.evaluate.metrics import OperatingPoint
     from edge_convert.evaluate.result import Evaluation, ImageRow, Share
+    from edge_runtime.bundles.selftest import GoldenResult
 
 FORMAT = "edge-convert-eval/1"
 """Changes when a key is renamed, removed or means something else; a new key does not change it."""
@@ -38,7 +40,7 @@ def _document(evaluation: Evaluation) -> dict[str, Any]:
         "confusion": confusion(evaluation.classes),
         "labels": [asdict(counts) | {"images": counts.images} for counts in evaluation.classes],
         "latency_ms": asdict(evaluation.latency) if evaluation.latency else None,
-        "golden": [asdict(golden) | {"holds": golden.holds} for golden in evaluation.golden],
+        "golden": [_golden(result) for result in evaluation.golden],
         "repeatable": evaluation.repeatable,
         "problems": list(evaluation.problems),
         "images": [_row(row) for row in evaluation.rows],
@@ -95,6 +97,11 @@ def _share(share: Share | None) -> dict[str, Any] | None:
         return None
     interval = [share.interval.low, share.interval.high]
     return {"hits": share.hits, "total": share.total, "share": share.hits / share.total, "interval_95": interval}
+
+
+def _golden(result: GoldenResult) -> dict[str, Any]:
+    score = result.score if result.score is not None and math.isfinite(result.score) else None
+    return asdict(result) | {"score": score, "passed": result.passed}
 
 
 def _row(row: ImageRow) -> dict[str, Any]:

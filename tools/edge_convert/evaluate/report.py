@@ -81,7 +81,7 @@ def render(evaluation: Evaluation, make_card: Callable[[ImageRow], Card]) -> str
         e=evaluation,
         limits=limits,
         limited=evaluation.dataset.found > len(evaluation.dataset.samples),
-        failed_golden=[golden for golden in evaluation.golden if not golden.holds],
+        failed_golden=[result for result in evaluation.golden if not result.passed],
         histogram=charts.score_histogram(good, defect, limits),
         roc=charts.roc(evaluation.image) if evaluation.image else None,
         confusion=confusion(evaluation.classes),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from edge_convert.evaluate.machine import Machine
     from edge_convert.evaluate.metrics import Interval, OperatingPoint, RocCurve
     from edge_convert.evaluate.pixels import BoundedFigure
+    from edge_runtime.bundles.selftest import GoldenResult
     from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.domain.verdict import Disposition
 
@@ -98,21 +99,6 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class GoldenResult:
-    """One golden image of the bundle, run again here."""
-
-    payload: str
-    expected: float
-    score: float
-    tolerance: float
-
-    @property
-    def holds(self) -> bool:
-        """The score is reproduced within the bundle's tolerance."""
-        return abs(self.score - self.expected) <= self.tolerance  # False for NaN
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Everything."""
 
@@ -141,6 +127,7 @@ class Evaluation:
     """Good parts that got REVIEW or REJECT: what the default recipe sends to the reject lane."""
     latency: Latency | None
     golden: tuple[GoldenResult, ...]
+    """Each golden image of the bundle, scored here."""
     repeatable: bool | None
     """The first image gave the same score twice, bit for bit; None if none could be inspected."""
     problems: tuple[str, ...]

@@ -58,7 +58,7 @@ def _figures(evaluation: Evaluation) -> Table:
 
 
 def _golden(evaluation: Evaluation) -> str:
-    held = sum(golden.holds for golden in evaluation.golden)
+    held = sum(result.passed for result in evaluation.golden)
     text = f"{held} of {len(evaluation.golden)} hold"
     return text if held == len(evaluation.golden) and held else f"[bold red]{text}[/]"
 
