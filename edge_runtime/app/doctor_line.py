@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import stat
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,26 +151,9 @@ def broker(settings: MqttSettings, device: str) -> Sequence[Finding]:
         if here:
             return [Finding("broker", State.OK, f"embedded: {here}")]
         return [Finding("broker", State.ERROR, "embedded, but neither is installed", "apt install mosquitto")]
-    reached = _reachable("broker", settings.host, settings.port, "Check address and port, and that the broker runs.")
-    return [reached] if reached.state is not State.OK else [_mqtt_connection(settings, device)]
+    from edge_runtime.app.doctor_broker import connect_once  # noqa: PLC0415  (loads the MQTT library)
 
-
-def _mqtt_connection(settings: MqttSettings, device: str) -> Finding:
-    from edge_runtime import broker as brokers  # noqa: PLC0415
-
-    own_name = f"{settings.client_id or f'edge-{device}'}-doctor-{os.getpid()}"  # the daemon's would throw it out
-    connection = brokers.create(settings.model_copy(update={"client_id": own_name}), device, SystemClock())
-    connection.start()
-    clock, nobody = SystemClock(), threading.Event()
-    until_ns = clock.monotonic_ns() + int(_CONNECT_S * 1e9)
-    while not (status := connection.status()).connected and clock.monotonic_ns() < until_ns:
-        clock.wait(nobody, 20_000_000)
-    connection.stop(0.5)
-    where = f"{settings.host}:{settings.port}"
-    if status.connected:
-        return Finding("broker", State.OK, f"connected to {where}, MQTT {settings.version}")
-    detail = f"{where} listens and does not accept us: {status.detail}"
-    return Finding("broker", State.ERROR, detail, "Check user, password, certificates and the broker's own log.")
+    return [connect_once(settings, device, SystemClock())]
 
 
 def metrics_port(port: int | None) -> Sequence[Finding]:
