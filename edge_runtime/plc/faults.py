@@ -28,6 +28,8 @@ class Fault(StrEnum):
     """Not carried out; random bytes come."""
     TRICKLE = "trickle"
     """Carried out; the reply comes byte by byte, `delay_ms` apart."""
+    REPEATED_REPLY = "repeated_reply"
+    """Carried out and answered, and after `delay_ms` answered once more, as a bad converter or gateway does."""
     DISCONNECT = "disconnect"
     """Not carried out; the connection is closed (TCP)."""
 

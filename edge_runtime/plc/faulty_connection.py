@@ -67,6 +67,8 @@ class FaultyConnection(ServerRequestHandler):
             await asyncio.sleep(planned.delay_ms / 1e3)
         if planned.fault is Fault.WRONG_ADDRESS:
             reply = _altered(reply)
+        if planned.fault is Fault.REPEATED_REPLY:
+            self.loop.call_later(planned.delay_ms / 1e3, self.pdu_send, reply, address)
         if planned.fault is not Fault.TRICKLE:
             self.pdu_send(reply, address)
             return

@@ -73,7 +73,9 @@ class RegisterLink(Protocol):
 
 
 class HandshakePlc:
-    """A PLC with the register map of `registers`, over any RegisterLink. One call is one exchange."""
+    """A PLC with the register map of `registers`, over any RegisterLink. One call is one exchange, but that
+    `read` looks a second time when it met the PLC in the middle of an update.
+    """
 
     def __init__(
         self, link: RegisterLink, *, result_address: int, status_address: int, ejector_coil: int | None
@@ -165,15 +167,22 @@ class HandshakePlc:
         self._link.write(self._result_address, words, SPARE_WORDS)
 
     def _read_block(self) -> PlcBlock:
-        words = self._link.read(self._status_address, PLC_WORDS, SPARE_WORDS)
         try:
-            return decode_plc_block(words)
+            return self._read_block_once()
+        except BlockError:
+            # A PLC that fills the block while it is being read is met once in a while; twice in a row is another fault.
+            pass
+        try:
+            return self._read_block_once()
         except BlockError as error:
             raise PlcError(
                 f"{self.name}: holding registers {self._status_address}…{self._status_address + PLC_WORDS - 1} "
                 f"are not the PLC block: {error}",
                 "check status_address, and that the PLC program fills the block as docs/modbus-map.md says",
             ) from error
+
+    def _read_block_once(self) -> PlcBlock:
+        return decode_plc_block(self._link.read(self._status_address, PLC_WORDS, SPARE_WORDS))
 
 
 def _continued(before: int | None, raw: int) -> int:
