@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.domain.errors import EngineError
+from edge_runtime.engine.cache import usable_cache_dir
 from edge_runtime.engine.feeds import check_request, usable_cores
 from edge_runtime.engine.port import TensorInfo
 
@@ -85,7 +86,7 @@ class OpenVinoEngine:
         if self._device == "CPU":
             self._config["INFERENCE_NUM_THREADS"] = self._threads
         if settings.cache_dir is not None:
-            self._config["CACHE_DIR"] = str(settings.cache_dir)
+            self._config["CACHE_DIR"] = usable_cache_dir(settings.cache_dir)
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_runtime.domain.errors import EngineError
+from edge_runtime.engine.cache import usable_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,13 +44,12 @@ def chain_of(settings: EngineSettings, available: Sequence[str], threads: int) -
         threads: CPU threads, at least 1.
 
     Raises:
-        EngineError: the build lacks the provider, or the provider cannot do what is asked.
+        EngineError: the build lacks the provider, the provider cannot do what is asked, or the cache is of no use.
     """
     provider = settings.provider
     if _NAMES[provider] not in available:
-        raise EngineError(
-            f"this onnxruntime has no {_NAMES[provider]} (it has: {', '.join(available)})", _SUPPLIERS[provider]
-        )
+        offered = ", ".join(available)
+        raise EngineError(f"this onnxruntime has no {_NAMES[provider]} (it has: {offered})", _SUPPLIERS[provider])
     if provider != "openvino" and settings.device != "CPU":
         raise EngineError(
             f"engine.device = {settings.device!r} is for OpenVINO; onnxruntime's {provider} provider does not take it",
@@ -82,7 +82,7 @@ def _tensorrt_options(settings: EngineSettings) -> dict[str, Any]:
     if settings.precision == "bf16":
         options["trt_bf16_enable"] = True
     if settings.cache_dir is not None:
-        options |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(settings.cache_dir)}
+        options |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": usable_cache_dir(settings.cache_dir)}
     return options
 
 
@@ -98,5 +98,5 @@ def _openvino_options(settings: EngineSettings, threads: int) -> dict[str, Any]:
         "num_of_threads": threads,
     }
     if settings.cache_dir is not None:
-        options["cache_dir"] = str(settings.cache_dir)
+        options["cache_dir"] = usable_cache_dir(settings.cache_dir)
     return options

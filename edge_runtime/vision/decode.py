@@ -2,6 +2,9 @@
 
 Most decoders are lenient: what libjpeg cannot read it paints grey and mentions in a warning. A grey half hides a
 defect, so a warning is an error here, and every container is walked to its end before its pixels are decoded.
+
+The limit of that: only PNG carries checksums. A few altered bytes inside a JPEG's scan may decode to altered pixels
+without a warning, and a BMP or an uncompressed TIFF cannot show at all that its pixels were altered.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import EngineError
@@ -117,6 +119,30 @@ def test_openvino_runs_in_the_precision_that_is_asked_for() -> None:
     engine = create(EngineSettings(name="openvino", threads=1))
     assert engine._config["INFERENCE_PRECISION_HINT"] == "f32"  # type: ignore[attr-defined]
     assert "f32" in engine.description
+
+
+def test_openvino_keeps_compiled_models_in_the_cache(tmp_path: Path) -> None:
+    """The folder is made, and the second load gives the same numbers from it."""
+    folder = tmp_path / "state" / "cache"
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
+    graph = helper.make_graph([helper.make_node("Sigmoid", ["x"], ["y"])], "one", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    feed = {"x": np.array([[1.0, 2.0, 3.0, 4.0]], np.float32)}
+    results = []
+    for _ in range(2):
+        engine = create(EngineSettings(name="openvino", threads=1, cache_dir=folder))
+        results.append(engine.load(model).run(feed, ["y"])["y"])
+    assert list(folder.iterdir())
+    np.testing.assert_array_equal(results[0], results[1])
+
+
+def test_a_cache_folder_of_no_use_is_refused_by_name(tmp_path: Path) -> None:
+    """Before a model is blamed for it."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EngineError, match="model cache") as caught:
+        create(EngineSettings(name="openvino", cache_dir=tmp_path / "file" / "cache"))
+    assert "engine.cache_dir" in caught.value.action
 
 
 def test_the_inventory_says_what_can_be_used() -> None:
