@@ -81,7 +81,7 @@ class FolderScanner:
             with listing:
                 for item in listing:
                     path = f"{folder}/{item.name}" if folder else item.name
-                    if self._is_subfolder(item):
+                    if self._is_subfolder(item, path):
                         folders.append(path)
                     elif self.matches(item.name) and (entry := self.look(path)) is not None:
                         yield entry
@@ -96,11 +96,12 @@ class FolderScanner:
             folder = folders.pop()
             try:
                 with os.scandir(self.root / folder) as listing:
-                    names = [item.name for item in listing if self._is_subfolder(item)]
+                    paths = [(item, f"{folder}/{item.name}" if folder else item.name) for item in listing]
+                    found = [path for item, path in paths if self._is_subfolder(item, path)]
             except OSError:
                 continue  # vanished meanwhile; the next scan tells
-            folders += [f"{folder}/{name}" if folder else name for name in names]
-            yield from folders[len(folders) - len(names) :]
+            folders += found
+            yield from found
 
     def matches(self, name: str) -> bool:
         """Whether a file of this name is an image by the patterns."""
@@ -139,10 +140,14 @@ class FolderScanner:
             self._complained.add(path)
             _log.warning("%s: %r %s", self.root, path, text)
 
-    def _is_subfolder(self, item: os.DirEntry[str]) -> bool:
-        if not self.recursive or item.name.startswith(".") or not item.is_dir(follow_symlinks=False):
+    def takes_folder(self, path: str) -> bool:
+        """Whether a folder, whose parent belongs to the source, belongs to it too."""
+        if not self.recursive or path.rsplit("/", 1)[-1].startswith("."):
             return False
-        return not self._excluded or os.path.realpath(item.path) not in self._excluded
+        return not self._excluded or os.path.realpath(self.root / path) not in self._excluded
+
+    def _is_subfolder(self, item: os.DirEntry[str], path: str) -> bool:
+        return item.is_dir(follow_symlinks=False) and self.takes_folder(path)
 
 
 def _mount_point(folder: Path) -> Path:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyFD, Mask
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from watchdog.observers.inotify_c import InotifyEvent, WatchDescriptor
 
     from edge_runtime.camera.folder.scanner import FolderScanner
@@ -106,7 +108,9 @@ class InotifyWatcher:
     def __init__(self, scanner: FolderScanner, notices: Notices) -> None:
         self._scanner = scanner
         self._notices = notices
+        self._lock = threading.Lock()
         self._folders: dict[WatchDescriptor, str] = {}
+        self._watched: set[str] = set()
         self._inotify = InotifyFD()
         # The thread has to run before anything can fail: watchdog closes its descriptors only from there.
         self._inotify.start()
@@ -142,7 +146,10 @@ class InotifyWatcher:
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """Called by watchdog's thread when the kernel dropped a watch (folder deleted, share unmounted)."""
-        if self._folders.pop(wd, None) is not None and self._inotify.should_keep_running():
+        with self._lock:
+            folder = self._folders.pop(wd, None)
+            self._watched.discard(folder or "")
+        if folder is not None and self._inotify.should_keep_running():
             self._notices.rescan(rebuild=True)
 
     def on_queue_overflow(self) -> None:
@@ -150,7 +157,7 @@ class InotifyWatcher:
         self._notices.rescan(rebuild=self._scanner.recursive, overflow=True)
 
     def _on_folder(self, event: InotifyEvent, path: str) -> None:
-        if not self._scanner.recursive:
+        if not self._scanner.takes_folder(path):
             return
         if not event.is_create:  # moved in or out, with everything below it
             self._notices.rescan(rebuild=True)
@@ -174,8 +181,15 @@ class InotifyWatcher:
 
     def _watch_folder(self, folder: str) -> None:
         place = self._scanner.root / folder
+        with self._lock:
+            if folder in self._watched:
+                return  # its parent's watch came late and the folder was found with it
+            self._folders[self._add(place, folder)] = folder
+            self._watched.add(folder)
+
+    def _add(self, place: Path, folder: str) -> WatchDescriptor:
         mask = _SUBFOLDER_MASK if folder else _MASK
         wd = self._inotify.add_callback(os.fsencode(place), mask, self, CallbackId(id(self)))
         if wd < 0:  # watchdog says nothing when the kernel refuses for lack of permission
             raise PermissionError(errno.EACCES, "permission denied", str(place))
-        self._folders[wd] = folder
+        return wd
