@@ -242,6 +242,27 @@ def test_what_is_no_image_is_refused_by_name(data: bytes, said: str) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
+        (encode_jpeg(pixels(np.uint8, 3), 90)[:-2], "end-of-image marker"),
+        (encode_png(pixels(np.uint8, 3))[:-12], "ends before IEND"),
+        (encode_png(pixels(np.uint8, 3))[:-14], "ends inside chunk b'IDAT'"),
+        (encode_png(pixels(np.uint8, 3)).replace(b"IDAT", b"IDAT\x00", 1), "checksum of chunk b'IDAT'"),
+        (opencv_file(".bmp", pixels(np.uint8, 3))[:-1], "bytes"),
+        (opencv_file(".webp", pixels(np.uint8, 3))[:-1], "bytes"),
+        (tiff(pixels(np.uint8, 3), {})[:-3], "beyond the end"),
+        (tiff(pixels(np.uint8, 3), {273: 5_000}), "cut off"),
+        (tiff(pixels(np.uint8, 3), {257: HEIGHT + 1}), "bytes of pixels"),
+    ],
+    ids=["jpeg", "png end", "png chunk", "png sum", "bmp", "webp", "tiff tags", "tiff strip", "tiff rows"],
+)
+def test_the_containers_own_check_says_what_is_missing(data: bytes, said: str) -> None:
+    """Found before the pixels are decoded, so it does not depend on how lenient a decoder's version is."""
+    with pytest.raises(ImageError, match=said):
+        decode_image(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
         (tiff(np.ones((4, 4), np.float32), {339: 3}), "32"),
         (tiff(np.ones((4, 4), np.uint32), {}), "32"),
         (tiff(np.ones((4, 4), np.int16), {339: 2}), "signed"),
