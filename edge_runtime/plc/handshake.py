@@ -73,8 +73,9 @@ class RegisterLink(Protocol):
 
 
 class HandshakePlc:
-    """A PLC with the register map of `registers`, over any RegisterLink. One call is one exchange, but that
-    `read` looks a second time when it met the PLC in the middle of an update.
+    """A PLC with the register map of `registers`, over any RegisterLink.
+
+    One call is one exchange, but that `read` looks a second time when it met the PLC in the middle of an update.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from edge_runtime.config.plc import GpioSettings, NoPlcSettings, PlcSettings, SimulatedPlcSettings
 from edge_runtime.domain.errors import PlcError
+from edge_runtime.domain.recipe import GateAction
 from edge_runtime.ops.belt import BeltPlan
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.plc import create
@@ -114,7 +115,7 @@ def test_simulated_plc_follows_the_belt_on_the_injected_clock() -> None:
         clock.advance(100 * MS)
         plc.beat(state)
         if plc.read().trigger_count == 2:
-            plc.publish_result(make_command(2))
+            plc.publish_result(make_command(2, GateAction.LET_PASS))
     assert plc.read().encoder_ticks == 1_100
     assert [(record.sequence, record.why) for record in model.gate_log] == [
         (1, "no_result"),
