@@ -85,6 +85,8 @@ class OpenVinoEngine:
         }
         if self._device == "CPU":
             self._config["INFERENCE_NUM_THREADS"] = self._threads
+            # A pinned thread waits for its own core while the camera has it and another is idle.
+            self._config["ENABLE_CPU_PINNING"] = False
         if settings.cache_dir is not None:
             self._config["CACHE_DIR"] = usable_cache_dir(settings.cache_dir)
 
