@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ class OpenCvCamera:
 
     def open(self) -> None:
         """See `Camera`."""
-        # OpenCV writes a warning to the terminal at every attempt to reopen; the status says it better.
+        # OpenCV and FFmpeg write to the terminal at every attempt to reopen; the status says it once and better.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         self._run = run_stamp(self._clock)
         self._keeper.open()
