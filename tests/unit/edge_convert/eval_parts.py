@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from edge_convert.evaluate.assemble import evaluate
 from edge_convert.evaluate.dataset import open_dataset
+from edge_convert.evaluate.result import Conditions
 from edge_runtime import detectors
 from edge_runtime import engine as engines
 from edge_runtime.bundles.archive import open_bundle
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 SIDE_PX = 32
 ENGINE = EngineSettings(name="onnxruntime", threads=1)
+CONDITIONS = Conditions("onnxruntime, 1 thread", 1, 0.3)
 LIMITS = Limits(review=100.5 / 255, reject=200.5 / 255)
 
 
@@ -164,13 +166,5 @@ def evaluation_of(bundle: Path, dataset: Path, limit: int | None = None) -> Eval
     """A whole evaluation on a clock that stands still."""
     with detector_of(bundle) as detector:
         found = open_dataset(dataset, limit)
-        return evaluate(
-            detector,
-            (GoldenResult("golden.png", 0.3, 0.3, 0.1, "PASS", "PASS"),),
-            found,
-            SimulatedClock(),
-            engine="onnxruntime, 1 thread",
-            threads=1,
-            aupro_fpr=0.3,
-            on_progress=lambda: None,
-        )
+        golden = (GoldenResult("golden.png", 0.3, 0.3, 0.1, "PASS", "PASS"),)
+        return evaluate(detector, golden, found, CONDITIONS, SimulatedClock(), lambda: None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from eval_parts import (
+    CONDITIONS,
     brightness_bundle,
     damaged_jpeg,
     detector_of,
@@ -29,7 +30,6 @@ from edge_runtime.vision.decode import decode_image
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_convert.evaluate.result import Evaluation
     from edge_runtime.detectors.port import Detection, Detector
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.model_bundle import ModelBundle
@@ -190,16 +190,8 @@ def test_score_that_is_no_number_is_a_fault(bundle: Path, dataset: Path) -> None
             return type(found)(float("nan"), found.anomaly_map) if found.score < 55 / 255 else found
 
     with detector_of(bundle) as detector:
-        found: Evaluation = evaluate(
-            Blind(detector),
-            (),
-            open_dataset(dataset),
-            SimulatedClock(),
-            engine="",
-            threads=1,
-            aupro_fpr=0.3,
-            on_progress=lambda: None,
-        )
+        blind = Blind(detector)
+        found = evaluate(blind, (), open_dataset(dataset), CONDITIONS, SimulatedClock(), lambda: None)
     assert [(row.file, row.fault) for row in found.faults] == [("test/good/a.png", "the model returned nan")]
 
 

@@ -16,7 +16,7 @@ from edge_runtime.domain.verdict import Disposition
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_convert.evaluate.result import ImageRow
+    from edge_convert.evaluate.result import Conditions, ImageRow
     from edge_convert.evaluate.runner import Inspector
     from edge_runtime.bundles.selftest import GoldenResult
     from edge_runtime.ops.clock import Clock
@@ -30,11 +30,8 @@ def evaluate(
     inspector: Inspector,
     golden: tuple[GoldenResult, ...],
     dataset: Dataset,
+    conditions: Conditions,
     clock: Clock,
-    *,
-    engine: str,
-    threads: int,
-    aupro_fpr: float,
     on_progress: Callable[[], None],
 ) -> Evaluation:
     """Score the dataset and compute every figure.
@@ -49,13 +46,12 @@ def evaluate(
             f"none of the {len(rows)} images in {dataset.root} could be inspected; {rows[0].file}: {rows[0].fault}",
             "Use images like those that the bundle was taught on.",
         )
-    pixel, note = figures.pixel_figures(scored, dataset, aupro_fpr)
+    pixel, note = figures.pixel_figures(scored, dataset, conditions.aupro_fpr)
     created = dt.datetime.fromtimestamp(clock.wall_ns() // 1_000_000_000, dt.UTC)
     return Evaluation(
         bundle=inspector.bundle,
         dataset=dataset,
-        engine=engine,
-        threads=threads,
+        conditions=conditions,
         machine=describe_machine(),
         created=created.isoformat().replace("+00:00", "Z"),
         rows=rows,
@@ -70,7 +66,6 @@ def evaluate(
         golden=golden,
         repeatable=scored.repeatable,
         problems=(*scored.problems, *_also_in_train(dataset, rows)),
-        aupro_fpr=aupro_fpr,
     )
 
 

@@ -15,6 +15,7 @@ from edge_convert.evaluate.document import to_json
 from edge_convert.evaluate.outputs import Outputs
 from edge_convert.evaluate.pictures import CardMaker
 from edge_convert.evaluate.report import render
+from edge_convert.evaluate.result import Conditions
 from edge_convert.evaluate.summary import summary
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.selftest import golden_self_test
@@ -68,16 +69,8 @@ def _run(
     with load_inspector(bundle, engine, "development") as inspector, _progress(console) as progress:
         golden = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads).results
         task = progress.add_task("inspecting", total=len(dataset.samples))
-        evaluation = evaluate(
-            inspector,
-            golden,
-            dataset,
-            SystemClock(),
-            engine=inspector.engine_description,
-            threads=engine.threads,
-            aupro_fpr=aupro_fpr,
-            on_progress=lambda: progress.advance(task),
-        )
+        conditions = Conditions(inspector.engine_description, engine.threads, aupro_fpr)
+        evaluation = evaluate(inspector, golden, dataset, conditions, SystemClock(), lambda: progress.advance(task))
         outputs.write(lambda: render(evaluation, CardMaker(inspector, dataset).make), lambda: to_json(evaluation))
     return evaluation
 

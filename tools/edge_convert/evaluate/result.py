@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what the figures were made."""
+
+    engine: str
+    """Runtime, version, precision and threads, in the engine's own words."""
+    threads: int
+    """As asked for; 0: as many as the process may use cores."""
+    aupro_fpr: float
+    """AUPRO is integrated up to this false-positive rate."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRow:
     """One image. Either score, disposition and latency are set, or `fault` is."""
 
@@ -104,9 +116,7 @@ class Evaluation:
 
     bundle: ModelBundle
     dataset: Dataset
-    engine: str
-    threads: int
-    """0: as many as the process may use cores."""
+    conditions: Conditions
     machine: Machine
     created: str
     """ISO 8601 UTC."""
@@ -132,7 +142,6 @@ class Evaluation:
     """The first image gave the same score twice, bit for bit; None if none could be inspected."""
     problems: tuple[str, ...]
     """Masks that could not be used, images that are also in train: each names its file."""
-    aupro_fpr: float
 
     @property
     def faults(self) -> tuple[ImageRow, ...]:

@@ -24,7 +24,7 @@ def summary(evaluation: Evaluation) -> RenderableType:
     title = f"[bold]{escape(identity.name)} {escape(identity.version)}[/] on {escape(evaluation.dataset.root.name)}"
     return Group(
         Panel(
-            f"[dim]{identity.digest}[/]\n{escape(evaluation.engine)} · {_machine(evaluation)}",
+            f"[dim]{identity.digest}[/]\n{escape(evaluation.conditions.engine)} · {_machine(evaluation)}",
             title=title,
             subtitle=None if identity.trust == "production" else f"[bold white on red] {identity.trust.upper()} [/]",
             title_align="left",
