@@ -97,7 +97,7 @@ class DeadlineSerialClient(ModbusSerialClient):
             settings = f"{params.baudrate} baud, parity {params.parity}, {params.stopbits} stop bits"
             raise OSError(f'it cannot be set to {settings} (a pseudo terminal needs parity = "N")') from error
         give_up_s = time.monotonic() + timeout_s
-        while _readable(self.socket, min(give_up_s, time.monotonic() + _DRAIN_QUIET_S)):
+        while (now_s := time.monotonic()) < give_up_s and _readable(self.socket, now_s + _DRAIN_QUIET_S):
             self.recv(None)
 
     def send(self, request: bytes, addr: tuple[str, int] | None = None) -> int:  # noqa: ARG002  (pymodbus' signature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -20,6 +21,7 @@ class VirtualCable:
         for _ in range(2):
             master, slave = os.openpty()
             tty.setraw(slave)
+            os.set_blocking(master, False)
             self._masters.append(master)
             # Held open: a pty whose last user has gone reports an error instead of waiting for the next one.
             self._slaves.append(slave)
@@ -46,4 +48,6 @@ class VirtualCable:
             if self._wake_read in ready:
                 return
             for master in ready:
-                os.write(other[master], os.read(master, _CHUNK))
+                # A serial line without flow control loses what nobody reads, and so does this one.
+                with contextlib.suppress(BlockingIOError):
+                    os.write(other[master], os.read(master, _CHUNK))

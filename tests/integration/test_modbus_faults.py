@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import socket
 import threading
@@ -291,6 +292,32 @@ def test_no_serial_bytes_can_make_anything_but_a_plc_error(frame: bytes) -> None
                 plc.close()
     finally:
         cable.close()
+
+
+def test_serial_line_that_never_falls_silent_is_an_error_in_bounded_time() -> None:
+    """A babbling converter floods the line without a pause: opening it ends all the same."""
+    cable = VirtualCable()
+    stop = threading.Event()
+    plc = create(ModbusRtuSettings(kind="modbus_rtu", device=cable.near, parity="N", timeout_ms=50), SystemClock())
+    with cable.far.open("wb", buffering=0) as noise:
+        os.set_blocking(noise.fileno(), False)
+
+        def flood() -> None:
+            while not stop.is_set():
+                noise.write(bytes(512))
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            begun = time.monotonic()
+            with pytest.raises(PlcError):
+                plc.connect()
+            assert time.monotonic() - begun < 1.0
+        finally:
+            stop.set()
+            thread.join()
+            plc.close()
+            cable.close()
 
 
 def test_serial_server_survives_garbage_from_its_client() -> None:
