@@ -59,13 +59,13 @@ class SelfTestReport:
         return bool(self.results) and all(result.passed for result in self.results)
 
     @property
-    def detail(self) -> str:
-        """What failed, one line each; a short confirmation where nothing did."""
+    def summary(self) -> str:
+        """What failed, or a short confirmation where nothing did; one line."""
         if not self.results:
             return "the bundle contains no golden images"
         if self.passed:
             return f"{len(self.results)} golden images reproduced"
-        return "\n".join(str(result) for result in self.results if not result.passed)
+        return "; ".join(str(result) for result in self.results if not result.passed)
 
 
 def golden_self_test(detector: Detector, manifest: ModelBundle, payloads: PayloadReader) -> SelfTestReport:

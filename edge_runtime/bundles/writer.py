@@ -134,17 +134,22 @@ def _replace(path: Path, blocks: Iterator[bytes]) -> str:
             os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would hide the bundle from the daemon's user
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        replace_file(Path(temporary), path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
-    _sync_folder(path.parent)
     return digest.hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def replace_file(source: Path, target: Path) -> None:
+    """Rename a synced file within its folder, durably.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    source.replace(target)
+    descriptor = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

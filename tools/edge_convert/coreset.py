@@ -1,0 +1,147 @@
+"""The memory bank: a seeded sample of candidate patches, and the greedy k-centre coreset of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+
+_PROJECTED: Final = 384
+"""Dimensions after the Johnson–Lindenstrauss projection, which bounds the work for wide backbones. Narrower features
+are left alone: at 128 the bank of ResNet-18's 384 channels lost a point of AUROC on printed circuit boards."""
+_WINDOW: Final = 4_096
+"""Candidates that are followed exactly between two passes over all."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoresetSize:
+    """How many patches the bank keeps."""
+
+    fraction: float = 0.01
+    minimum: int = 500
+    maximum: int = 3_000
+
+    def of(self, patches: int) -> int:
+        """Bank size for a training set of so many patches, never more than there are."""
+        return min(patches, max(self.minimum, min(self.maximum, round(patches * self.fraction))))
+
+
+class CandidatePatches:
+    """At most `capacity` patches over all images, the same number from each, chosen by a seeded draw per image."""
+
+    def __init__(self, images: int, patches_per_image: int, channels: int, capacity: int, seed: int) -> None:
+        self.per_image: Final = max(1, min(patches_per_image, capacity // max(1, images)))
+        self._seed = seed
+        self._rows: Floats = np.empty((images * self.per_image, channels), dtype=np.float32)
+        self._owner: npt.NDArray[np.int32] = np.empty(images * self.per_image, dtype=np.int32)
+        self._filled = 0
+
+    def add(self, image: int, patches: Floats) -> None:
+        """Draw from the patches (P×C) of one image; `image` numbers it and seeds the draw."""
+        if self.per_image < len(patches):
+            draw = np.random.default_rng((self._seed, image))
+            patches = patches[np.sort(draw.choice(len(patches), self.per_image, replace=False))]
+        end = self._filled + len(patches)
+        self._rows[self._filled : end] = patches
+        self._owner[self._filled : end] = image
+        self._filled = end
+
+    def rows(self) -> Floats:
+        """N×C, all that was added; a view."""
+        return self._rows[: self._filled]
+
+    def rows_without(self, images: set[int]) -> Floats:
+        """N×C of all images but these; a copy."""
+        kept = ~np.isin(self._owner[: self._filled], list(images))
+        return np.ascontiguousarray(self.rows()[kept])
+
+
+def greedy_coreset(
+    rows: Floats, size: int, seed: int, on_progress: Callable[[int], None] | None = None
+) -> npt.NDArray[np.intp]:
+    """Choose `size` rows so that the farthest row is as near to a chosen one as greedy choice can make it.
+
+    The k-centre greedy algorithm of arXiv 2106.08265, section 3.2, on a random projection. Choice by choice it is the
+    plain algorithm; only the work is arranged differently. Distances to the chosen set can only fall, so a stale one is
+    an upper bound: the `_WINDOW` rows with the largest ones are followed exactly, and as long as the farthest of them
+    is not nearer than the bound of all others, it is the farthest of all. The others catch up with the new centres in
+    one matrix product.
+
+    Args:
+        rows: N×C float32.
+        size: how many; all rows if there are no more.
+        seed: of the projection and the first centre.
+        on_progress: called with the number of centres chosen so far.
+
+    Returns:
+        Row numbers in order of choice.
+    """
+    count = len(rows)
+    if size >= count:
+        return np.arange(count)
+    draw = np.random.default_rng(seed)
+    points = _project(rows, draw)
+    norms: Floats = np.einsum("ij,ij->i", points, points)
+    chosen = [int(draw.integers(count))]
+    distances = _squared(points, norms, points[chosen], norms[chosen])
+    distances[chosen] = -np.inf  # equal rows have distance zero: none is chosen twice
+    while len(chosen) < size:
+        fresh = _follow_window(points, norms, distances, size - len(chosen))
+        chosen += fresh
+        np.minimum(distances, _squared(points, norms, points[fresh], norms[fresh]), out=distances)
+        distances[fresh] = -np.inf
+        if on_progress is not None:
+            on_progress(len(chosen))
+    return np.asarray(chosen)
+
+
+def _follow_window(points: Floats, norms: Floats, distances: Floats, wanted: int) -> list[int]:
+    """Exact greedy choices among the farthest rows, until another row might be farther."""
+    bound = -np.inf
+    window = np.arange(len(points))
+    if len(points) > _WINDOW:
+        window = np.argpartition(distances, -_WINDOW - 1)[-_WINDOW - 1 :]
+        weakest = int(np.argmin(distances[window]))
+        bound = float(distances[window[weakest]])
+        window = np.delete(window, weakest)
+    window.sort()  # ties go to the lowest row number, whatever the partition did
+    near, near_norms, left = points[window], norms[window], distances[window].copy()
+    fresh: list[int] = []
+    while len(fresh) < wanted:
+        best = int(np.argmax(left))
+        if fresh and left[best] < bound:
+            break
+        fresh.append(int(window[best]))
+        np.minimum(left, near_norms + near_norms[best] - 2 * (near @ near[best]), out=left)
+        left[best] = -np.inf
+    return fresh
+
+
+def _squared(points: Floats, norms: Floats, centres: Floats, centre_norms: Floats) -> Floats:
+    """Squared distance of every row to the nearest of the centres, in blocks that stay small."""
+    nearest = np.empty(len(points), dtype=np.float32)
+    block = max(1, (1 << 24) // max(1, len(centres)))
+    for start in range(0, len(points), block):
+        part = points[start : start + block]
+        products = part @ centres.T
+        products *= -2
+        products += centre_norms
+        nearest[start : start + block] = products.min(axis=1) + norms[start : start + block]
+    return nearest
+
+
+def _project(rows: Floats, draw: np.random.Generator) -> Floats:
+    centred: Floats = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    if rows.shape[1] <= _PROJECTED:
+        return centred
+    matrix = draw.standard_normal((rows.shape[1], _PROJECTED), dtype=np.float32) / np.float32(_PROJECTED**0.5)
+    projected: Floats = centred @ matrix
+    return projected

@@ -1,0 +1,78 @@
+"""From the parts of a PatchCore bundle to its draft, written or still in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge_convert.graphs import DISTANCES, PATCHES
+from edge_runtime import detectors
+from edge_runtime.bundles.writer import BundleDraft, MemoryPayloads, manifest_of
+from edge_runtime.domain.model_bundle import Calibration, DetectorKind, Requires
+from edge_runtime.domain.verdict import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_runtime.detectors.port import Detector
+    from edge_runtime.domain.model_bundle import GoldenImage, InputSpec
+    from edge_runtime.engine.port import Engine
+
+FEATURES_PAYLOAD: Final = "features.onnx"
+SEARCH_PAYLOAD: Final = "search.onnx"
+
+_MAP_SIGMA_PX_AT_256: Final = 4.0
+"""arXiv 2106.08265, section 3.3, for its input size; kept in proportion to ours."""
+
+UNCALIBRATED: Final = Calibration(
+    limits=Limits(review=0.0, reject=0.0), good_scores=(), false_reject_rate=0.0, map_range=(0.0, 1.0)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchCoreParts:
+    """What does not change while banks, limits and golden images are still being made."""
+
+    name: str
+    version: str
+    created: str
+    input_spec: InputSpec
+    features: bytes
+    grid_height: int
+    grid_width: int
+
+    def draft(
+        self,
+        calibration: Calibration = UNCALIBRATED,
+        golden: tuple[GoldenImage, ...] = (),
+        notes: Mapping[str, str] | None = None,
+    ) -> BundleDraft:
+        """A draft of the manifest."""
+        shorter = min(self.input_spec.height_px, self.input_spec.width_px)
+        return BundleDraft(
+            name=self.name,
+            version=self.version,
+            created=self.created,
+            kind=DetectorKind.PATCHCORE,
+            input_spec=self.input_spec,
+            graphs={"features": FEATURES_PAYLOAD, "search": SEARCH_PAYLOAD},
+            outputs={"patches": PATCHES, "distances": DISTANCES},
+            parameters={
+                "grid_height": float(self.grid_height),
+                "grid_width": float(self.grid_width),
+                "map_sigma_px": _MAP_SIGMA_PX_AT_256 * shorter / 256,
+            },
+            calibration=calibration,
+            golden=golden,
+            requires=Requires(runtime="0.1.0"),
+            notes=notes or {},
+        )
+
+    def payloads(self, search: bytes) -> dict[str, bytes]:
+        """Both graphs under their names."""
+        return {FEATURES_PAYLOAD: self.features, SEARCH_PAYLOAD: search}
+
+    def detector(self, search: bytes, engine: Engine) -> Detector:
+        """The daemon's own detector on these graphs."""
+        payloads = self.payloads(search)
+        return detectors.create(manifest_of(self.draft(), payloads), MemoryPayloads(payloads), engine)

@@ -1,0 +1,101 @@
+"""Scores of good parts that the memory bank has not seen: what the limits are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge_convert.coreset import greedy_coreset
+from edge_convert.graphs import build_search
+from edge_convert.limits import needed_count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_convert.coreset import CandidatePatches, CoresetSize
+    from edge_convert.draft import PatchCoreParts
+    from edge_convert.images import ImageSet
+    from edge_convert.progress import Observer
+    from edge_runtime.engine.port import Engine
+
+_SMALL_SET: Final = 50
+_SHARE_OF_SMALL: Final = 0.1
+_SHARE: Final = 0.2
+_MAP_HEADROOM: Final = 2.0
+"""The highest that good parts reach is drawn at half of the colour scale, so that defects have colours of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What the held-out parts gave."""
+
+    scores: tuple[float, ...]
+    """Ascending."""
+    map_range: tuple[float, float]
+    method: str
+
+
+def plan_folds(images: int, rate: float, share: float | None, seed: int) -> list[list[int]]:
+    """Which images are held out together, each fold in its turn.
+
+    One fold is enough where a share alone supports the rate twice over; otherwise every image is held out once, so that
+    few images give as many scores as there are.
+
+    Args:
+        images: number of images, at least two.
+        rate: false-reject rate.
+        share: of the images held out at a time, 0 < share ≤ 0.5; None: 0.1 of fewer than 50, else 0.2.
+        seed: of the shuffle.
+    """
+    if share is None:
+        share = _SHARE_OF_SMALL if images < _SMALL_SET else _SHARE
+    order = [int(index) for index in np.random.default_rng(seed).permutation(images)]
+    size = max(1, round(images * share))
+    if size >= 2 * needed_count(rate):
+        return [sorted(order[:size])]
+    folds = min(images, max(2, round(1 / share)))
+    return [sorted(order[start::folds]) for start in range(folds)]
+
+
+def score_held_out(
+    parts: PatchCoreParts,
+    candidates: CandidatePatches,
+    coreset: CoresetSize,
+    images: ImageSet,
+    folds: Sequence[Sequence[int]],
+    engine: Engine,
+    observer: Observer,
+    seed: int,
+) -> HeldOut:
+    """Make a bank without each fold and score the fold with the daemon's own detector.
+
+    A bank made of fewer images lies a little farther from new parts than the final one, so these scores are on the safe
+    side.
+    """
+    patches = parts.grid_height * parts.grid_width
+    scores: list[float] = []
+    medians: list[float] = []
+    peaks: list[float] = []
+    with observer.stage("scoring held-out good parts", sum(len(fold) for fold in folds)) as stage:
+        for fold in folds:
+            rows = candidates.rows_without(set(fold))
+            size = coreset.of((len(images.files) - len(fold)) * patches)
+            bank = rows[greedy_coreset(rows, size, seed)]
+            del rows
+            detector = parts.detector(build_search(bank, patches), engine)
+            for index in fold:
+                detection = detector.inspect((images.load(index),))
+                scores.append(detection.score)
+                if detection.anomaly_map is not None:
+                    medians.append(float(np.median(detection.anomaly_map)))
+                    peaks.append(float(np.max(detection.anomaly_map)))
+                stage.advance()
+    low, peak = float(np.median(medians)), float(np.quantile(peaks, 0.99))
+    method = (
+        f"{len(scores)} of {len(images.files)} images held out once"
+        if len(folds) == 1
+        else f"{len(folds)}-fold: each of {len(images.files)} images held out once"
+    )
+    return HeldOut(tuple(sorted(scores)), (low, low + _MAP_HEADROOM * max(peak - low, 1e-6)), method)

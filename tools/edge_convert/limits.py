@@ -1,0 +1,95 @@
+"""Limits from the scores of held-out good parts, for a stated false-reject rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.verdict import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LOWEST_COUNT: Final = 5
+"""Fewer held-out scores say nothing about a tail."""
+
+_REJECT_SHARE: Final = 0.1
+"""The reject limit is drawn for a tenth of the rate: above it a good part is next to impossible, between the two limits
+a person may look."""
+_TAIL_SHARE: Final = 0.25
+_TAIL_MINIMUM: Final = 4
+_TAIL_MAXIMUM: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLimits:
+    """Limits, and what stands behind them."""
+
+    limits: Limits
+    method: str
+    warnings: tuple[str, ...]
+
+
+def needed_count(rate: float) -> int:
+    """Held-out images below which no distribution-free limit exists for this rate."""
+    return math.ceil(1 / rate - 1e-9) - 1
+
+
+def limits_for(scores: Sequence[float], rate: float) -> ScoreLimits:
+    """Draw limits such that a new good part stays at or below `review` with probability of at least 1 − `rate`.
+
+    `review` is split-conformal: of n exchangeable scores the ⌈(n + 1)(1 − rate)⌉-th smallest (Vovk et al., 2005), where
+    that is not the maximum. Where n is too small it comes from an exponential tail fitted to the largest quarter: for k
+    exceedances with mean b over the threshold the next one exceeds t·b with probability (1 + t/k)^(−k), which is exact
+    for an exponential tail with unknown mean, so few images give a wider limit by themselves. `reject` is the same tail
+    at a tenth of the rate.
+
+    Args:
+        scores: of good parts that the model had not seen, at least `LOWEST_COUNT`.
+        rate: 0 < rate < 0.5.
+
+    Raises:
+        ConfigError: too few scores, one that is not finite, or an impossible rate.
+    """
+    if not 0 < rate < 0.5:  # noqa: PLR2004
+        raise ConfigError(
+            f"a false-reject rate of {rate} is impossible", "Choose one above 0 and below 0.5, e.g. 0.01."
+        )
+    if len(scores) < LOWEST_COUNT:
+        raise ConfigError(
+            f"{len(scores)} held-out good images cannot set a limit", f"Supply at least {LOWEST_COUNT}, better 100."
+        )
+    if not all(math.isfinite(score) for score in scores):
+        raise ConfigError("a held-out score is not a finite number", "Check the backbone and its normalisation.")
+    ordered = sorted(float(score) for score in scores)
+    count = len(ordered)
+    rank = math.ceil((count + 1) * (1 - rate) - 1e-9)
+    warnings: list[str] = []
+    if rank < count:
+        review, method = ordered[rank - 1], f"conformal: score {rank} of {count} held out"
+    else:
+        review, method = _tail_limit(ordered, rate), f"exponential tail over {count} held-out scores"
+        warnings += _shortage(count, rate)
+    reject = max(review, _tail_limit(ordered, rate * _REJECT_SHARE))
+    return ScoreLimits(Limits(review=review, reject=reject), method, tuple(warnings))
+
+
+def _shortage(count: int, rate: float) -> list[str]:
+    if count >= needed_count(rate):
+        return []
+    shortage = (
+        f"{count} held-out good images cannot prove a false-reject rate of {rate:.2%}; {needed_count(rate)} could"
+    )
+    return [f"{shortage}: the limits rest on a fitted tail. Watch the rejects, and teach again with more images"]
+
+
+def _tail_limit(ordered: Sequence[float], rate: float) -> float:
+    count = len(ordered)
+    exceedances = min(count - 1, _TAIL_MAXIMUM, max(_TAIL_MINIMUM, round(count * _TAIL_SHARE)))
+    threshold = ordered[count - exceedances - 1]
+    mean = sum(score - threshold for score in ordered[count - exceedances :]) / exceedances
+    inside = min(1.0, rate * (count + 1) / (exceedances + 1))
+    reach: float = exceedances * (inside ** (-1 / exceedances) - 1)
+    return threshold + mean * reach

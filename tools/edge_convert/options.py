@@ -1,0 +1,75 @@
+"""What a person decides about teaching."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edge_convert.coreset import CoresetSize
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class TeachOptions:
+    """Arguments of `edge-convert teach`."""
+
+    images: Path
+    """Folder with images of good parts."""
+    backbone: Path
+    out: Path
+    name: str
+    version: str = "1"
+    height_px: int = 256
+    width_px: int = 256
+    layers: tuple[str, ...] = ()
+    """Outputs of the backbone; empty: those at strides 8 and 16."""
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    false_reject_rate: float = 0.01
+    holdout: float | None = None
+    """Share of the images held out at a time; None: see `plan_folds`."""
+    coreset: CoresetSize = field(default_factory=CoresetSize)
+    seed: int = 0
+    int8: bool = True
+    golden: int = 3
+    """Golden images of good parts, and as many with planted defects."""
+    region: tuple[int, int, int, int] | None = None
+    """x, y, width, height in frame pixels."""
+
+    def check(self) -> None:
+        """Refuse at once what would fail after minutes.
+
+        Raises:
+            ConfigError: names the option and what it may be.
+        """
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(f"--name {self.name!r} is not a bundle name", "Use letters, digits, `_`, `.` and `-`.")
+        if min(self.height_px, self.width_px) < 32 or max(self.height_px, self.width_px) > 4096:  # noqa: PLR2004
+            raise ConfigError(f"--size {self.height_px}x{self.width_px} is out of range", "Choose 32 to 4096 pixels.")
+        if not 0 < self.false_reject_rate < 0.5:  # noqa: PLR2004
+            raise ConfigError(
+                f"--false-reject-rate {self.false_reject_rate} is impossible", "Choose one above 0 and below 0.5."
+            )
+        if self.holdout is not None and not 0 < self.holdout <= 0.5:  # noqa: PLR2004
+            raise ConfigError(f"--holdout {self.holdout} is impossible", "Choose a share above 0 and up to 0.5.")
+        if not 0 < self.coreset.fraction <= 1 or not 1 <= self.coreset.minimum <= self.coreset.maximum:
+            raise ConfigError(
+                f"a coreset of {self.coreset.fraction} with at least {self.coreset.minimum} and at most "
+                f"{self.coreset.maximum} patches is impossible",
+                "Choose 0 < --coreset ≤ 1 and 1 ≤ --coreset-min ≤ --coreset-max.",
+            )
+        if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
+            raise ConfigError(f"--region {self.region} is impossible", "Give x,y,width,height in frame pixels.")
+        if not self.out.parent.is_dir() or not os.access(self.out.parent, os.W_OK):
+            raise ConfigError(f"--out: cannot write into {self.out.parent}", "Create the folder, or choose another.")
+        if self.out.is_dir():
+            raise ConfigError(f"--out: {self.out} is a folder", "Name the bundle file, e.g. part.bundle.")

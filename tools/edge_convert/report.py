@@ -1,0 +1,75 @@
+"""What teaching gave: a value for programs, a table for people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from edge_convert.precision import Parity
+
+
+@dataclass(frozen=True, slots=True)
+class TeachReport:
+    """The closing summary."""
+
+    bundle: str
+    digest: str
+    size_bytes: int
+    images: int
+    input_px: tuple[int, int]
+    """Height, width."""
+    layers: tuple[str, ...]
+    bank: int
+    """Patches in the memory bank."""
+    channels: int
+    precision: str
+    parity: Parity | None
+    fp32_ms: float | None
+    int8_ms: float | None
+    engine: str
+    review_limit: float
+    reject_limit: float
+    limits_method: str
+    false_reject_rate: float
+    held_out: int
+    golden: int
+    engine_drift: float
+    warnings: tuple[str, ...]
+    seconds: float
+    peak_rss_mb: int
+
+    def document(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+    def table(self) -> Table:
+        """For the terminal."""
+        table = Table.grid(padding=(0, 2))
+        for label, value in self._rows():
+            table.add_row(label, value)
+        return table
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [
+            ("bundle", f"{self.bundle}  ({self.size_bytes / 1e6:.1f} MB, sha256 {self.digest[:16]}…)"),
+            ("images", f"{self.images} good, inspected at {self.input_px[1]}×{self.input_px[0]}"),
+            ("memory bank", f"{self.bank} patches × {self.channels} from {' + '.join(self.layers)}"),
+            ("backbone", self._precision()),
+            ("engine", self.engine),
+            ("limits", f"review {self.review_limit:.4f}, reject {self.reject_limit:.4f} ({self.limits_method})"),
+            (
+                "false rejects",
+                f"{self.false_reject_rate:.2%} of good parts above review, from {self.held_out} held out",
+            ),
+            ("golden images", f"{self.golden} reproduced; engines differ by at most {self.engine_drift:.2%}"),
+            ("effort", f"{self.seconds:.0f} s, peak memory {self.peak_rss_mb} MB"),
+        ]
+        return rows + [("warning", warning) for warning in self.warnings]
+
+    def _precision(self) -> str:
+        if self.parity is None or self.fp32_ms is None or self.int8_ms is None:
+            return self.precision
+        return f"{self.precision} (INT8 {self.int8_ms:.1f} ms, float32 {self.fp32_ms:.1f} ms per image; {self.parity})"
