@@ -134,6 +134,10 @@ class PlcProcess:
         """What arrived."""
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
+    def results(self) -> list[dict[str, Any]]:
+        """Results of parts, repetitions included."""
+        return [entry for entry in self.entries() if entry["event"] == "result"]
+
     def close(self) -> None:
         """End the server."""
         self._process.terminate()
