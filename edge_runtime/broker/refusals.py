@@ -29,7 +29,7 @@ def why_unreachable(settings: MqttSettings, error: Exception) -> str:
         return f"{place}: the broker's certificate is not accepted ({error.verify_message}): {_certificate_hint(error)}"
     if isinstance(error, ssl.SSLError):
         return (
-            f"{place}: TLS fails ({error.reason or error}): check that this port speaks TLS, and whether the "
+            f"{place}: TLS fails ({error}): check that this port speaks TLS, and whether the "
             "broker asks for a client certificate (mqtt.tls.certificate_file)"
         )
     if isinstance(error, socket.gaierror):

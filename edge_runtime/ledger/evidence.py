@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,14 +87,16 @@ class EvidenceStore:
                 "Raise evidence.quota_mb, or lower evidence.max_side_px.",
             )
         target = self._folder.joinpath(*safe_name(name).split("/"))
-        self._forget(target)
         self._trim(len(content))
+        replaces = target.exists()
         try:
             self._leave_room(len(content))
             target.parent.mkdir(parents=True, exist_ok=True)
             _write(target, content)
         except OSError as error:
             raise _refused(self._folder, error) from error
+        if replaces:
+            self._forget(target)
         self._kept.append(_Kept(target, len(content)))
         self._used_bytes += len(content)
         return target
@@ -110,13 +113,12 @@ class EvidenceStore:
             self._drop_empty(oldest.path.parent)
 
     def _drop_empty(self, folder: Path) -> None:
-        while folder != self._folder and not any(folder.iterdir()):
-            folder.rmdir()
+        while folder != self._folder:
+            with suppress(OSError):  # not empty, or somebody else removed it: both are fine
+                folder.rmdir()
             folder = folder.parent
 
     def _forget(self, target: Path) -> None:
-        if not target.exists():
-            return
         for kept in self._kept:
             if kept.path == target:
                 self._kept.remove(kept)

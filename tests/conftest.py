@@ -1,0 +1,69 @@
+"""Fixtures that several test folders share."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from line_process import wait_until
+from mosquitto import Mosquitto, Subscriber, require_mosquitto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test marked `needs_mosquitto` skips without it, and fails without it in CI."""
+    if item.get_closest_marker("needs_mosquitto") is not None:
+        require_mosquitto()
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """The test leaves neither a thread nor a file descriptor behind."""
+    threads, descriptors = set(threading.enumerate()), _open_files()
+    yield
+    wait_until(lambda: not set(threading.enumerate()) - threads, f"threads left: {threading.enumerate()}", 5.0)
+    wait_until(lambda: _open_files() <= descriptors, "file descriptors left", 5.0)
+
+
+@pytest.fixture
+def make_mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
+    """Starts brokers with further configuration lines; all are ended with the test."""
+    require_mosquitto()
+    started: list[Mosquitto] = []
+
+    def make(lines: Sequence[str] = ("allow_anonymous true",)) -> Mosquitto:
+        broker = Mosquitto(tmp_path / f"mosquitto-{len(started)}", lines)
+        started.append(broker)
+        return broker.start()
+
+    yield make
+    for broker in started:
+        broker.stop()
+
+
+@pytest.fixture
+def mosquitto(make_mosquitto: Callable[..., Mosquitto]) -> Mosquitto:
+    """A running broker for everyone."""
+    return make_mosquitto()
+
+
+@pytest.fixture
+def subscribe() -> Iterator[Callable[..., Subscriber]]:
+    """Makes subscribers; all are closed with the test."""
+    made: list[Subscriber] = []
+
+    def make(port: int, topic: str = "edge/#", *, user: tuple[str, str] | None = None) -> Subscriber:
+        made.append(Subscriber(port, topic, user=user))
+        return made[-1]
+
+    yield make
+    for subscriber in made:
+        subscriber.close()
