@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import stat
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from edge_runtime.app.doctor import Finding, State
 from edge_runtime.app.doctor_devices import may_use, permission_advice, stable_name
 from edge_runtime.app.doctor_machine import filesystem_of
+from edge_runtime.broker.embedded import find_mosquitto
 from edge_runtime.config.camera import AfterInspection, FolderCameraSettings, OpenCvCameraSettings
 from edge_runtime.config.describe import public_source
 from edge_runtime.config.load import is_file_source
@@ -146,8 +146,8 @@ def broker(settings: MqttSettings, device: str) -> Sequence[Finding]:
     if not settings.enabled:
         return [Finding("broker", State.OK, "MQTT is switched off")]
     if settings.embedded:
-        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        here = program or ("amqtt, inside the daemon" if find_spec("amqtt") else "")
+        program = find_mosquitto()
+        here = str(program) if program is not None else "amqtt, inside the daemon" if find_spec("amqtt") else ""
         if here:
             return [Finding("broker", State.OK, f"embedded: {here}")]
         return [Finding("broker", State.ERROR, "embedded, but neither is installed", "apt install mosquitto")]
