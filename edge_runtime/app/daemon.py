@@ -159,6 +159,7 @@ class Daemon:
             bundle.calibration.map_range,
             bundle.input_spec.region,
             lambda: f"{self.devices.camera.name}: {self.devices.camera.status().state}",
+            bundle.identity.trust,
         )
         routes = {
             "/metrics": metrics_route(registry),
