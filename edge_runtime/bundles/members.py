@@ -102,6 +102,8 @@ def _parse(block: bytes, position: int, where: str) -> Member:
         name = block[:100].rstrip(b"\0").decode("ascii")
         size_bytes = int(block[124:135].decode("ascii"), 8)
     except ValueError as error:
+        if position == 0:
+            raise BundleError(f"{where} is not a bundle", "Name a bundle made by `edge-convert`.") from error
         raise BundleError(f"{where} has no readable member header at byte {position}", _REMAKE) from error
     kind = block[156:157]
     if kind in _TYPES:

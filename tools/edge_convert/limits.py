@@ -32,6 +32,29 @@ class ScoreLimits:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """Exponential beyond a threshold that the (k + 1)-th largest of n scores sets."""
+
+    threshold: float
+    mean: float
+    exceedances: int
+    count: int
+
+    def _inside(self, rate: float) -> float:
+        """Probability of exceeding the limit, given that the threshold is exceeded."""
+        return min(1.0, rate * (self.count + 1) / (self.exceedances + 1))
+
+    def estimate(self, rate: float) -> float:
+        """The limit if the fitted mean were the true one."""
+        return self.threshold - self.mean * math.log(self._inside(rate))
+
+    def prediction(self, rate: float) -> float:
+        """The limit that allows for the mean having been fitted to so few."""
+        reach: float = self.exceedances * (self._inside(rate) ** (-1 / self.exceedances) - 1)
+        return self.threshold + self.mean * reach
+
+
 def needed_count(rate: float) -> int:
     """Held-out images below which no distribution-free limit exists for this rate."""
     return math.ceil(1 / rate - 1e-9) - 1
@@ -43,8 +66,8 @@ def limits_for(scores: Sequence[float], rate: float) -> ScoreLimits:
     `review` is split-conformal: of n exchangeable scores the ⌈(n + 1)(1 − rate)⌉-th smallest (Vovk et al., 2005), where
     that is not the maximum. Where n is too small it comes from an exponential tail fitted to the largest quarter: for k
     exceedances with mean b over the threshold the next one exceeds t·b with probability (1 + t/k)^(−k), which is exact
-    for an exponential tail with unknown mean, so few images give a wider limit by themselves. `reject` is the same tail
-    at a tenth of the rate.
+    for an exponential tail with unknown mean, so few images give a wider limit by themselves. `reject` carries no
+    promise of its own, since nothing above `review` passes: it is the tail's plain estimate for a tenth of the rate.
 
     Args:
         scores: of good parts that the model had not seen, at least `LOWEST_COUNT`.
@@ -70,9 +93,9 @@ def limits_for(scores: Sequence[float], rate: float) -> ScoreLimits:
     if rank < count:
         review, method = ordered[rank - 1], f"conformal: score {rank} of {count} held out"
     else:
-        review, method = _tail_limit(ordered, rate), f"exponential tail over {count} held-out scores"
+        review, method = _tail(ordered).prediction(rate), f"exponential tail over {count} held-out scores"
         warnings += _shortage(count, rate)
-    reject = max(review, _tail_limit(ordered, rate * _REJECT_SHARE))
+    reject = max(review, _tail(ordered).estimate(rate * _REJECT_SHARE))
     return ScoreLimits(Limits(review=review, reject=reject), method, tuple(warnings))
 
 
@@ -85,11 +108,9 @@ def _shortage(count: int, rate: float) -> list[str]:
     return [f"{shortage}: the limits rest on a fitted tail. Watch the rejects, and teach again with more images"]
 
 
-def _tail_limit(ordered: Sequence[float], rate: float) -> float:
+def _tail(ordered: Sequence[float]) -> _Tail:
     count = len(ordered)
     exceedances = min(count - 1, _TAIL_MAXIMUM, max(_TAIL_MINIMUM, round(count * _TAIL_SHARE)))
     threshold = ordered[count - exceedances - 1]
     mean = sum(score - threshold for score in ordered[count - exceedances :]) / exceedances
-    inside = min(1.0, rate * (count + 1) / (exceedances + 1))
-    reach: float = exceedances * (inside ** (-1 / exceedances) - 1)
-    return threshold + mean * reach
+    return _Tail(threshold, mean, exceedances, count)
