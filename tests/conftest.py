@@ -61,7 +61,7 @@ def subscribe() -> Iterator[Callable[..., Subscriber]]:
     made: list[Subscriber] = []
 
     def make(port: int, topic: str = "edge/#", *, user: tuple[str, str] | None = None) -> Subscriber:
-        made.append(Subscriber(port, topic, user=user))
+        made.append(Subscriber(port, topic, user=user, client_id=f"subscriber-{len(made)}"))
         return made[-1]
 
     yield make

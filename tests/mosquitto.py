@@ -78,6 +78,16 @@ class Mosquitto:
             self._process.terminate()
             self._process.wait()
 
+    def forget(self) -> None:
+        """Lose everything that was saved, as a broker with a fresh disk."""
+        (self._folder / "mosquitto.db").unlink(missing_ok=True)
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         """What it wrote."""
         log = self._folder / "mosquitto.log"
@@ -109,11 +119,12 @@ class Received:
 class Subscriber:
     """An MQTT 5 subscriber with a persistent session; it reconnects on its own."""
 
-    def __init__(self, port: int, topic: str = "edge/#", *, user: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, port: int, topic: str = "edge/#", *, user: tuple[str, str] | None = None, client_id: str = "auditor"
+    ) -> None:
         self.received: list[Received] = []
         self._subscribed = threading.Event()
-        self._topic = topic
-        client = paho.Client(CallbackAPIVersion.VERSION2, f"subscriber-{port}", protocol=MQTTProtocolVersion.MQTTv5)
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
         client.on_message = lambda _client, _data, message: self.received.append(Received(message))
         client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         client.on_subscribe = lambda *_: self._subscribed.set()
@@ -139,3 +150,4 @@ class Subscriber:
         """End its thread."""
         self._client.disconnect()
         self._client.loop_stop()
+        del self._client  # its callbacks hold us: without this its sockets would wait for the garbage collector

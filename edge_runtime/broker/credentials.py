@@ -48,6 +48,7 @@ def tls_context(settings: TlsSettings) -> ssl.SSLContext:
             f"mqtt.tls.ca_file {settings.ca_file} holds no certificate authority: {error}",
             "Give the PEM file of the CA that signed the broker's certificate.",
         ) from error
+    context.sslsocket_class = _ClosingSocket
     context.check_hostname = settings.verify_host_name
     if settings.key_file is not None and settings.certificate_file is None:
         raise BrokerError(
@@ -66,6 +67,17 @@ def tls_context(settings: TlsSettings) -> ssl.SSLContext:
                 "Give the PEM certificate and the unencrypted PEM key that belongs to it.",
             ) from error
     return context
+
+
+class _ClosingSocket(ssl.SSLSocket):
+    """paho loses the socket of a failed handshake without closing it."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  (the base class's signature)
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 def _first_line(path: Path, key: str) -> str:

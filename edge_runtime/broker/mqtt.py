@@ -76,6 +76,7 @@ class MqttBroker:
         self._open: _Open | None = None
         self._status = BrokerStatus(connected=False, detail="not started", connects=0)
         self._goodbye_s = 0.0
+        self._soon_lost = 0
         self._events: queue.SimpleQueue[_Acked | _Ended] = queue.SimpleQueue()
         self._in_flight: dict[tuple[int, int], int] = {}  # (connection, packet id) → sequence; the publish thread's own
 
@@ -137,14 +138,12 @@ class MqttBroker:
         number = failures = 0
         while not self._stopping.is_set():
             number += 1
-            began_ns = self._clock.monotonic_ns()
-            accepted = self._serve(number)
-            steady = accepted and self._clock.monotonic_ns() - began_ns >= STEADY_NS
+            steady = self._serve(number)
             failures = 0 if steady else failures + 1
-            self._clock.wait(self._stopping, backoff_ns(failures - 1 if failures else 0, self._jitter.random()))
+            self._clock.wait(self._stopping, backoff_ns(max(failures - 1, 0), self._jitter.random()))
 
     def _serve(self, number: int) -> bool:
-        """One connection from beginning to end; True if the broker accepted it."""
+        """One connection from beginning to end; True if it was accepted and lasted."""
         began_ns = self._clock.monotonic_ns()
         session = Session(self._settings, self._access(), lambda result: self._events.put(_Acked(number, result)))
         try:
@@ -166,8 +165,10 @@ class MqttBroker:
         if accepted and self._stopping.is_set():
             self._say_goodbye(session)
         self._events.put(_Ended(number))
+        steady = accepted and self._clock.monotonic_ns() - began_ns >= STEADY_NS
+        self._soon_lost = self._soon_lost + 1 if accepted and not steady else 0
         self._tell(connected=False, detail=self._why_ended(session, accepted=accepted))
-        return accepted
+        return steady
 
     def _announce(self, session: Session, announced: bytes | None) -> bytes | None:
         newest = self._newest_status.peek()
@@ -215,7 +216,7 @@ class MqttBroker:
             return STOP_DETAIL
         if session.connack is not None and session.connack[0] != 0:
             return why_refused(self._settings, *session.connack)
-        return why_lost(self._settings, *session.end, accepted=accepted)
+        return why_lost(self._settings, *session.end, accepted=accepted, soon_lost=self._soon_lost)
 
     def _tell(self, *, connected: bool, detail: str, connects: int | None = None) -> None:
         before = self._status

@@ -27,7 +27,7 @@ def why_unreachable(settings: MqttSettings, error: Exception) -> str:
     place = f"{settings.host}:{settings.port}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{place}: the broker's certificate is not accepted ({error.verify_message}): {_certificate_hint(error)}"
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) or (isinstance(error, ConnectionResetError) and settings.tls is not None):
         return (
             f"{place}: TLS fails ({error}): check that this port speaks TLS, and whether the "
             "broker asks for a client certificate (mqtt.tls.certificate_file)"
@@ -48,7 +48,7 @@ def why_refused(settings: MqttSettings, code: int, words: str) -> str:
     return f"{settings.host}:{settings.port} refuses{who} ({words}): {hint}"
 
 
-def why_lost(settings: MqttSettings, code: int | None, words: str, *, accepted: bool) -> str:
+def why_lost(settings: MqttSettings, code: int | None, words: str, *, accepted: bool, soon_lost: int = 0) -> str:
     """What the end of a connection means.
 
     Args:
@@ -56,6 +56,7 @@ def why_lost(settings: MqttSettings, code: int | None, words: str, *, accepted: 
         code: reason code of the broker's DISCONNECT; None if it sent none.
         words: the reason as the client library has it.
         accepted: the broker had accepted us before.
+        soon_lost: how many connections in a row were accepted and lost again within seconds, this one included.
     """
     place = f"{settings.host}:{settings.port}"
     if code == _SESSION_TAKEN_OVER:
@@ -63,7 +64,13 @@ def why_lost(settings: MqttSettings, code: int | None, words: str, *, accepted: 
     if code is not None:
         return f"{place}: the broker ended the connection ({words}): look at its log"
     if accepted:
-        return f"{place}: connection lost ({words})"
+        hint = ""
+        if soon_lost > 1:  # not every broker says that the session was taken over
+            hint = (
+                f"; accepted and soon lost {soon_lost} times in a row: look at its log, and whether another client "
+                "uses the same client id (each device needs its own device.name)"
+            )
+        return f"{place}: connection lost ({words}){hint}"
     tls = "" if settings.tls is None else ", whether it asks for a client certificate (mqtt.tls.certificate_file)"
     version = ', or whether it only knows version 3.1.1 (mqtt.version = "3.1.1")' if settings.version == "5" else ""
     return f"{place}: closed before it accepted us ({words}): check that it is an MQTT broker{tls}{version}"
