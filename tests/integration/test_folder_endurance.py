@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,30 @@ def test_the_folder_vanishes_and_comes_back(bench, polling):
     (folder / "after.png").write_bytes(png(3))
     assert paths_of(camera, 1) == ["after.png"]
     assert is_quiet(camera)
+
+
+def test_a_folder_made_anew_is_watched_again(bench):
+    """Events come from the new folder as they came from the old one, not only from the rare rescan."""
+    camera = bench.open(rescan_interval_ms=600_000)
+    (bench.folder / "before.png").write_bytes(png(1))
+    assert paths_of(camera, 1) == ["before.png"]
+    shutil.rmtree(bench.folder)
+    wait_until(lambda: camera.status().state is CameraState.LOST, "the loss is noticed")
+    bench.folder.mkdir()
+    wait_until(lambda: camera.status().state is CameraState.CONNECTED, "the return is noticed")
+    (bench.folder / "after.png").write_bytes(png(2))
+    assert paths_of(camera, 1) == ["after.png"]
+
+
+def test_a_large_backlog_comes_in_order(bench):
+    """However long the first scan takes, the oldest file of all is the first part."""
+    count = 1_300
+    for number in range(count):
+        path = bench.folder / f"{number:04d}.png"
+        path.write_bytes(png(number % 7))
+        os.utime(path, ns=(count - number, count - number))
+    camera = bench.open(poll_interval_ms=10)
+    assert paths_of(camera, 60) == [f"{number:04d}.png" for number in range(count - 1, count - 61, -1)]
 
 
 def test_a_folder_that_cannot_work_is_an_error_with_an_action(tmp_path):

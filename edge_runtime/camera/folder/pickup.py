@@ -62,16 +62,15 @@ def read_content(root: Path, entry: Entry) -> Content | None:
     # Not blocking on a named pipe that took the file's place.
     descriptor = os.open(root / entry.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not _is_still(descriptor, entry):
-            return None
         size = 0
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
             if size <= MAX_FILE_BYTES:
                 chunks.append(chunk)
-        if size != entry.size_bytes or not _is_still(descriptor, entry):
-            return None
+        status = os.fstat(descriptor)
+    if (size, status.st_size, status.st_mtime_ns) != (entry.size_bytes, entry.size_bytes, entry.mtime_ns):
+        return None
     identity = FileIdentity(printable(entry.path), entry.size_bytes, entry.mtime_ns, digest.hexdigest())
     return Content(identity, b"".join(chunks) if size <= MAX_FILE_BYTES else None)
 
@@ -94,8 +93,3 @@ def part_id_for(identity: FileIdentity, *, again: bool) -> str:
 def printable(path: str) -> str:
     r"""The path as valid Unicode: bytes that are no UTF-8 appear as \xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _is_still(descriptor: int, entry: Entry) -> bool:
-    status = os.fstat(descriptor)
-    return (status.st_size, status.st_mtime_ns) == (entry.size_bytes, entry.mtime_ns)

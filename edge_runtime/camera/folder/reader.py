@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 from typing import TYPE_CHECKING
@@ -61,6 +62,8 @@ class FolderReader:
         self._notices = Notices(self._wake)
         self._intake = Intake(self._stable_ns)
         self._survey = Survey(settings, clock, scanner, self._intake, self._notices, health)
+        self._backlog_ns = math.inf
+        """When all that the first scan found has rested: taken together, it comes in order."""
         self._suspects: dict[str, tuple[Entry, int]] = {}
         self._unreadable: set[str] = set()
         self._outbox: queue.Queue[Loaded] = queue.Queue(READ_AHEAD)
@@ -108,14 +111,19 @@ class FolderReader:
             self._collect_notices(now_ns)
             if self._survey.advance(now_ns):
                 self._forget_vanished()
-            if not self._survey.is_busy() and now_ns >= self._intake.next_due_ns():
+                self._backlog_ns = min(self._backlog_ns, now_ns + self._stable_ns)
+            if not self._survey.is_busy() and now_ns >= self._mature_ns():
                 self._intake.mature(now_ns, self._scanner.look)
             entry = self._intake.take()
             if entry is not None:
                 self._pick_up(entry)
             elif not self._survey.is_busy():
-                due_ns = min(self._survey.due_ns, self._intake.next_due_ns(), now_ns + _LONGEST_WAIT_NS)
+                due_ns = min(self._survey.due_ns, self._mature_ns(), now_ns + _LONGEST_WAIT_NS)
                 self._clock.wait(self._wake, int(due_ns) - self._clock.monotonic_ns())
+
+    def _mature_ns(self) -> float:
+        """When files that rested are next looked at."""
+        return max(self._backlog_ns, self._intake.next_due_ns())
 
     def _collect_notices(self, now_ns: int) -> None:
         batch = self._notices.collect()
