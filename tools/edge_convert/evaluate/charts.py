@@ -58,7 +58,8 @@ def score_histogram(good: Sequence[float], defect: Sequence[float], limits: Limi
         _line(plot.left, base, plot.left + plot.width, base, "axis"),
         *_value_ticks(plot),
         *_limit_lines(plot, limits),
-        _text(plot.left + 6, plot.top + 14, "good ▲", "good strong"),
+        # Good parts rarely score high and defects rarely low: their names stand where their bars do not.
+        _text(plot.left + plot.width - 6, plot.top + 16, "good ▲", "good strong end"),
         _text(plot.left + 6, plot.top + plot.height - 6, "defect ▼", "defect strong"),
         _text(plot.left + plot.width / 2, plot.top + plot.height + 50, "score (higher is more anomalous)", "mid"),
     ]

@@ -13,8 +13,6 @@ from edge_convert.evaluate.assemble import evaluate
 from edge_convert.evaluate.dataset import DatasetError, open_dataset
 from edge_convert.evaluate.document import to_json
 from edge_convert.evaluate.outputs import Outputs
-from edge_convert.evaluate.pictures import CardMaker
-from edge_convert.evaluate.report import render
 from edge_convert.evaluate.result import Conditions
 from edge_convert.evaluate.summary import summary
 from edge_runtime.app.inspection import load_inspector
@@ -26,6 +24,7 @@ from edge_runtime.ops.clock import SystemClock
 if TYPE_CHECKING:
     from edge_convert.evaluate.dataset import Dataset
     from edge_convert.evaluate.result import Evaluation
+    from edge_runtime.app.inspection import Inspector
 
 
 def register(app: typer.Typer) -> None:
@@ -71,8 +70,15 @@ def _run(
         task = progress.add_task("inspecting", total=len(dataset.samples))
         conditions = Conditions(inspector.engine_description, engine.threads, aupro_fpr)
         evaluation = evaluate(inspector, golden, dataset, conditions, SystemClock(), lambda: progress.advance(task))
-        outputs.write(lambda: render(evaluation, CardMaker(inspector, dataset).make), lambda: to_json(evaluation))
+        outputs.write(lambda: _page(evaluation, inspector), lambda: to_json(evaluation))
     return evaluation
+
+
+def _page(evaluation: Evaluation, inspector: Inspector) -> str:
+    from edge_convert.evaluate.pictures import CardMaker  # noqa: PLC0415  (needs the extra `convert`)
+    from edge_convert.evaluate.report import render  # noqa: PLC0415  (needs the extra `convert`)
+
+    return render(evaluation, CardMaker(inspector, evaluation.dataset).make)
 
 
 def _progress(console: Console) -> Progress:

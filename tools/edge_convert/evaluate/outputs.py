@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edge_convert.evaluate.dataset import DatasetError
+from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +32,13 @@ class Outputs:
 
         Raises:
             DatasetError: a folder cannot be made or written to.
+            ConfigError: the report's template engine is not installed.
         """
+        if self.report is not None and find_spec("jinja2") is None:
+            raise ConfigError(
+                "--report needs jinja2, which is not installed",
+                "Run `pip install 'edge-runtime[convert]'`, or leave --report out.",
+            )
         for folder in (self.report, self.json.parent if self.json else None):
             if folder is not None:
                 with _named(folder):
