@@ -52,7 +52,7 @@ class LineMetrics:
         for quantile, value_ms in (("0.5", snapshot.decision.p50_ms), ("0.99", snapshot.decision.p99_ms)):
             if math.isfinite(value_ms):
                 self._latency.set(value_ms / 1e3, quantile=quantile)
-        self._backlog.set(line.ledger.backlog())
+        self._backlog.set(line.backlog())
         self._waiting.set(line.stages.record.waiting)
         self._ready.set(float(line.health.can_judge))
         for state in LineState:

@@ -74,7 +74,7 @@ class StatusReporter:
                 "camera": str(line.camera.status().state),
                 "plc": self._plc(),
                 "broker": None if broker is None else broker.detail,
-                "backlog": line.ledger.backlog(),
+                "backlog": line.backlog(),
                 "parts": line.monitor.snapshot().parts,
             },
         )
@@ -106,7 +106,7 @@ class StatusReporter:
             rejected=snapshot.dispositions[Disposition.REJECT],
             faults=sum(count for reason, count in snapshot.reasons.items() if reason.is_fault),
             deadline_missed=snapshot.reasons.get(Reason.DEADLINE_MISSED, 0),
-            backlog=line.ledger.backlog(),
+            backlog=line.backlog(),
             dropped_frames=line.camera.status().dropped,
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
+from edge_runtime.camera.port import CameraState
 from edge_runtime.decision.judge import fault_verdict
 from edge_runtime.domain.frame import Frame, LostFrame, Trigger
 from edge_runtime.domain.part import Part
@@ -61,6 +63,7 @@ class CaptureStage:
         self._wait_when_full = wait_when_full
         self._trigger_count = trigger_count
         self._trigger_timeout_ns = trigger_timeout_ns
+        self._never = threading.Event()
 
     def step(self) -> None:
         """Take at most one arrival."""
@@ -70,6 +73,8 @@ class CaptureStage:
         arrival = self._camera.next_frame(POLL_S)
         if arrival is not None:
             self._take(arrival)
+        elif self._camera.status().state is CameraState.EXHAUSTED:
+            self._clock.wait(self._never, round(POLL_S * 1e9))  # an exhausted source answers at once
 
     def finish(self) -> None:
         """Deliver nothing more."""

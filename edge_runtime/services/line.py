@@ -143,6 +143,10 @@ class Line:
             and self.stages.record.waiting == 0
         )
 
+    def backlog(self) -> int:
+        """Committed messages that wait for the broker's PUBACK; without a broker nothing waits."""
+        return 0 if self.stages.publish is None else self.stages.publish.backlog()
+
     def dropped(self) -> dict[str, int]:
         """What each queue had to give up, by queue name."""
         return {queue.name: queue.dropped for queue in self._queues}
@@ -171,9 +175,9 @@ class Line:
             self._end("plc", deadline_ns)
         self._end("record", deadline_ns)
         self._end("evidence", deadline_ns)
-        if self.broker is not None:
-            broker = self.broker
-            self._wait_until(lambda: self.ledger.backlog() == 0 or not broker.status().connected, deadline_ns)
+        if self.broker is not None and self.stages.publish is not None:
+            broker, publish = self.broker, self.stages.publish
+            self._wait_until(lambda: publish.backlog() == 0 or not broker.status().connected, deadline_ns)
             self._end("publish", deadline_ns)
             broker.stop(JOIN_S)
         self.ledger.close()

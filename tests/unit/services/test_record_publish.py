@@ -83,6 +83,7 @@ class ScriptedBroker:
 
     def __init__(self) -> None:
         self.connected = True
+        self.connects = 1
         self.taken: list[int] = []
         self.acks: list[PubAck] = []
         self.window = 100
@@ -101,7 +102,7 @@ class ScriptedBroker:
 
     def status(self) -> BrokerStatus:
         """Connected or not."""
-        return BrokerStatus(self.connected, "", 1)
+        return BrokerStatus(self.connected, "", self.connects)
 
     def answer(self, *, accepted: bool, reason: str = "success") -> None:
         """Answer everything that was taken."""
@@ -119,13 +120,41 @@ def publishing(ledger):
 
 def test_rows_are_sent_once_and_marked_on_puback(publishing) -> None:
     """Without PUBACK a row stays in the outbox, but it is not sent twice while it is in flight."""
-    ledger, broker, _, stage = publishing
+    ledger, broker, clock, stage = publishing
     stage.step()
     stage.step()
     assert (broker.taken, ledger.backlog()) == ([1, 2, 3], 3)
     broker.answer(accepted=True)
     stage.step()
-    assert (ledger.backlog(), stage.acknowledged, broker.taken) == (0, 3, [])
+    assert (stage.backlog(), stage.acknowledged, broker.taken) == (0, 3, [])
+    clock.advance(2_001 * MS)
+    stage.step()
+    assert (ledger.backlog(), broker.taken) == (0, [])
+
+
+def test_what_was_acknowledged_just_before_the_connection_broke_is_sent_again(publishing) -> None:
+    """A broker that is killed forgets what it acknowledged but had not saved; an older PUBACK is trusted."""
+    ledger, broker, clock, stage = publishing
+    stage.step()
+    broker.acks = [PubAck(1, accepted=True, reason="success")]
+    stage.step()
+    clock.advance(2_001 * MS)
+    broker.acks = [PubAck(2, accepted=True, reason="success"), PubAck(3, accepted=True, reason="success")]
+    broker.taken = []
+    stage.step()
+    assert (ledger.backlog(), stage.backlog()) == (2, 0)
+    broker.connects = 2
+    stage.step()
+    assert broker.taken == [2, 3]
+
+
+def test_a_clean_end_marks_what_is_acknowledged(publishing) -> None:
+    """Nothing is sent twice after an ordinary restart."""
+    ledger, broker, _, stage = publishing
+    stage.step()
+    broker.answer(accepted=True)
+    stage.finish()
+    assert ledger.backlog() == 0
 
 
 def test_a_lost_connection_sends_again_what_had_no_puback(publishing) -> None:
