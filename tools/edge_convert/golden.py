@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _PIXELS_LIMIT: Final = 1 << 20
 _INPUT_MULTIPLE: Final = 4
-_TRIES_PER_IMAGE: Final = 4
+_TRIES_PER_IMAGE: Final = 8
 _RELATIVE_TOLERANCE: Final = 0.02
 _ENGINE_MARGIN: Final = 2.0
 
@@ -104,6 +104,11 @@ def make_golden(
         warnings.append(
             f"the model stopped only {caught} of {tried} planted defects: it may be blind to small marks; try a larger "
             "--size, or --region around the part"
+        )
+    if len(good) + len(bad) < 2 * each:
+        warnings.append(
+            f"only {len(good)} good and {len(bad)} defective golden images of {each} each were found whose disposition "
+            "cannot tip: the rest would lie too near a limit"
         )
     return _pack(good + bad, limits, warnings)
 

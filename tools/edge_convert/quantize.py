@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import tempfile
 from pathlib import Path
@@ -50,7 +51,7 @@ def quantize(graph: FeatureGraph, images: Iterator[npt.NDArray[np.uint8]]) -> by
         root.setLevel(logging.ERROR)  # the library advises on the root logger
         try:
             quantize_static(
-                graph.model,
+                copy.deepcopy(graph.model),  # the library moves the weights out of the model that it is given
                 target,
                 _Reader(images),
                 quant_format=QuantFormat.QDQ,

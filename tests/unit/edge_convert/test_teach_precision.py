@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tiny_backbone import write_backbone, write_parts
+
+from edge_convert.backbone import choose_layers, load_backbone
+from edge_convert.features import SharedGraphs, input_spec
+from edge_convert.graphs import build_features
+from edge_convert.images import survey
+from edge_convert.precision import Parity, choose_features
+from edge_convert.progress import Silent
+from edge_convert.quantize import quantize
+from edge_runtime import engine as engines
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.ops.clock import SimulatedClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from edge_convert.graphs import FeatureGraph
+    from edge_convert.images import ImageSet
+    from edge_runtime.engine.port import Engine, Graph, Tensor, TensorInfo
+
+SPEC = input_spec(64, 64, None)
+SETTINGS = EngineSettings(name="onnxruntime", threads=1)
+
+
+class PacedGraph:
+    """A real graph whose every run takes a stated time on the simulated clock, and whose output may be distorted."""
+
+    def __init__(self, graph: Graph, clock: SimulatedClock, milliseconds: int, gain: float) -> None:
+        self._graph = graph
+        self._clock = clock
+        self._milliseconds = milliseconds
+        self._gain = gain
+
+    @property
+    def inputs(self) -> Sequence[TensorInfo]:
+        """See the port."""
+        return self._graph.inputs
+
+    @property
+    def outputs(self) -> Sequence[TensorInfo]:
+        """See the port."""
+        return self._graph.outputs
+
+    def run(self, feeds: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
+        """See the port."""
+        self._clock.advance(self._milliseconds * 1_000_000)
+        return {name: value * np.float32(self._gain) for name, value in self._graph.run(feeds, outputs).items()}
+
+
+class PacedEngine:
+    """onnxruntime with a stated time per run for quantized and plain graphs."""
+
+    name = "onnxruntime"
+    description = "paced"
+
+    def __init__(self, clock: SimulatedClock, *, int8_ms: int, fp32_ms: int, int8_gain: float = 1.0) -> None:
+        self._engine: Engine = engines.create(SETTINGS)
+        self._clock = clock
+        self._int8 = (int8_ms, int8_gain)
+        self._fp32 = (fp32_ms, 1.0)
+
+    def load(self, model: bytes) -> Graph:
+        """See the port."""
+        milliseconds, gain = self._int8 if b"QuantizeLinear" in model else self._fp32
+        return PacedGraph(self._engine.load(model), self._clock, milliseconds, gain)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageSet:
+    """Twelve drawn parts."""
+    return survey(write_parts(tmp_path / "good", 12))
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> FeatureGraph:
+    """Features of the tiny backbone at 64×64."""
+    backbone = load_backbone(write_backbone(tmp_path / "b.onnx"), 64, 64)
+    return build_features(backbone, choose_layers(backbone, ()))
+
+
+def test_int8_is_taken_where_it_is_faster_and_true(images: ImageSet, graph: FeatureGraph) -> None:
+    """Quantized to U8S8 QDQ, the scores of planted defects stay near float32's, and the faster graph is taken."""
+    clock = SimulatedClock()
+    engine = PacedEngine(clock, int8_ms=2, fp32_ms=5)
+    choice = choose_features(graph, images, SPEC, engine, clock, Silent(), int8=True, seed=0)
+    assert (choice.precision, choice.warnings) == ("int8", ())
+    assert (choice.int8_ms, choice.fp32_ms) == (2.0, 5.0)
+    assert choice.parity is not None
+    assert 0.95 < choice.parity.median < 1.05
+    assert choice.parity.lowest > 0.8
+    assert b"QuantizeLinear" in choice.model
+
+
+@pytest.mark.parametrize(
+    ("int8_ms", "gain", "word"), [(5, 1.0, "not faster"), (9, 1.0, "not faster"), (2, 0.7, "misjudge")]
+)
+def test_otherwise_float32_stays_with_a_warning(
+    images: ImageSet, graph: FeatureGraph, int8_ms: int, gain: float, word: str
+) -> None:
+    """INT8 that is no faster here, or that shrinks the scores of defects, is refused, and the warning says why."""
+    clock = SimulatedClock()
+    engine = PacedEngine(clock, int8_ms=int8_ms, fp32_ms=5, int8_gain=gain)
+    choice = choose_features(graph, images, SPEC, engine, clock, Silent(), int8=True, seed=0)
+    assert choice.precision == "fp32"
+    assert word in choice.warnings[0]
+    assert b"QuantizeLinear" not in choice.model
+
+
+def test_no_int8_asks_for_nothing(images: ImageSet, graph: FeatureGraph) -> None:
+    """With --no-int8 nothing is quantized, compared or warned of."""
+    clock = SimulatedClock()
+    choice = choose_features(graph, images, SPEC, engines.create(SETTINGS), clock, Silent(), int8=False, seed=0)
+    assert (choice.precision, choice.parity, choice.warnings) == ("fp32", None, ())
+
+
+@pytest.mark.parametrize(("median", "lowest", "holds"), [(1.0, 0.9, True), (1.0, 0.79, False), (0.94, 0.9, False)])
+def test_parity_looks_at_the_worst_defect_too(median: float, lowest: float, holds: object) -> None:
+    """A good median does not excuse one defect that has lost a fifth of its score; NaN never holds."""
+    assert Parity(median, lowest, 1.02, 30).holds is holds
+    assert not Parity(float("nan"), float("nan"), float("nan"), 0).holds
+
+
+def test_calibration_keeps_no_image(graph: FeatureGraph) -> None:
+    """However many images calibrate, no more than two are alive at a time."""
+    alive: weakref.WeakSet[npt.NDArray[np.uint8]] = weakref.WeakSet()
+    most = 0
+
+    class Image(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
+        """An array that can be watched and hashed by identity."""
+
+        __hash__ = object.__hash__
+
+    def stream() -> Iterator[npt.NDArray[np.uint8]]:
+        nonlocal most
+        draw = np.random.default_rng(0)
+        for _ in range(40):
+            image = draw.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8).view(Image)
+            alive.add(image)
+            most = max(most, len(list(alive.data)))
+            yield image
+
+    quantize(graph, stream())
+    assert 1 <= most <= 3
+
+
+def test_quantizing_twice_gives_the_same_bytes(images: ImageSet, graph: FeatureGraph) -> None:
+    """Nothing random or dated enters the quantized graph."""
+
+    def stream() -> Iterator[npt.NDArray[np.uint8]]:
+        for index in range(4):
+            yield np.ascontiguousarray(images.load(index)[np.newaxis, :64, :64])
+
+    assert quantize(graph, stream()) == quantize(graph, stream())
+
+
+def test_shared_graphs_are_loaded_once() -> None:
+    """The same bytes give the same loaded graph; the oldest goes when there are too many."""
+    loaded: list[bytes] = []
+
+    class Counting:
+        name = "onnxruntime"
+        description = ""
+
+        def load(self, model: bytes) -> Graph:
+            loaded.append(model)
+            return object()  # type: ignore[return-value]
+
+    shared = SharedGraphs(Counting(), keep=2)
+    first = shared.load(b"a")
+    assert shared.load(b"a") is first
+    shared.load(b"b")
+    shared.load(b"c")
+    assert shared.load(b"a") is not first
+    assert loaded == [b"a", b"b", b"c", b"a"]
