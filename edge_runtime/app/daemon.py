@@ -73,11 +73,12 @@ class Daemon:
         registry = Registry()
         self._metrics = LineMetrics(registry)
         self._server = self._local_pages(registry)
+        self._pages_port = None if self._server is None else self._server.port
 
     @property
     def pages_port(self) -> int | None:
         """Where `/metrics`, `/health` and `/preview` are on 127.0.0.1."""
-        return None if self._server is None else self._server.port
+        return self._pages_port
 
     def install_signal_handlers(self) -> None:
         """SIGTERM and SIGINT stop, SIGHUP reloads. Main thread only."""

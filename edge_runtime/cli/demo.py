@@ -45,8 +45,8 @@ def _run(demo: Demo, *, live: bool) -> None:
     from edge_runtime.cli.demo_view import render  # noqa: PLC0415
 
     with Live(refresh_per_second=5, screen=False) as view:
-        demo.daemon.run(lambda: view.update(render(demo)), demo.is_finished)
-        view.update(render(demo))
+        demo.daemon.run(lambda: view.update(render(demo, view.console.size)), demo.is_finished)
+        view.update(render(demo, view.console.size))
 
 
 def _report(demo: Demo, *, as_json: bool) -> None:

@@ -13,19 +13,26 @@ from rich.text import Text
 from edge_runtime.domain.verdict import Disposition
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import ConsoleDimensions, RenderableType
 
     from edge_runtime.app.demo import Demo
     from edge_runtime.domain.verdict import Verdict
 
 ROWS = 12
 BAR_CELLS = 24
+WIDE_COLUMNS = 132
+"""From this width on the figures stand beside the parts, else above them."""
+OTHER_LINES = 31
+"""Lines of everything but the rows of parts, in a narrow terminal."""
 COLOURS = {Disposition.PASS: "green", Disposition.REVIEW: "yellow", Disposition.REJECT: "bold red"}
 
 
-def render(demo: Demo) -> RenderableType:
-    """The whole view at this moment."""
-    return Group(_header(demo), Columns([_parts(demo), _figures(demo)]), _footer(demo))
+def render(demo: Demo, size: ConsoleDimensions) -> RenderableType:
+    """The whole view at this moment, for a terminal of this size."""
+    if size.width >= WIDE_COLUMNS:
+        return Group(_header(demo), Columns([_parts(demo, ROWS), _figures(demo)]), _footer(demo))
+    rows = max(1, min(ROWS, size.height - OTHER_LINES))
+    return Group(_header(demo), _figures(demo), _parts(demo, rows), _footer(demo))
 
 
 def _header(demo: Demo) -> Panel:
@@ -42,11 +49,11 @@ def _header(demo: Demo) -> Panel:
     return Panel(text, title="simulated conveyor → detector → verdict → PLC gate")
 
 
-def _parts(demo: Demo) -> Table:
-    table = Table(title="last parts", width=84)
+def _parts(demo: Demo, rows: int) -> Table:
+    table = Table(title="last parts")
     for heading, justify in (("part", "right"), ("score", "right"), ("", "left"), ("verdict", "left"), ("ms", "right")):
         table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
-    for verdict in reversed(demo.daemon.line.monitor.snapshot().last_verdicts[-ROWS:]):
+    for verdict in reversed(demo.daemon.line.monitor.snapshot().last_verdicts[-rows:]):
         colour = COLOURS[verdict.disposition]
         table.add_row(
             str(verdict.part_sequence),
@@ -61,9 +68,9 @@ def _parts(demo: Demo) -> Table:
 def _bar(verdict: Verdict) -> str:
     """Score against the reject limit: the limit is at two thirds of the bar."""
     if verdict.score is None or verdict.limits.reject <= 0:
-        return ""
+        return " " * BAR_CELLS
     cells = round(BAR_CELLS * 2 / 3 * verdict.score / verdict.limits.reject)
-    return "█" * max(0, min(BAR_CELLS, cells))
+    return ("█" * max(0, min(BAR_CELLS, cells))).ljust(BAR_CELLS)
 
 
 def _figures(demo: Demo) -> Table:
@@ -95,6 +102,6 @@ def _footer(demo: Demo) -> Panel:
         f"subscribe in another terminal:  {demo.subscribe_command}",
     ]
     if pages is not None:
-        lines.append(f"metrics: http://127.0.0.1:{pages}/metrics   health: http://127.0.0.1:{pages}/health")
+        lines.append(f"live picture: http://127.0.0.1:{pages}/preview   also /metrics and /health")
     lines.append("Ctrl-C ends it.")
     return Panel(Text("\n".join(lines)))

@@ -1,0 +1,33 @@
+"""Teach the bundle of the demo again: good parts of the simulated conveyor, our own backbone, the ordinary `teach`.
+
+    python tools/make_demo_bundle.py models/backbones/BACKBONE.onnx models/demo.bundle
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from edge_runtime.camera.sim_scene import render_good_parts
+from edge_runtime.vision.encode import encode_png
+
+GOOD_PARTS = 300
+SEED = 1
+SIZE = "192x256"
+"""Height×width: three quarters of the camera's 240×320, so that the small defects stay visible."""
+
+
+def main(backbone: Path, bundle: Path) -> int:
+    """Render, teach, and return teach's exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, pixels in enumerate(render_good_parts(GOOD_PARTS, SEED)):
+            (Path(folder) / f"good-{number:04d}.png").write_bytes(encode_png(pixels))
+        command = [sys.executable, "-m", "edge_convert", "teach", folder, "--backbone", str(backbone)]
+        command += ["--out", str(bundle), "--name", "demo", "--size", SIZE, "--false-reject-rate", "0.005"]
+        return subprocess.run(command, check=False).returncode  # noqa: S603  (our own program)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
