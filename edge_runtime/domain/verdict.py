@@ -22,7 +22,6 @@ class Reason(StrEnum):
     ABOVE_LIMIT = "above_limit"
     TRIGGER_LOST = "trigger_lost"
     """The PLC counted a part for which no frame came."""
-    FRAME_TIMEOUT = "frame_timeout"
     IMAGE_CORRUPT = "image_corrupt"
     IMAGE_UNEXPECTED = "image_unexpected"
     """Wrong size, depth or number of exposures for this bundle."""
@@ -34,8 +33,6 @@ class Reason(StrEnum):
     OVERLOAD = "overload"
     INTERRUPTED = "interrupted"
     """Acted upon before a power cut, not yet committed; reconstructed at start-up."""
-    SEQUENCE_MISMATCH = "sequence_mismatch"
-    """Our part count and the PLC's disagree."""
     STOPPING = "stopping"
     """The daemon was being stopped before the part could be inspected."""
 

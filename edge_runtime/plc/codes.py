@@ -50,7 +50,6 @@ REASON_CODES: dict[Reason, int] = {
     Reason.BETWEEN_LIMITS: 2,
     Reason.ABOVE_LIMIT: 3,
     Reason.TRIGGER_LOST: 10,
-    Reason.FRAME_TIMEOUT: 11,
     Reason.IMAGE_CORRUPT: 12,
     Reason.IMAGE_UNEXPECTED: 13,
     Reason.CAMERA_FROZEN: 14,
@@ -59,7 +58,6 @@ REASON_CODES: dict[Reason, int] = {
     Reason.DEADLINE_MISSED: 30,
     Reason.OVERLOAD: 31,
     Reason.INTERRUPTED: 32,
-    Reason.SEQUENCE_MISMATCH: 33,
     Reason.STOPPING: 34,
 }
 """Stable: a number is never reused for another reason. 0 is no reason (no result yet)."""

@@ -65,6 +65,8 @@ class KillableLine:
         )
         self.subscriber = SubscriberProcess(broker.port, "edge/line/inspection", work / "messages.jsonl")
         stack.callback(self.subscriber.close)
+        saved = work / "mosquitto-0" / "mosquitto.db"
+        wait_until(lambda: saved.exists() and b"auditor" in saved.read_bytes(), "the subscriber's session is saved")
 
     def start(self) -> DaemonProcess:
         """Start the daemon and wait until it is ready."""

@@ -140,7 +140,6 @@ def test_reason_codes_are_complete_unique_and_never_renumbered() -> None:
         "between_limits": 2,
         "above_limit": 3,
         "trigger_lost": 10,
-        "frame_timeout": 11,
         "image_corrupt": 12,
         "image_unexpected": 13,
         "camera_frozen": 14,
@@ -149,7 +148,6 @@ def test_reason_codes_are_complete_unique_and_never_renumbered() -> None:
         "deadline_missed": 30,
         "overload": 31,
         "interrupted": 32,
-        "sequence_mismatch": 33,
         "stopping": 34,
     }
 
