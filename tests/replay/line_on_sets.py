@@ -155,6 +155,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", default=list(FLOORS))
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="line-on-sets-"))
+    work.mkdir(parents=True, exist_ok=True)
     print("| set | images | distinct | AUROC line | eval | floor | scores equal | pixel AUROC | teach s | line s |")
     for name in options.sets:
         r = run_set(options.shared.resolve(), options.backbone.resolve(), name, work)

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+from line_on_sets import run_set
+from line_process import REPOSITORY
+
+SHARED = REPOSITORY.parent / "shared"
+BACKBONE = SHARED / "weights" / "resnet18_imagenet_layers1-3.onnx"
+
+
+@pytest.mark.needs_shared
+@pytest.mark.needs_mosquitto
+@pytest.mark.timeout(300)
+def test_the_line_gives_the_converters_scores_on_real_images(tmp_path) -> None:
+    """Taught on real good parts: one message per test image, scores bit for bit those of eval, AUROC above the floor."""
+    if not BACKBONE.is_file():
+        pytest.skip(f"{SHARED} is not here: real images and backbones for evaluation")
+    result = run_set(SHARED, BACKBONE, "hazelnut_toy", tmp_path)
+    assert result.images == result.distinct == 23
+    assert result.scores_equal
+    assert result.auroc_line == result.auroc_eval
+    assert result.auroc_line >= result.floor - 0.01  # one swapped pair of 6 × 17
