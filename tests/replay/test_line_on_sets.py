@@ -12,7 +12,7 @@ BACKBONE = SHARED / "weights" / "resnet18_imagenet_layers1-3.onnx"
 @pytest.mark.needs_mosquitto
 @pytest.mark.timeout(300)
 def test_the_line_gives_the_converters_scores_on_real_images(tmp_path) -> None:
-    """Taught on real good parts: one message per test image, scores bit for bit those of eval, AUROC above the floor."""
+    """Taught on real good parts: one message per image, scores bit for bit those of eval, AUROC above the floor."""
     if not BACKBONE.is_file():
         pytest.skip(f"{SHARED} is not here: real images and backbones for evaluation")
     result = run_set(SHARED, BACKBONE, "hazelnut_toy", tmp_path)
