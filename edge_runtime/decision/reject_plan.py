@@ -82,6 +82,11 @@ class GateFifo:
         self._waiting = [command for command in self._waiting if not _arrived(command, now_ns, encoder_ticks)]
         return [Due(command, missed=_passed(command, now_ns, encoder_ticks)) for command in gone]
 
+    def clear(self) -> list[RejectCommand]:
+        """Take everything off the belt, first part first."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
     def next_instant_ns(self) -> int | None:
         """When the next part that is planned by time gets to the gate."""
         return min((c.fire_at_ns for c in self._waiting if c.fire_at_ns is not None), default=None)

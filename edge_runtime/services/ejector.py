@@ -24,12 +24,17 @@ class EjectorDriver:
         self._fifo = GateFifo()
         self._off_at_ns: int | None = None
 
-    def __len__(self) -> int:
-        return len(self._fifo)
+    @property
+    def pending(self) -> int:
+        """Rejects that are planned, and the pulse that is on: cut short it might eject nothing."""
+        return len(self._fifo) + (self._off_at_ns is not None)
 
     def add(self, command: RejectCommand) -> None:
-        """Plan one reject."""
-        self._fifo.add(command)
+        """Plan one reject. Without a place on the belt (see `plan_reject`) it can only be counted as missed."""
+        if command.fire_at_ns is None and command.fire_at_ticks is None:
+            self._missed(command)
+        else:
+            self._fifo.add(command)
 
     def next_edge_ns(self) -> int | None:
         """When the line has to be switched next, as far as time decides."""
@@ -68,6 +73,12 @@ class EjectorDriver:
         """While the PLC cannot be reached: count the parts that pass the gate unejected."""
         for due in self._fifo.due(now_ns, None):
             self._missed(due.command)
+
+    def abandon(self) -> None:
+        """At the end: nobody ejects the parts that are still before the gate; each is counted as missed."""
+        self._off_at_ns = None
+        for command in self._fifo.clear():
+            self._missed(command)
 
     def _missed(self, command: RejectCommand) -> None:
         self._counters.rejects_missed += 1

@@ -47,7 +47,10 @@ class _Outstanding:
 
 
 class PlcLink:
-    """Carries out gate commands in order; a result is retried until its part is past the gate."""
+    """Carries out gate commands in order; a result is retried until its part is past the gate.
+
+    A result that is not acknowledged in time goes to the end of the queue: it holds up no other.
+    """
 
     name = "plc"
 
@@ -70,6 +73,7 @@ class PlcLink:
         self._counters = counters
         self._events = events
         self._clock = clock
+        self._has_handshake = PlcCapability.HANDSHAKE in plc.capabilities
         self._outgoing: deque[RejectCommand] = deque()
         self._outstanding: _Outstanding | None = None
         self._ejector = EjectorDriver(plc, counters, events)
@@ -90,7 +94,7 @@ class PlcLink:
     @property
     def pending(self) -> int:
         """Commands that the gate has not yet carried out or acknowledged."""
-        return len(self._outgoing) + len(self._ejector) + (self._outstanding is not None) + len(self._commands)
+        return len(self._outgoing) + self._ejector.pending + (self._outstanding is not None) + len(self._commands)
 
     def step(self) -> None:
         """One round: take commands, give up expired ones, keep the link alive, deliver."""
@@ -106,8 +110,17 @@ class PlcLink:
             self._lost(error, now_ns)
 
     def finish(self) -> None:
-        """Leave the line safe: ejector off, transport closed. Not-ready is what a dead heartbeat says anyway."""
+        """Leave the line safe: ejector off, transport closed. Not-ready is what a dead heartbeat says anyway.
+
+        What the gate was not told by now it is never told: each such part is counted as missed.
+        """
         self._plc.close()
+        self.connected = False
+        while (command := self._commands.get(0)) is not None:
+            self._accept(command)
+        for command in self._untold():
+            self._missed(command)
+        self._ejector.abandon()
 
     def connect_now(self) -> PlcInputs:
         """Try once, before the stage runs: what the PLC remembers of the time before we started.
@@ -116,8 +129,8 @@ class PlcLink:
             PlcError: it does not answer; the stage will keep trying.
         """
         self._plc.connect()
-        self.connected = True
         self.inputs = self._plc.read()
+        self.connected = True
         return self.inputs
 
     def _accept(self, command: RejectCommand | None) -> None:
@@ -136,7 +149,9 @@ class PlcLink:
         if self._outgoing and self._outstanding is None and self.connected:
             return 0
         now_ns = self._clock.monotonic_ns()
-        instants = [now_ns + self._timing.idle_ns, self._beat_at_ns]
+        instants = [now_ns + self._timing.idle_ns]
+        if self._has_handshake:
+            instants.append(self._beat_at_ns)
         if self._outstanding is not None or self._timing.watch_inputs:
             instants.append(self._poll_at_ns)
         if (edge_ns := self._ejector.next_edge_ns()) is not None:
@@ -148,8 +163,8 @@ class PlcLink:
             return True
         if now_ns < self._connect_at_ns:
             return False
-        self._plc.connect()
-        self.connected = True
+        # Reading is the proof: a port may open where nobody, or somebody else, answers.
+        self.connect_now()
         if self.failing is not None:
             self._events("plc_connected", "info", f"{self._plc.name} answers again")
         self.failing = None
@@ -167,9 +182,8 @@ class PlcLink:
         self.failing = error.what
 
     def _exchange(self, now_ns: int) -> None:
-        handshake = PlcCapability.HANDSHAKE in self._plc.capabilities
         self._ejector.drive(now_ns, self.inputs.encoder_ticks)
-        if handshake and now_ns >= self._beat_at_ns:
+        if self._has_handshake and now_ns >= self._beat_at_ns:
             self._plc.beat(self._device_state())
             self._beat_at_ns = now_ns + self._timing.heartbeat_ns
         if (self._outstanding is not None or self._timing.watch_inputs) and now_ns >= self._poll_at_ns:
@@ -193,7 +207,8 @@ class PlcLink:
             self._acknowledged(command, read_ns)
         elif read_ns - sent_ns > self._timing.acknowledge_timeout_ns:
             self._outstanding = None
-            self._outgoing.appendleft(command)
+            # Behind the others: a PLC that does not know this part may still know theirs.
+            self._outgoing.append(command)
 
     def _acknowledged(self, command: RejectCommand, read_ns: int) -> None:
         self._counters.command_latency.add(read_ns - command.verdict.triggered_ns)
@@ -205,13 +220,24 @@ class PlcLink:
             self._counters.passes_granted += 1
 
     def _expire(self, now_ns: int) -> None:
-        while self._outgoing and now_ns > self._outgoing[0].expires_ns:
-            self._missed(self._outgoing.popleft())
+        if any(now_ns > command.expires_ns for command in self._outgoing):
+            late = [command for command in self._outgoing if now_ns > command.expires_ns]
+            self._outgoing = deque(command for command in self._outgoing if now_ns <= command.expires_ns)
+            for command in late:
+                self._missed(command)
         if self._outstanding is not None and now_ns > self._outstanding.command.expires_ns:
             command, self._outstanding = self._outstanding.command, None
             self._missed(command)
         if not self.connected:
             self._ejector.expire(now_ns)
+
+    def _untold(self) -> list[RejectCommand]:
+        waiting = list(self._outgoing)
+        if self._outstanding is not None:
+            waiting.insert(0, self._outstanding.command)
+        self._outgoing.clear()
+        self._outstanding = None
+        return waiting
 
     def _missed(self, command: RejectCommand) -> None:
         if command.action is GateAction.EJECT:
