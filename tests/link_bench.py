@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from makers import MS, make_inspection, make_part, make_recipe
 
 from edge_runtime.decision.judge import judge
 from edge_runtime.decision.reject_plan import plan_reject
 from edge_runtime.domain.errors import PlcError
-from edge_runtime.domain.recipe import GateMode, RejectTiming
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.plc.port import DeviceState, PlcCapability, PlcInputs
 from edge_runtime.services.monitor import GateCounters
 from edge_runtime.services.plc_link import LinkTiming, PlcLink
 from edge_runtime.services.queues import BoundedQueue
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.recipe import GateMode, RejectTiming
 
 TIMING = LinkTiming(
     heartbeat_ns=200 * MS,

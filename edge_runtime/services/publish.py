@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from edge_runtime.domain.errors import LedgerError
 
 if TYPE_CHECKING:
     from edge_runtime.broker.port import Broker
     from edge_runtime.domain.records import Outbox
     from edge_runtime.ops.clock import Clock
 
+_log = logging.getLogger(__name__)
 POLL_S = 0.02
 BATCH = 100
 REFUSED_PAUSE_NS = 2_000_000_000
 """A broker that refuses (ACL, quota) is asked again after this, not in a tight loop."""
+DISK_PAUSE_NS = 1_000_000_000
+"""An outbox that cannot be read or written is tried again after this."""
 SETTLE_NS = 2_000_000_000
 """Mosquitto sends the PUBACK before it saves its queue, even with `autosave_interval 1`; killed in between, it has lost
 what it acknowledged (seen in 4 of 6 runs with four kills each). Rows whose PUBACK is younger than this when the
@@ -40,28 +46,47 @@ class PublishStage:
         self._cursor = 0
         self._in_flight: set[int] = set()
         self._settling: list[_Acknowledged] = []
+        self._settled: list[int] = []
         self._paused_until_ns = 0
+        self._disk_at_ns = 0
         self.acknowledged = 0
         self.refusal: str | None = None
         """Why the broker refused the last row; None once it accepts again."""
+        self.failing: str | None = None
+        """Why the outbox cannot be read or written; None while all is well."""
 
     def step(self) -> None:
         """Collect PUBACKs, settle old ones, then hand over what the window allows."""
         self._collect()
         self._settle()
-        if self._clock.monotonic_ns() < self._paused_until_ns or not self._broker.status().connected:
+        if self._clock.monotonic_ns() < self._disk_at_ns:
             return
-        self._send()
+        try:
+            self._mark()
+            if self._clock.monotonic_ns() >= self._paused_until_ns and self._broker.status().connected:
+                self._send()
+        except LedgerError as error:
+            self._refused_by_disk(error)
+        else:
+            self.failing = None
 
     def finish(self) -> None:
         """A clean end: what is acknowledged by now is done."""
         self._collect()
-        self._done([row.sequence for row in self._settling])
+        self._settled += [row.sequence for row in self._settling]
         self._settling = []
+        try:
+            self._mark()
+        except LedgerError as error:
+            _log.warning("%d messages will be sent again: %s", len(self._settled), error.diagnostics())
 
     def backlog(self) -> int:
-        """Committed rows without PUBACK."""
-        return max(0, self._outbox.backlog() - len(self._settling))
+        """Committed rows without PUBACK.
+
+        Raises:
+            LedgerError: the outbox cannot be read.
+        """
+        return max(0, self._outbox.backlog() - len(self._settling) - len(self._settled))
 
     def _collect(self) -> None:
         connection = self._broker.status().connects
@@ -82,21 +107,19 @@ class PublishStage:
         if not self._settling:
             return
         status, now_ns = self._broker.status(), self._clock.monotonic_ns()
-        settled: list[int] = []
         waiting: list[_Acknowledged] = []
         for row in self._settling:
             if now_ns - row.acknowledged_ns >= SETTLE_NS:
-                settled.append(row.sequence)
+                self._settled.append(row.sequence)
             elif not status.connected or row.connection != status.connects:
                 self._send_again(row.sequence)
                 self.acknowledged -= 1
             else:
                 waiting.append(row)
         self._settling = waiting
-        self._done(settled)
 
     def _send(self) -> None:
-        known = self._in_flight | {row.sequence for row in self._settling}
+        known = self._in_flight | {row.sequence for row in self._settling} | set(self._settled)
         for row in self._outbox.unsent(self._cursor, BATCH):
             if row.sequence not in known:
                 if not self._broker.publish(row):
@@ -107,6 +130,13 @@ class PublishStage:
     def _send_again(self, sequence: int) -> None:
         self._cursor = min(self._cursor, sequence - 1)
 
-    def _done(self, sequences: list[int]) -> None:
-        if sequences:
-            self._outbox.mark_sent(sequences)
+    def _mark(self) -> None:
+        if self._settled:
+            self._outbox.mark_sent(self._settled)
+            self._settled = []
+
+    def _refused_by_disk(self, error: LedgerError) -> None:
+        if self.failing is None:
+            _log.error("the outbox refuses: %s", error.diagnostics())
+        self.failing = error.what
+        self._disk_at_ns = self._clock.monotonic_ns() + DISK_PAUSE_NS

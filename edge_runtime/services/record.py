@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import LedgerError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 POLL_S = 0.1
+RETRY_S = 0.1
+"""Pause between two attempts while the disk refuses."""
 MOST_PER_COMMIT = 256
 PRUNE_EVERY = 10_000
 
@@ -40,6 +43,7 @@ class RecordStage:
         self._keep_rows = keep_rows
         self._pending: list[RecordItem] = []
         self._since_prune = 0
+        self._never = threading.Event()
         self.failing: str | None = None
         """Why the last commit failed; None while all is well."""
         self.committed = 0
@@ -47,9 +51,10 @@ class RecordStage:
 
     def step(self) -> None:
         """Commit at most one batch."""
+        if self.failing is not None:
+            self._never.wait(RETRY_S)  # a dead disk must not cost the processor that inspection needs
         room = MOST_PER_COMMIT - len(self._pending)
         if room > 0:
-            # After a failure the batch waits here, and the poll is the pause before the next attempt.
             self._pending += self._queue.get_batch(room, POLL_S, 0 if self._pending else self._group_commit_s)
         if self._pending:
             self._commit()
@@ -88,4 +93,10 @@ class RecordStage:
         self._since_prune += len(batch)
         if self._since_prune >= PRUNE_EVERY:
             self._since_prune = 0
+            self._prune()
+
+    def _prune(self) -> None:
+        try:
             self._ledger.prune(self._keep_rows)
+        except LedgerError as error:
+            _log.warning("old records could not be dropped: %s", error.diagnostics())

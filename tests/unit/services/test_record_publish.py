@@ -1,53 +1,20 @@
 from __future__ import annotations
 
 import pytest
-from makers import MS, make_inspection, make_lost, make_part, make_recipe
+from makers import MS
+from outbox_bench import FailingLedger, ScriptedBroker, SettlingCamera, make_item
 
-from edge_runtime.broker.port import BrokerStatus, PubAck
-from edge_runtime.decision.judge import judge
-from edge_runtime.domain.errors import LedgerError
-from edge_runtime.domain.records import VerdictRecord
-from edge_runtime.ledger.memory import MemoryLedger
+from edge_runtime.broker.port import PubAck
 from edge_runtime.ops.clock import SimulatedClock
-from edge_runtime.services.flow import RecordItem
 from edge_runtime.services.publish import PublishStage
 from edge_runtime.services.queues import BoundedQueue
 from edge_runtime.services.record import RecordStage
 
 
-def _item(number: int) -> RecordItem:
-    part = make_part(number)
-    verdict = judge(make_inspection(0.5), part, make_recipe(), 1_010 * MS)
-    return RecordItem(VerdictRecord(verdict, 10 * MS, "camera", "test"), make_lost(number))
-
-
-class SettlingCamera:
-    """Remembers what it was told to settle."""
-
-    def __init__(self) -> None:
-        self.settled = []
-
-    def settle(self, arrival) -> None:
-        """Remember it."""
-        self.settled.append(arrival.trigger.sequence)
-
-
-class MoodyLedger(MemoryLedger):
-    """Refuses while the disk is full."""
-
-    full = False
-
-    def append(self, entries):
-        """As the twin, unless the disk is full."""
-        if self.full:
-            raise LedgerError("disk full", "make room")
-        return super().append(entries)
-
-
 @pytest.fixture
-def ledger() -> MoodyLedger:
+def ledger() -> FailingLedger:
     """An empty ledger."""
-    return MoodyLedger(lambda _entry, sequence: b"%d" % sequence)
+    return FailingLedger()
 
 
 def _recorder(ledger, queue, camera) -> RecordStage:
@@ -59,7 +26,7 @@ def test_what_came_together_is_committed_together_and_then_settled(ledger) -> No
     queue, camera = BoundedQueue("records", 100), SettlingCamera()
     stage = _recorder(ledger, queue, camera)
     for number in (1, 2, 3):
-        queue.try_put(_item(number))
+        queue.try_put(make_item(number))
     stage.step()
     assert (stage.committed, ledger.backlog(), camera.settled) == (3, 3, [1, 2, 3])
 
@@ -68,52 +35,20 @@ def test_a_full_disk_loses_nothing_and_settles_nothing(ledger) -> None:
     """The batch waits and is committed, in order, once there is room."""
     queue, camera = BoundedQueue("records", 100), SettlingCamera()
     stage = _recorder(ledger, queue, camera)
-    queue.try_put(_item(1))
-    ledger.full = True
+    queue.try_put(make_item(1))
+    ledger.refusing = {"append"}
     stage.step()
-    assert (stage.failing, camera.settled, stage.waiting) == ("disk full", [], 1)
-    ledger.full = False
-    queue.try_put(_item(2))
+    assert (stage.failing, camera.settled, stage.waiting) == ("append refused", [], 1)
+    ledger.refusing = set()
+    queue.try_put(make_item(2))
     stage.step()
     assert (stage.failing, camera.settled, stage.waiting) == (None, [1, 2], 0)
-
-
-class ScriptedBroker:
-    """Accepts rows up to its window; the test decides what becomes of them."""
-
-    def __init__(self) -> None:
-        self.connected = True
-        self.connects = 1
-        self.taken: list[int] = []
-        self.acks: list[PubAck] = []
-        self.window = 100
-
-    def publish(self, row) -> bool:
-        """Take a row if there is room."""
-        if not self.connected or len(self.taken) >= self.window:
-            return False
-        self.taken.append(row.sequence)
-        return True
-
-    def poll_acks(self, timeout_s: float) -> list[PubAck]:
-        """What the test has put there."""
-        acks, self.acks = self.acks, []
-        return acks
-
-    def status(self) -> BrokerStatus:
-        """Connected or not."""
-        return BrokerStatus(self.connected, "", self.connects)
-
-    def answer(self, *, accepted: bool, reason: str = "success") -> None:
-        """Answer everything that was taken."""
-        self.acks = [PubAck(sequence, accepted, reason) for sequence in self.taken]
-        self.taken = []
 
 
 @pytest.fixture
 def publishing(ledger):
     """Three committed rows, a broker and the stage between them."""
-    ledger.append([_item(number).record for number in (1, 2, 3)])
+    ledger.append([make_item(number).record for number in (1, 2, 3)])
     broker, clock = ScriptedBroker(), SimulatedClock()
     return ledger, broker, clock, PublishStage(ledger, broker, clock)
 
