@@ -1,6 +1,6 @@
 """Teach the bundle of the demo again: good parts of the simulated conveyor, our own backbone, the ordinary `teach`.
 
-    python tools/make_demo_bundle.py models/backbones/BACKBONE.onnx models/demo.bundle
+python tools/make_demo_bundle.py models/backbones/BACKBONE.onnx models/demo.bundle
 """
 
 from __future__ import annotations

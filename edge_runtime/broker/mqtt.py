@@ -34,6 +34,8 @@ CONNACK_NS = 5_000_000_000
 """A peer that says nothing to our CONNECT for so long is no broker for us."""
 STEADY_NS = 10_000_000_000
 """A connection that lasted so long ends the backoff; one lost sooner is part of the same trouble."""
+SOON_LOST_FAILURES = 3
+"""After a connection that was accepted and soon lost, the next attempt comes within a second."""
 WILL_DETAIL = "connection lost without a goodbye; the time is that of the last connect"
 STOP_DETAIL = "stopped"
 
@@ -140,6 +142,8 @@ class MqttBroker:
             number += 1
             steady = self._serve(number)
             failures = 0 if steady else failures + 1
+            if self._soon_lost:  # it lets us in: a broker that is being restarted is soon back
+                failures = min(failures, SOON_LOST_FAILURES)
             self._clock.wait(self._stopping, backoff_ns(max(failures - 1, 0), self._jitter.random()))
 
     def _serve(self, number: int) -> bool:

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from train_backbone.generators import FAMILY_OF
 from train_backbone.network import CLASS_STEP, INPUT_MEAN, INPUT_STD, STATISTICS
 from train_backbone.scenes import MARK_KINDS, REGIONS, Batch
 
-_WEIGHTS: Final = {"class": 1.0, "marks": 2.0, "statistics": 0.5}
+_WEIGHTS: Final = {"class": 1.0, "family": 1.0, "marks": 2.0, "statistics": 0.5}
 _LAYER_WEIGHTS: Final = {2: 0.5, 3: 1.0}
 _FINE: Final = 8
+_FAMILY_OF: Final = torch.from_numpy(FAMILY_OF)
+_FACTS: Final = [REGIONS, MARK_KINDS, STATISTICS]
 _MARK_SEEN: Final = 0.08
 _PURE: Final = 0.8
 
@@ -60,7 +63,7 @@ def _cell_facts(targets: Targets) -> Tensor:
 
 def _statistics(facts: Tensor) -> Tensor:
     """Return per cell the mean and spread of each channel and the strength and direction of its edges."""
-    mean, squares, power, direction = facts.split([3, 3, 1, 2], 1)
+    mean, squares, power, direction = torch.split(facts, [3, 3, 1, 2], 1)
     spread = (squares - mean * mean).clamp_min(0).sqrt()
     strength = (power + 1e-3).sqrt()
     return torch.cat([mean, 2 * spread, 2 * strength, direction / strength], 1)
@@ -84,17 +87,20 @@ def pretext_loss(outputs: dict[str, Tensor], targets: Targets) -> tuple[Tensor, 
     log: dict[str, float] = {}
     facts = _cell_facts(targets)
     for layer, coarser in ((2, 1), (3, 2)):
-        shares, marks, values = functional.avg_pool2d(facts, coarser).split([REGIONS, MARK_KINDS, STATISTICS], 1)
+        shares, marks, values = torch.split(functional.avg_pool2d(facts, coarser), _FACTS, 1)
+        families = _FAMILY_OF[targets.classes]
         asked = shares[..., ::CLASS_STEP, ::CLASS_STEP] if layer == 2 else shares  # noqa: PLR2004
         class_loss, accuracy = _class_loss(outputs[f"class{layer}"], asked, targets.classes)
+        family_loss, family_accuracy = _class_loss(outputs[f"family{layer}"], shares, families)
         seen = (marks > _MARK_SEEN).float()
         parts = {
             "class": class_loss,
+            "family": family_loss,
             "marks": functional.binary_cross_entropy_with_logits(outputs[f"marks{layer}"], seen),
             "statistics": functional.smooth_l1_loss(outputs[f"statistics{layer}"], _statistics(values)),
         }
         for name, value in parts.items():
             total = total + _LAYER_WEIGHTS[layer] * _WEIGHTS[name] * value
             log[f"{name}{layer}"] = float(value.detach())
-        log[f"accuracy{layer}"] = float(accuracy)
+        log |= {f"accuracy{layer}": float(accuracy), f"family_accuracy{layer}": float(family_accuracy)}
     return total, log

@@ -67,7 +67,7 @@ class TexturePool:
     def view(self, rng: Rng, class_id: int, size: int) -> Bytes:
         """Return `size` by `size` pixels of an instance of a class, turned, zoomed and shifted at random."""
         field = self._fields[class_id * _INSTANCES + int(rng.integers(_INSTANCES))]
-        zoom = float(np.exp(rng.uniform(np.log(0.75), np.log(1.5))))
+        zoom = float(np.exp(rng.uniform(np.log(0.85), np.log(1.25))))
         angle = float(rng.uniform(0, 360)) if rng.random() < 0.6 else float(rng.integers(4) * 90)  # noqa: PLR2004
         slack = max(0.0, (FIELD_SIZE - size / zoom) / 2)
         centre = rng.uniform(-slack, slack, 2) + FIELD_SIZE / 2
@@ -78,19 +78,25 @@ class TexturePool:
 
 
 def _palette(rng: Rng) -> NDArray[np.float32]:
-    """Return a random colour table, 256 x 3 in 0 to 255: grey, one tint or several free colours."""
+    """Return a random colour table, 256 x 3 in 0 to 255: plain, shades of one tint or several free colours.
+
+    Half of the tables are plain: nearly grey, of middle brightness and clear contrast. Free
+    colours alone are so varied that the network never gets to the textures under them.
+    """
     kind = rng.random()
-    knots = int(rng.integers(2, 5))
-    if kind < 0.3:  # noqa: PLR2004 three in ten are grey
-        colours = np.repeat(rng.uniform(0, 255, (knots, 1)), 3, axis=1)
-    elif kind < 0.65:  # noqa: PLR2004 a third are shades of one tint
+    knots = int(rng.choice([2, 2, 2, 3, 4]))
+    if kind < 0.5:  # noqa: PLR2004 half are plain
+        knots, half = 2, rng.choice([-1.0, 1.0]) * rng.uniform(40.0, 110.0)
+        colours = rng.normal(128, 20) + np.array([[-half], [half]]) + rng.normal(0, 12, (2, 3))
+    elif kind < 0.75:  # noqa: PLR2004 a quarter are shades of one tint
         colours = rng.uniform(0, 255, (knots, 1)) * rng.uniform(0.4, 1.0, (1, 3)) + rng.normal(0, 10, (knots, 3))
     else:
         colours = rng.uniform(0, 255, (knots, 3))
-    colours = colours.mean(0) + (colours - colours.mean(0)) * rng.choice([0.25, 0.6, 1.0, 1.3])
+    spread = float(np.ptp(colours, axis=0).max()) + 1e-6
+    colours = colours.mean(0) + (colours - colours.mean(0)) * max(1.0, rng.uniform(50.0, 140.0) / spread)
     places = np.linspace(0, 255, knots)
     table = [np.interp(np.arange(256), places, colours[:, channel]) for channel in range(3)]
-    return np.clip(np.stack(table, 1), 0, 255).astype(np.float32)
+    return np.asarray(np.clip(np.stack(table, 1), 0, 255), np.float32)
 
 
 def _draw_mask(rng: Rng, size: int) -> Bytes:
@@ -154,7 +160,7 @@ def _lighting(rng: Rng, images: Bytes) -> Bytes:
     noise = rng.standard_normal((size, size, 3), np.float32)
     shifts = rng.integers(0, size, (count, 2))
     grain = np.stack([np.roll(noise, (int(dy), int(dx)), (0, 1)) for dy, dx in shifts])
-    return np.clip(shown + strength * grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(shown + strength * grain, 0, 255), np.uint8)
 
 
 class SceneSource:
@@ -180,7 +186,7 @@ class SceneSource:
             classes[2] = rng.integers(FRACTAL_COUNT, CLASS_COUNT)
         shared = _palette(rng) if rng.random() < 0.35 else None  # noqa: PLR2004 colour alone must not tell
         for index in range(REGIONS):
-            if index and rng.random() < 0.3:  # noqa: PLR2004 some pictures have fewer regions
+            if index and rng.random() < 0.45:  # noqa: PLR2004 some pictures have fewer regions
                 continue
             view = self._pool.view(rng, int(classes[index]), size)
             table = _palette(rng) if shared is None else shared

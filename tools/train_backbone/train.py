@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import queue
 import threading
@@ -15,12 +16,14 @@ from typing import Final
 import cv2
 import torch
 
-from train_backbone.generators import CLASS_COUNT
+from train_backbone.generators import CLASS_COUNT, FAMILIES
 from train_backbone.losses import pretext_loss, to_targets
 from train_backbone.network import PretextModel
 from train_backbone.scenes import MARK_KINDS, Batch, SceneSource
 
-_PEAK_RATE: Final = 3e-3
+_log = logging.getLogger(__name__)
+
+_PEAK_RATE: Final = 1.5e-3
 _WARM_UP: Final = 0.06
 _FINAL_SHARE: Final = 0.005
 _WEIGHT_DECAY: Final = 0.03
@@ -88,7 +91,7 @@ class Trainer:
         """Make a new model from the plan's seed."""
         torch.manual_seed(plan.seed)
         self._plan = plan
-        model = PretextModel(CLASS_COUNT, MARK_KINDS)
+        model = PretextModel(CLASS_COUNT, len(FAMILIES), MARK_KINDS)
         self._model: PretextModel = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         decayed = [value for value in self._model.parameters() if value.ndim > 1]
         plain = [value for value in self._model.parameters() if value.ndim <= 1]
@@ -143,10 +146,11 @@ class Trainer:
 
 
 def _report(trainer: Trainer, plan: Plan, sums: dict[str, float], started: tuple[int, float]) -> None:
-    """Print means since the last report and the CPU time that is left."""
+    """Log means since the last report and the CPU time that is left."""
     per_step = (trainer.cpu_used - started[1]) / max(1, trainer.step - started[0])
-    min((plan.steps - trainer.step) * per_step, plan.cpu_seconds - trainer.cpu_used)
-    " ".join(f"{name} {value / _LOG_EVERY:.3f}" for name, value in sorted(sums.items()))
+    left = min((plan.steps - trainer.step) * per_step, plan.cpu_seconds - trainer.cpu_used)
+    means = " ".join(f"{name} {value / _LOG_EVERY:.3f}" for name, value in sorted(sums.items()))
+    _log.info("step %d/%d cpu %.0fs left %.0fs %s", trainer.step, plan.steps, trainer.cpu_used, left, means)
 
 
 def run(plan: Plan, *, resume: bool) -> None:
@@ -178,6 +182,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from --out if it exists")
     parser.add_argument("--threads", type=int, default=1, help="one uses the least CPU time per step")
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     plan = Plan(options.seed, options.steps, options.cpu_minutes * 60, options.out)
