@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from edge_runtime.domain.part import PART_SEQUENCE_MAX, next_part_sequence
@@ -34,6 +35,8 @@ class PartTracker:
         self._follows_source = False
         self._counted = 0
         self._overdue_since_ns: int | None = None
+        self._framed: deque[int] = deque(maxlen=MAX_GAP)
+        self._given_up: deque[int] = deque(maxlen=MAX_GAP)
 
     @property
     def last(self) -> int:
@@ -52,19 +55,37 @@ class PartTracker:
         if not self._follows_source:  # the first word from the PLC: no gap can be inferred from our own count
             self._follows_source = True
             self._last = given
-            return Assignment(given)
-        return self._follow(given)
+            assignment = Assignment(given)
+        elif (self._last - given) % PART_SEQUENCE_MAX < MAX_GAP:
+            assignment = self._look_back(given)
+        else:
+            assignment = self._follow(given)
+        if assignment.part_sequence is not None:
+            self._framed.append(given)
+        return assignment
 
     def _follow(self, given: int) -> Assignment:
         ahead = (given - self._last) % PART_SEQUENCE_MAX
-        behind = (self._last - given) % PART_SEQUENCE_MAX
-        if behind < MAX_GAP:
-            return Assignment(None)
         if ahead > MAX_GAP:
-            self._last = given
-            return Assignment(given, resynchronised=True)
-        missing = self._advance_to(given)
-        return Assignment(given, missing=tuple(missing[:-1]))
+            return self._start_anew(given)
+        missing = self._advance_to(given)[:-1]
+        self._given_up.extend(missing)
+        return Assignment(given, missing=tuple(missing))
+
+    def _look_back(self, given: int) -> Assignment:
+        """A number that is not ahead: late, out of order, a second frame, or the PLC has begun to count anew."""
+        if given in self._given_up:
+            self._given_up.remove(given)
+            return Assignment(None)
+        if given != self._last and given in self._framed:
+            return self._start_anew(given)
+        return Assignment(given)
+
+    def _start_anew(self, given: int) -> Assignment:
+        self._last = given
+        self._framed.clear()
+        self._given_up.clear()
+        return Assignment(given, resynchronised=True)
 
     def _advance_to(self, target: int) -> list[int]:
         numbers = []
@@ -78,11 +99,12 @@ class PartTracker:
 
         A part that has been counted for longer than `timeout_ns` without any frame is lost. Only meaningful where
         the source carries the PLC's numbers; before the first frame the PLC's count is taken as the start, its
-        newest part included (its frame may be on the way).
+        newest part included (its frame may be on the way) unless the ledger knows it.
         """
         if not self._follows_source:
             self._follows_source = True
-            self._last = max(count - 1, 0)
+            if self._last != count:
+                self._last = max(count - 1, 0)
         ahead = (count - self._last) % PART_SEQUENCE_MAX
         if ahead == 0 or ahead > MAX_GAP:
             self._overdue_since_ns = None
@@ -96,4 +118,6 @@ class PartTracker:
         self._overdue_since_ns = None
         if (self._counted - self._last) % PART_SEQUENCE_MAX > MAX_GAP:
             return ()
-        return tuple(self._advance_to(self._counted))
+        lost = self._advance_to(self._counted)
+        self._given_up.extend(lost)
+        return tuple(lost)

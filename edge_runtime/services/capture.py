@@ -88,6 +88,10 @@ class CaptureStage:
             self._give_up(number, "the PLC counted a part for which the camera delivered no frame")
 
     def _take(self, arrival: Arrival) -> None:
+        if arrival.trigger.part_sequence is None and self._trigger_count is not None:
+            self._trigger_count = None  # a late frame could not be told from the next part's, and would get its permit
+            text = "this camera's frames carry no part numbers: the PLC's part count is no longer watched"
+            self._events("trigger_count_unusable", "error", text)
         assignment = self._tracker.assign(arrival.trigger.part_sequence)
         for number in assignment.missing:
             self._give_up(number, "the next part's frame came first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edge_runtime.decision.judge import fault_verdict
 from edge_runtime.decision.reject_plan import plan_reject
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 POLL_S = 0.02
 REMEMBERED = 4_096
 """Closed parts that are remembered, to tell a late result from an unknown part."""
+
+_Key: TypeAlias = tuple[int, int, int]
+
+
+def _key(part: Part) -> _Key:
+    """One trigger. The part sequence alone is not enough: a PLC that was switched off counts from 1 again."""
+    return part.part_sequence, part.trigger.triggered_ns, part.trigger.sequence
 
 
 class DispatchStage:
@@ -54,8 +61,8 @@ class DispatchStage:
         self._evidence = evidence
         self._monitor = monitor
         self._clock = clock
-        self._open: dict[int, Part] = {}
-        self._closed: deque[int] = deque(maxlen=REMEMBERED)
+        self._open: dict[_Key, Part] = {}
+        self._closed: deque[_Key] = deque(maxlen=REMEMBERED)
 
     @property
     def open_parts(self) -> int:
@@ -72,7 +79,7 @@ class DispatchStage:
         item = self._inbox.get(self._patience_s())
         match item:
             case Opened(part):
-                self._open[part.part_sequence] = part
+                self._open[_key(part)] = part
             case Judged(part, verdict, anomaly_map):
                 self._close(part, verdict, anomaly_map)
             case None:
@@ -85,7 +92,7 @@ class DispatchStage:
         """Stopping: whatever is still open gets its fail-safe verdict now."""
         while (item := self._inbox.get(0)) is not None:
             if isinstance(item, Opened):
-                self._open[item.part.part_sequence] = item.part
+                self._open[_key(item.part)] = item.part
             else:
                 self._close(item.part, item.verdict, item.anomaly_map)
         for part in list(self._open.values()):
@@ -103,10 +110,11 @@ class DispatchStage:
         self._close(part, verdict, None)
 
     def _close(self, part: Part, verdict: Verdict, anomaly_map: AnomalyMap | None) -> None:
-        if self._open.pop(part.part_sequence, None) is None and part.part_sequence in self._closed:
+        key = _key(part)
+        if self._open.pop(key, None) is None and key in self._closed:
             self._monitor.late_results += 1
             return
-        self._closed.append(part.part_sequence)
+        self._closed.append(key)
         if self._commands is not None:
             self._commands.offer(plan_reject(verdict, part.trigger, self._recipe.current))
         self._monitor.observe(verdict)

@@ -82,3 +82,43 @@ def test_the_newest_part_counted_before_the_start_still_gets_a_verdict() -> None
     tracker = PartTracker(last=0)
     tracker.observe_trigger_count(17, 0, TIMEOUT)
     assert tracker.assign(17).part_sequence == 17
+
+
+def test_after_a_short_run_a_reset_plc_counter_is_followed_too() -> None:
+    """The PLC begins again at 1 while we are at 30: these are new parts, not late frames of old ones."""
+    tracker = PartTracker(last=0)
+    for number in range(1, 31):
+        tracker.assign(number)
+    assert [tracker.assign(number).part_sequence for number in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_after_a_counter_reset_a_number_that_was_given_up_before_is_a_new_part() -> None:
+    """Only a number given up since the reset marks a late frame."""
+    tracker = PartTracker(last=0)
+    tracker.assign(1)
+    tracker.assign(4)
+    assert tracker.assign(1).resynchronised
+    assert [tracker.assign(number).part_sequence for number in (2, 3)] == [2, 3]
+
+
+def test_two_frames_with_one_number_are_two_triggers() -> None:
+    """Each gets its verdict under that number, and counting goes on."""
+    tracker = PartTracker(last=0)
+    tracker.assign(6)
+    again, following = tracker.assign(6), tracker.assign(7)
+    assert (again.part_sequence, again.missing, following.part_sequence, following.missing) == (6, (), 7, ())
+
+
+def test_the_newest_part_is_not_given_up_again_after_a_restart() -> None:
+    """The ledger has its verdict already: a second one would turn a permit into a reject."""
+    tracker = PartTracker(last=17)
+    tracker.observe_trigger_count(17, 0, TIMEOUT)
+    assert tracker.observe_trigger_count(17, 2 * TIMEOUT, TIMEOUT) == ()
+    assert tracker.assign(18).missing == ()
+
+
+def test_frames_out_of_order_at_the_start_each_get_their_number() -> None:
+    """The first frame was not the oldest: the older ones are parts like any other."""
+    tracker = PartTracker(last=0)
+    assert [tracker.assign(number).part_sequence for number in (5, 3, 4)] == [5, 3, 4]
+    assert tracker.assign(6).missing == ()

@@ -133,3 +133,13 @@ def test_a_frame_after_its_part_was_given_up_is_settled_without_second_verdict()
     assert [item.part.part_sequence for item in told if isinstance(item, Opened)] == [1, 2, 3]
     assert [event[0] for event in bench.events] == ["late_frame"]
     assert len(bench.camera.settled) == 1
+
+
+def test_a_count_is_not_watched_for_frames_without_numbers() -> None:
+    """Nobody could tell a late frame of a part given up from the next part's: a permit for the wrong part."""
+    bench = Bench(make_frame(1), make_frame(2), count=lambda: 2)
+    bench.run(1)
+    bench.clock.advance(1_000 * MS)
+    opened = [item.part.part_sequence for item in bench.run(1) if isinstance(item, Opened)]
+    assert opened == [3]
+    assert [event[0] for event in bench.events] == ["trigger_count_unusable"]

@@ -129,3 +129,27 @@ def test_new_limits_hold_from_the_next_part_on(bench) -> None:
     bench.recipe.current = make_recipe(review=3.0, reject=4.0)
     bench.propose(bench.open(2), 1.5)
     assert [v.disposition for v in bench.verdicts()] == [Disposition.REVIEW, Disposition.PASS]
+
+
+def test_two_open_parts_with_one_number_both_get_their_verdict(bench) -> None:
+    """A PLC that was switched off and on counts from 1 again while the old part 1 is still open."""
+    first = bench.open(1)
+    bench.clock.advance(50 * MS)
+    second = bench.open(1)
+    bench.propose(second, 0.5)
+    bench.propose(first, 5.0)
+    found = [(v.triggered_ns, v.disposition) for v in bench.verdicts()]
+    assert found == [(second.trigger.triggered_ns, Disposition.PASS), (first.trigger.triggered_ns, Disposition.REJECT)]
+    assert bench.stage.idle
+
+
+def test_a_late_result_is_not_taken_for_the_new_part_with_the_same_number(bench) -> None:
+    """It would let the new part pass unseen."""
+    old = bench.open(1)
+    bench.clock.advance(101 * MS)
+    bench.stage.step()
+    new = bench.open(1)
+    bench.propose(old, 0.1)
+    assert bench.stage.open_parts == 1
+    bench.propose(new, 5.0)
+    assert [v.reason for v in bench.verdicts()] == [Reason.DEADLINE_MISSED, Reason.ABOVE_LIMIT]
