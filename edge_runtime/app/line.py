@@ -123,7 +123,8 @@ def build_line(
 
     Args:
         preview: gets every inspected frame, in the inspect stage's thread.
-        progress: called by the inspect stage in every round; feeds the watchdog.
+        progress: called by the inspect stage in every round while the whole deadline path is alive; feeds the
+            watchdog.
     """
     bundle = devices.inspector.bundle
     recipe = RecipeCell(build_recipe(config.recipe, bundle.calibration.limits, devices.plc.capabilities))
@@ -148,7 +149,13 @@ def build_line(
     stages = Stages(
         capture=_capture(config, devices, recipe, queues, PartTracker(last), events, link, clock),
         inspect=InspectStage(
-            devices.inspector.detector, recipe, queues.inspect, queues.dispatch, clock, preview, progress
+            devices.inspector.detector,
+            recipe,
+            queues.inspect,
+            queues.dispatch,
+            clock,
+            preview,
+            None if progress is None else lambda: progress() if vitals.deadline_path_alive() else None,
         ),
         dispatch=dispatch,
         record=_record(config, devices, queues),

@@ -19,6 +19,7 @@ def assess(facts: LineFacts) -> LineHealth:
     burdens = [
         text
         for text, wrong in (
+            (f"stage {facts.stalled_stage} hangs", facts.stalled_stage),
             (f"PLC: {facts.plc}", facts.plc),
             (f"ledger: {facts.ledger}", facts.ledger),
             (f"broker: {facts.broker}", facts.broker),

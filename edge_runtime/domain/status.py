@@ -25,9 +25,11 @@ class LineFacts:
     """What is known about the stages and devices at one moment; None means "all is well"."""
 
     dead_stage: str | None
-    """Name of a stage whose thread has ended."""
+    """Name of a stage on the deadline path whose thread has ended."""
     hung_stage: str | None
-    """Name of a stage that has made no progress for too long."""
+    """Name of a stage on the deadline path that has made no progress for too long."""
+    stalled_stage: str | None
+    """Name of a stage beside that path (PLC link, recorder, evidence, publisher) that has ended or hangs."""
     camera: str | None
     """Why the camera cannot deliver."""
     plc: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.camera.port import CameraState
 from edge_runtime.decision.readiness import assess
+from edge_runtime.domain.errors import LedgerError
 from edge_runtime.domain.records import EventRecord
 from edge_runtime.domain.status import LineFacts, LineHealth, LineState
 from edge_runtime.services.flow import RecordItem
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.publish import PublishStage
     from edge_runtime.services.queues import BoundedQueue
     from edge_runtime.services.record import RecordStage
+    from edge_runtime.services.stage import Stage
     from edge_runtime.services.vitals import Vitals
 
 _log = logging.getLogger(__name__)
@@ -65,6 +68,11 @@ class Stages:
     publish: PublishStage | None
     evidence: EvidenceStage | None
 
+    def from_the_end(self) -> tuple[Stage, ...]:
+        """Those that are there, in the order in which they are started."""
+        beside = (self.publish, self.record, self.evidence, self.plc)
+        return (*(stage for stage in beside if stage is not None), self.dispatch, self.inspect, self.capture)
+
 
 class Line:
     """Starts, watches and stops the stages. `tick` and `stop` are called by one thread, the supervisor's."""
@@ -96,6 +104,9 @@ class Line:
         self._clock = clock
         self._threads: dict[str, StageThread] = {}
         self._state = LineState.STARTING
+        self._backlog = 0
+        self._stopped = False
+        self._left_behind: set[str] = set()
         self.started_ns = clock.monotonic_ns()
 
     @property
@@ -113,10 +124,8 @@ class Line:
         if self.broker is not None:
             self.broker.start()
         self.camera.open()
-        path = self.stages
-        for stage in (path.publish, path.record, path.evidence, path.plc, path.dispatch, path.inspect, path.capture):
-            if stage is not None:
-                self._threads[stage.name] = StageThread(stage, self._clock)
+        for stage in self.stages.from_the_end():
+            self._threads[stage.name] = StageThread(stage, self._clock)
         self.vitals.watch(self._threads)
         for thread in self._threads.values():
             thread.start()
@@ -144,8 +153,15 @@ class Line:
         )
 
     def backlog(self) -> int:
-        """Committed messages that wait for the broker's PUBACK; without a broker nothing waits."""
-        return 0 if self.stages.publish is None else self.stages.publish.backlog()
+        """Committed messages that wait for the broker's PUBACK; without a broker nothing waits.
+
+        As of the last time that the ledger could be asked.
+        """
+        if self.stages.publish is not None:
+            # The stages report a ledger that fails; a figure must not end the supervisor.
+            with contextlib.suppress(LedgerError):
+                self._backlog = self.stages.publish.backlog()
+        return self._backlog
 
     def dropped(self) -> dict[str, int]:
         """What each queue had to give up, by queue name."""
@@ -160,13 +176,13 @@ class Line:
 
     def stop(self, drain_timeout_s: float) -> None:
         """Take no more parts, give every open one its verdict, record, publish, end every thread. Idempotent."""
-        if self._state is LineState.STOPPING:
+        self.announce_stop()
+        if self._stopped:
             return
-        self._state = LineState.STOPPING
-        self.events("line_stopping", "info", "the line is being stopped")
+        self._stopped = True
         deadline_ns = self._clock.monotonic_ns() + round(drain_timeout_s * 1e9)
         self._end("capture", deadline_ns)
-        self._wait_until(lambda: self.stages.dispatch.open_parts == 0 and len(self._inspect_queue) == 0, deadline_ns)
+        self._wait_until(self._has_decided, deadline_ns)
         self._end("inspect", deadline_ns)
         self._end("dispatch", deadline_ns)
         if self.stages.plc is not None:
@@ -175,12 +191,31 @@ class Line:
             self._end("plc", deadline_ns)
         self._end("record", deadline_ns)
         self._end("evidence", deadline_ns)
-        if self.broker is not None and self.stages.publish is not None:
-            broker, publish = self.broker, self.stages.publish
-            self._wait_until(lambda: publish.backlog() == 0 or not broker.status().connected, deadline_ns)
+        self._stop_publishing(deadline_ns)
+        if not self._left_behind & {"record", "publish"}:  # closing would wait for a write that hangs
+            self.ledger.close()
+
+    def announce_stop(self) -> None:
+        """From now on the line tells everybody that it is stopping. Idempotent."""
+        if self._state is LineState.STOPPING:
+            return
+        self._state = LineState.STOPPING
+        self.vitals.health = LineHealth(self._state, ())
+        self.events("line_stopping", "info", "the line is being stopped")
+
+    def _has_decided(self) -> bool:
+        never_empty = self.vitals.hangs(self.stages.inspect.name)
+        return self.stages.dispatch.open_parts == 0 and (never_empty or len(self._inspect_queue) == 0)
+
+    def _stop_publishing(self, deadline_ns: int) -> None:
+        if self.broker is None:
+            return
+        broker = self.broker
+        if self.stages.publish is not None:
+            if self._threads:
+                self._wait_until(lambda: self.backlog() == 0 or not broker.status().connected, deadline_ns)
             self._end("publish", deadline_ns)
-            broker.stop(JOIN_S)
-        self.ledger.close()
+        broker.stop(JOIN_S)
 
     def _facts(self) -> LineFacts:
         camera, plc, broker = self.camera.status(), self.stages.plc, self.broker
@@ -188,6 +223,7 @@ class Line:
         return LineFacts(
             dead_stage=self.vitals.dead_stage(),
             hung_stage=self.vitals.hung_stage(),
+            stalled_stage=self.vitals.stalled_stage(),
             camera=(camera.detail or str(camera.state)) if lost else None,
             plc=None if plc is None else plc.failing,
             ledger=self.stages.record.failing,
@@ -196,11 +232,16 @@ class Line:
 
     def _end(self, name: str, deadline_ns: int) -> None:
         thread = self._threads.get(name)
-        if thread is None:
+        if thread is None or not thread.started:
+            # The start failed before it: there may still be something to close or to write down.
+            for stage in self.stages.from_the_end():
+                if stage.name == name:
+                    stage.finish()
             return
         thread.stop()
         left_s = max((deadline_ns - self._clock.monotonic_ns()) / 1e9, 0.2)
         if not thread.join(min(left_s, JOIN_S) if name != "record" else JOIN_S):
+            self._left_behind.add(name)
             _log.error("stage %s does not end; leaving it behind", name)
 
     def _wait_until(self, condition: Callable[[], bool], deadline_ns: int) -> None:

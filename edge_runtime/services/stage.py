@@ -58,6 +58,11 @@ class StageThread:
         return self._progress_ns
 
     @property
+    def started(self) -> bool:
+        """Whether `start` has been called and went well."""
+        return self._thread.ident is not None
+
+    @property
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()

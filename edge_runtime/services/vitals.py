@@ -33,23 +33,26 @@ class Vitals:
         self._threads = threads
 
     def dead_stage(self) -> str | None:
-        """A stage whose thread has ended."""
-        return next((name for name, thread in self._threads.items() if not thread.alive), None)
+        """A stage on the deadline path whose thread has ended."""
+        return next((name for name in self._stages(DEADLINE_PATH) if not self._threads[name].alive), None)
 
     def hung_stage(self) -> str | None:
-        """A stage without progress."""
-        now_ns = self._clock.monotonic_ns()
-        hung = (name for name, thread in self._threads.items() if now_ns - thread.progress_ns > HUNG_AFTER_NS)
-        return next(hung, None)
+        """A stage on the deadline path without progress."""
+        return next((name for name in self._stages(DEADLINE_PATH) if self.hangs(name)), None)
+
+    def stalled_stage(self) -> str | None:
+        """A stage beside the deadline path that has ended or hangs: a slow disk must not stop the line."""
+        beside = self._stages(frozenset(self._threads) - DEADLINE_PATH)
+        return next((name for name in beside if self.hangs(name) or not self._threads[name].alive), None)
 
     def deadline_path_alive(self) -> bool:
         """Whether capture, inspect and dispatch make progress: what the watchdog is fed with."""
-        now_ns = self._clock.monotonic_ns()
-        return all(
-            thread.alive and now_ns - thread.progress_ns < HUNG_AFTER_NS
-            for name, thread in self._threads.items()
-            if name in DEADLINE_PATH
-        )
+        return self.dead_stage() is None and self.hung_stage() is None
+
+    def hangs(self, name: str) -> bool:
+        """Whether this stage has finished no step for too long."""
+        thread = self._threads.get(name)
+        return thread is not None and self._clock.monotonic_ns() - thread.progress_ns > HUNG_AFTER_NS
 
     def device_state(self) -> DeviceState:
         """What the PLC is told, as of now: a hung inspection takes the ready bit away without anybody's help."""
@@ -60,3 +63,6 @@ class Vitals:
             fault=self.health.state is LineState.FAULT,
             development_trust=self._trust != "production",
         )
+
+    def _stages(self, names: frozenset[str]) -> list[str]:
+        return [name for name in self._threads if name in names]

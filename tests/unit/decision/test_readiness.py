@@ -7,7 +7,7 @@ import pytest
 from edge_runtime.decision.readiness import assess
 from edge_runtime.domain.status import LineFacts, LineState
 
-WELL = LineFacts(dead_stage=None, hung_stage=None, camera=None, plc=None, ledger=None, broker=None)
+WELL = LineFacts(dead_stage=None, hung_stage=None, stalled_stage=None, camera=None, plc=None, ledger=None, broker=None)
 
 
 def test_nothing_wrong_is_ready() -> None:
