@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from edge_runtime.app.line import Devices, build_line, open_devices
 from edge_runtime.app.metrics import LineMetrics
 from edge_runtime.app.preview import PreviewFeed, PreviewPages
 from edge_runtime.app.recipe import limits_in_force
+from edge_runtime.app.signals import Signals
 from edge_runtime.app.status import StatusReporter
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.ops.health import health_route, metrics_route
@@ -21,7 +22,7 @@ from edge_runtime.ops.server import LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from pathlib import Path
 
     from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.frame import Frame
@@ -42,37 +43,40 @@ class Daemon:
     SIGTERM and SIGINT drain and stop within `ops.drain_timeout_s`; SIGHUP loads the limits anew.
     """
 
-    def __init__(self, config: LineConfig, reload: Callable[[], LineConfig], clock: Clock) -> None:
+    def __init__(
+        self, config: LineConfig, reload: Callable[[], LineConfig], clock: Clock, signals: Signals | None = None
+    ) -> None:
         """Open every device and wire the line.
 
         Args:
             reload: reads the configuration again; raises ConfigError if it cannot be used.
+            signals: already installed; None where nobody listens to signals.
 
         Raises:
-            EdgeError: what cannot work as configured.
+            EdgeError: what cannot work as configured; nothing is left open.
         """
         self._config = config
         self._reload = reload
         self._clock = clock
         self._wake = threading.Event()
-        self._stop_asked = False
-        self._reload_asked = False
-        self._notifier = Notifier.from_environment(os.environ, clock)
-        watchdog = Watchdog(self._notifier, watchdog_timeout_ns(os.environ), clock)
-        config.device.state_dir.mkdir(parents=True, exist_ok=True)
-        self.devices: Devices = open_devices(config, clock)
+        self._signals = Signals() if signals is None else signals
         self._feed = PreviewFeed(clock)
-        self.line: Line = build_line(config, self.devices, clock, self._show, watchdog.progress)
-        self._reporter = StatusReporter(
-            self.line,
-            self.devices.inspector.bundle.identity,
-            config.device.name,
-            self.devices.inspector.engine_description,
-            clock,
-        )
-        registry = Registry()
-        self._metrics = LineMetrics(registry)
-        self._server = self._local_pages(registry)
+        with contextlib.ExitStack() as undo:
+            self._notifier = Notifier.from_environment(os.environ, clock)
+            undo.callback(self._notifier.close)
+            watchdog = Watchdog(self._notifier, watchdog_timeout_ns(os.environ), clock)
+            _make_state_dir(config.device.state_dir)
+            self.devices: Devices = open_devices(config, clock)
+            undo.callback(self.devices.close)
+            self.line: Line = build_line(config, self.devices, clock, self._show, watchdog.progress)
+            inspector = self.devices.inspector
+            self._reporter = StatusReporter(
+                self.line, inspector.bundle.identity, config.device.name, inspector.engine_description, clock
+            )
+            registry = Registry()
+            self._metrics = LineMetrics(registry)
+            self._server = self._local_pages(registry)
+            undo.pop_all()
         self._pages_port = None if self._server is None else self._server.port
 
     @property
@@ -80,15 +84,9 @@ class Daemon:
         """Where `/metrics`, `/health` and `/preview` are on 127.0.0.1."""
         return self._pages_port
 
-    def install_signal_handlers(self) -> None:
-        """SIGTERM and SIGINT stop, SIGHUP reloads. Main thread only."""
-        signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGINT, self._on_stop)
-        signal.signal(signal.SIGHUP, self._on_reload)
-
     def request_stop(self) -> None:
         """As SIGTERM does. Callable from any thread."""
-        self._stop_asked = True
+        self._signals.stop_asked = True
         self._wake.set()
 
     def run(self, on_tick: Callable[[], None] | None = None, finished: Callable[[], bool] | None = None) -> None:
@@ -101,24 +99,28 @@ class Daemon:
         Raises:
             EdgeError: the line could not be started.
         """
-        try:
+        with contextlib.ExitStack() as at_the_end:
+            at_the_end.callback(self._notifier.close)
+            at_the_end.callback(self.devices.inspector.close)
+            if self._server is not None:
+                at_the_end.callback(self._server.close)
+            at_the_end.callback(self.line.stop, self._config.ops.drain_timeout_s)
+            at_the_end.callback(self._announce_stop)
+            self._signals.started()
             self.line.start()
             self.line.tick()
             self._notifier.ready(self._reporter.one_line())
             self._supervise(on_tick, finished)
-        finally:
-            self._notifier.stopping("draining")
-            if self.line.broker is not None:
-                self.line.broker.set_status(self._reporter.payload())
-            self.line.stop(self._config.ops.drain_timeout_s)
-            if self._server is not None:
-                self._server.close()
-            self.devices.inspector.close()
-            self._notifier.close()
+
+    def _announce_stop(self) -> None:
+        self._notifier.stopping("draining")
+        self.line.announce_stop()
+        if self.line.broker is not None:
+            self.line.broker.set_status(self._reporter.payload())
 
     def _supervise(self, on_tick: Callable[[], None] | None, finished: Callable[[], bool] | None) -> None:
         exhausted, ticks, state = 0, 0, None
-        while not self._stop_asked and exhausted < EXHAUSTED_TICKS:
+        while not self._signals.stop_asked and exhausted < EXHAUSTED_TICKS:
             health = self.line.tick()
             self._metrics.refresh(self.line)
             if ticks % STATUS_EVERY_TICKS == 0 or health.state is not state:
@@ -130,8 +132,8 @@ class Daemon:
                 on_tick()
             self._clock.wait(self._wake, TICK_NS)
             self._wake.clear()
-            if self._reload_asked:
-                self._reload_asked = False
+            if self._signals.reload_asked:
+                self._signals.reload_asked = False
                 self._reload_limits()
 
     def _announce(self) -> None:
@@ -177,9 +179,12 @@ class Daemon:
     def _show(self, frame: Frame, anomaly_map: AnomalyMap | None) -> None:
         self._feed.offer(frame.exposures[0], anomaly_map)
 
-    # The handlers only set flags: taking the event's lock in a handler could deadlock with the wait it interrupts.
-    def _on_stop(self, _signal: int, _frame: FrameType | None) -> None:
-        self._stop_asked = True
 
-    def _on_reload(self, _signal: int, _frame: FrameType | None) -> None:
-        self._reload_asked = True
+def _make_state_dir(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"device.state_dir {path} cannot be made: {error.strerror or error}",
+            "Name a folder in [device] state_dir that this user may write.",
+        ) from error

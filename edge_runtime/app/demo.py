@@ -17,6 +17,7 @@ from edge_runtime.domain.verdict import Disposition
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from edge_runtime.app.signals import Signals
     from edge_runtime.broker.embedded import EmbeddedBroker
     from edge_runtime.config.line import LineConfig
     from edge_runtime.ops.clock import Clock
@@ -72,7 +73,14 @@ class DemoSummary:
 class Demo:
     """Broker, daemon and their end. A context manager."""
 
-    def __init__(self, clock: Clock, parts: int | None, parts_per_s: float | None, seed: int | None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        parts: int | None,
+        parts_per_s: float | None,
+        seed: int | None,
+        signals: Signals | None = None,
+    ) -> None:
         """Start the broker and prepare the daemon.
 
         Raises:
@@ -82,7 +90,7 @@ class Demo:
         self.broker: EmbeddedBroker = start_embedded()
         try:
             self.config = _adapted(config, self.broker, parts, parts_per_s, seed)
-            self.daemon = Daemon(self.config, lambda: self.config, clock)
+            self.daemon = Daemon(self.config, lambda: self.config, clock, signals)
         except BaseException:
             self.broker.stop()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,13 @@ class Devices:
     simulated_plc: SimulatedPlcModel | None
     """The simulated PLC's own books: what really happened at its gate."""
 
+    def close(self) -> None:
+        """Release everything, where no line is there to do it. Idempotent."""
+        self.plc.close()
+        self.camera.close()
+        self.ledger.close()
+        self.inspector.close()
+
 
 @dataclass(frozen=True, slots=True)
 class _Queues:
@@ -90,7 +98,28 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
     Raises:
         EdgeError: what cannot work as configured, with what to do.
     """
-    inspector = load_inspector(config.bundle.path, config.engine, config.bundle.trust)
+    with contextlib.ExitStack() as undo:
+        inspector = undo.enter_context(load_inspector(config.bundle.path, config.engine, config.bundle.trust))
+        _prove(inspector, config)
+        state_dir, name = config.device.state_dir, config.device.name
+        ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", name, encoder(name))
+        undo.callback(ledger.close)
+        belt = belt_plan(config.simulation, clock)
+        model = _simulated_plc(config, belt)
+        devices = Devices(
+            inspector=inspector,
+            camera=cameras.create(config.camera, clock, ledger, belt),
+            plc=plcs.create(config.plc, clock, belt, model=model),
+            ledger=ledger,
+            broker=brokers.create(config.mqtt, name, clock) if config.mqtt.enabled else None,
+            simulated_plc=model,
+        )
+        undo.pop_all()
+        return devices
+
+
+def _prove(inspector: Inspector, config: LineConfig) -> None:
+    """Only a model that gives its golden scores on this device and this engine may decide about parts."""
     report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads)
     if not report.passed:
         raise BundleError(
@@ -98,18 +127,6 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
             f"{report.summary}",
             "keep the previous bundle; convert this one again for this engine, or choose the engine it names",
         )
-    state_dir = config.device.state_dir
-    ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", config.device.name, encoder(config.device.name))
-    belt = belt_plan(config.simulation, clock)
-    model = _simulated_plc(config, belt)
-    return Devices(
-        inspector=inspector,
-        camera=cameras.create(config.camera, clock, ledger, belt),
-        plc=plcs.create(config.plc, clock, belt, model=model),
-        ledger=ledger,
-        broker=brokers.create(config.mqtt, config.device.name, clock) if config.mqtt.enabled else None,
-        simulated_plc=model,
-    )
 
 
 def build_line(

@@ -19,17 +19,20 @@ def demo_command(
     seed: Annotated[int | None, typer.Option(help="Another belt, with other defects.")] = None,
 ) -> None:
     """A simulated conveyor with good and bad parts, the shipped bundle, an MQTT broker and a simulated PLC."""
+    from edge_runtime.app.signals import Signals  # noqa: PLC0415
+
+    signals = Signals()
+    signals.install()
     from edge_runtime.app.demo import Demo  # noqa: PLC0415  (engines take time to import)
     from edge_runtime.ops.clock import SystemClock  # noqa: PLC0415
     from edge_runtime.ops.logs import Logging  # noqa: PLC0415
 
-    with Demo(SystemClock(), parts, parts_per_s, seed) as demo:
+    with Demo(SystemClock(), parts, parts_per_s, seed, signals) as demo:
         demo.config.device.state_dir.mkdir(parents=True, exist_ok=True)
         log_path = demo.config.device.state_dir / "demo.log"
         with log_path.open("w", encoding="utf-8") as stream:
             logs = Logging(demo.config.ops.log_level, stream, {})
             try:
-                demo.daemon.install_signal_handlers()
                 _run(demo, live=not as_json and sys.stdout.isatty())
             finally:
                 logs.close()

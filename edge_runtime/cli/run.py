@@ -14,6 +14,10 @@ def run_command(
     config: Annotated[Path, typer.Option("--config", "-c", help="The line's configuration (TOML).")],
 ) -> None:
     """Run the line until SIGTERM; SIGHUP loads the limits anew."""
+    from edge_runtime.app.signals import Signals  # noqa: PLC0415
+
+    signals = Signals()
+    signals.install()
     from edge_runtime.app.daemon import Daemon  # noqa: PLC0415  (engines take time to import)
     from edge_runtime.config.load import load_config  # noqa: PLC0415
     from edge_runtime.ops.clock import SystemClock  # noqa: PLC0415
@@ -22,8 +26,6 @@ def run_command(
     settings = load_config(config)
     logs = Logging(settings.ops.log_level, sys.stderr, os.environ)
     try:
-        daemon = Daemon(settings, lambda: load_config(config), SystemClock())
-        daemon.install_signal_handlers()
-        daemon.run()
+        Daemon(settings, lambda: load_config(config), SystemClock(), signals).run()
     finally:
         logs.close()
