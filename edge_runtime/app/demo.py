@@ -26,15 +26,21 @@ PACKAGED = Path(__file__).resolve().parent.parent / "_demo" / "demo.toml"
 CHECKOUT = Path(__file__).resolve().parent.parent.parent / "configs" / "demo.toml"
 
 
-def demo_config_path() -> Path:
+def demo_config(checkout: Path = CHECKOUT, packaged: Path = PACKAGED) -> LineConfig:
     """The demo's configuration: of the checkout that this runs from, or what an installed package brings.
 
+    A package has its bundle beside the configuration, and its folder is no place for a ledger.
+
     Raises:
-        ConfigError: neither is there.
+        ConfigError: neither is there, or it cannot be used.
     """
-    for path in (CHECKOUT, PACKAGED):
-        if path.is_file():
-            return path
+    if checkout.is_file():
+        return load_config(checkout)
+    if packaged.is_file():
+        config = load_config(packaged)
+        bundle = config.bundle.model_copy(update={"path": packaged.with_name(config.bundle.path.name)})
+        device = config.device.model_copy(update={"state_dir": Path(tempfile.mkdtemp(prefix="edge-runtime-demo-"))})
+        return config.model_copy(update={"bundle": bundle, "device": device})
     raise ConfigError("the demo's configuration is not there", "install the package again, or run from a checkout")
 
 
@@ -86,7 +92,7 @@ class Demo:
         Raises:
             EdgeError: something does not work, with what to do.
         """
-        config = load_config(demo_config_path())
+        config = demo_config()
         self.broker: EmbeddedBroker = start_embedded()
         try:
             self.config = _adapted(config, self.broker, parts, parts_per_s, seed)
@@ -168,4 +174,4 @@ def _writable(state_dir: Path) -> Path:
     else:
         if os.access(state_dir, os.W_OK):
             return state_dir
-    return Path(tempfile.mkdtemp(prefix="edge-runtime-demo-"))  # an installed package's folder is not ours to write
+    return Path(tempfile.mkdtemp(prefix="edge-runtime-demo-"))  # somebody else's checkout is not ours to write
