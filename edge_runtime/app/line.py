@@ -187,7 +187,7 @@ def build_line(
         devices.broker,
         recipe,
         queues.inspect,
-        [queues.records, *([] if queues.evidence is None else [queues.evidence])],
+        [queues.dispatch, queues.commands, queues.records, *([] if queues.evidence is None else [queues.evidence])],
         monitor,
         vitals,
         events,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from edge_runtime.domain.errors import LedgerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_runtime.camera.port import Camera
     from edge_runtime.ledger.port import Ledger
     from edge_runtime.services.flow import RecordItem
@@ -48,6 +50,8 @@ class RecordStage:
         """Why the last commit failed; None while all is well."""
         self.committed = 0
         self.last_sequence = 0
+        self.lost = 0
+        """Records that no message can express: a defect, told in the log."""
 
     def step(self) -> None:
         """Commit at most one batch."""
@@ -81,6 +85,30 @@ class RecordStage:
                 _log.error("the ledger refuses: %s", error.diagnostics())
             self.failing = error.what
             return
+        except ValueError:  # the encoder's
+            self._sort_out()
+            return
+        self._committed(sequences)
+
+    def _sort_out(self) -> None:
+        """Some record cannot be encoded at all: it must not hold up the others for ever."""
+        everything = self._pending
+        for position, item in enumerate(everything):
+            self._pending = [item]
+            try:
+                sequences = self._ledger.append([item.record])
+            except ValueError:
+                self.lost += 1
+                _log.exception("a record cannot be written and is left out: %s", item.record)
+            except LedgerError as error:
+                self.failing = error.what
+                self._pending = everything[position:]
+                return
+            else:
+                self._committed(sequences)
+        self._pending = []
+
+    def _committed(self, sequences: Sequence[int]) -> None:
         if self.failing is not None:
             _log.warning("the ledger works again")
         self.failing = None

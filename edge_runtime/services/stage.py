@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
 
 _log = logging.getLogger(__name__)
+TELL_AGAIN_NS = 10_000_000_000
+"""The same failure again is logged after this, not a hundred times per second."""
 
 
 class Stage(Protocol):
@@ -37,6 +39,8 @@ class StageThread:
         self._clock = clock
         self._stop = threading.Event()
         self._progress_ns = clock.monotonic_ns()
+        self._told = ""
+        self._tell_again_ns = 0
         self._thread = threading.Thread(target=self._run, name=stage.name, daemon=True)
 
     def start(self) -> None:
@@ -76,8 +80,14 @@ class StageThread:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception:  # noqa: BLE001  (see below)
+        except Exception as error:  # noqa: BLE001  (see below)
             # A defect of ours must not silence the line: the part it concerned runs into its deadline and is rejected.
             self.failures += 1
-            _log.exception("stage %s failed and goes on", self.stage.name)
+            self._tell(f"{type(error).__name__}: {error}")
             self._stop.wait(0.01)
+
+    def _tell(self, failure: str) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if failure != self._told or now_ns >= self._tell_again_ns:
+            self._told, self._tell_again_ns = failure, now_ns + TELL_AGAIN_NS
+            _log.exception("stage %s failed and goes on", self.stage.name)

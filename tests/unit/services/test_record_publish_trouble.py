@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from makers import MS
 from outbox_bench import FailingLedger, ScriptedBroker, SettlingCamera, make_item
 
+from edge_runtime.broker.encoding import encoder
 from edge_runtime.broker.port import PubAck
+from edge_runtime.ledger.memory import MemoryLedger
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.publish import PublishStage
 from edge_runtime.services.queues import BoundedQueue
@@ -119,3 +122,16 @@ def test_a_puback_that_comes_while_the_disk_is_dead_is_not_lost(publishing) -> N
     stage.step()
     stage.step()
     assert (ledger.backlog(), broker.taken, stage.acknowledged) == (0, [], 3)
+
+
+def test_a_record_that_cannot_be_written_holds_up_no_other() -> None:
+    """A clock before 1970 has no place in a message; the parts before and after it are recorded."""
+    item = make_item(2)
+    impossible = replace(item.record, verdict=replace(item.record.verdict, triggered_wall_ns=-1))
+    ledger, camera = MemoryLedger(encoder("line")), SettlingCamera()
+    queue = BoundedQueue("records", 10)
+    stage = RecordStage(ledger, camera, queue, group_commit_s=0, keep_rows=1_000)
+    for each in (make_item(1), replace(item, record=impossible), make_item(3)):
+        queue.try_put(each)
+    stage.step()
+    assert (stage.committed, stage.waiting, stage.lost, camera.settled) == (2, 0, 1, [1, 3])

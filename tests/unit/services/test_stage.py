@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from line_process import wait_until
+
+from edge_runtime.ops.clock import SystemClock
+from edge_runtime.services.stage import StageThread
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Broken:
+    """Fails in every step."""
+
+    name = "broken"
+
+    def __init__(self) -> None:
+        self.finished = threading.Event()
+
+    def step(self) -> None:
+        """Fail."""
+        raise ValueError("always the same")
+
+    def finish(self) -> None:
+        """Come to the end all the same."""
+        self.finished.set()
+
+
+def test_a_stage_that_always_fails_lives_and_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The first failure is told with its traceback; the same one again is only counted."""
+    stage = Broken()
+    thread = StageThread(stage, SystemClock())
+    thread.start()
+    wait_until(lambda: thread.failures >= 20, "twenty failures")
+    assert thread.alive
+    thread.stop()
+    assert thread.join(5.0)
+    assert stage.finished.is_set()
+    assert [record.message for record in caplog.records] == ["stage broken failed and goes on"]
