@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 JOIN_S = 2.0
+COUNT_PAUSE = 20
+"""The backlog is not counted again before so many times the duration of the last count."""
 _SEVERITY = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -105,6 +107,7 @@ class Line:
         self._threads: dict[str, StageThread] = {}
         self._state = LineState.STARTING
         self._backlog = 0
+        self._count_at_ns = 0
         self._stopped = False
         self._left_behind: set[str] = set()
         self.started_ns = clock.monotonic_ns()
@@ -155,12 +158,16 @@ class Line:
     def backlog(self) -> int:
         """Committed messages that wait for the broker's PUBACK; without a broker nothing waits.
 
-        As of the last time that the ledger could be asked.
+        As of the last time that the ledger could be asked. Counting takes long when there is much to count, so it is
+        done less often then.
         """
-        if self.stages.publish is not None:
+        began_ns = self._clock.monotonic_ns()
+        if self.stages.publish is not None and began_ns >= self._count_at_ns:
             # The stages report a ledger that fails; a figure must not end the supervisor.
             with contextlib.suppress(LedgerError):
                 self._backlog = self.stages.publish.backlog()
+            now_ns = self._clock.monotonic_ns()
+            self._count_at_ns = now_ns + COUNT_PAUSE * (now_ns - began_ns)
         return self._backlog
 
     def dropped(self) -> dict[str, int]:

@@ -220,3 +220,20 @@ def test_a_camera_that_cannot_be_opened_leaves_nothing_open(tmp_path, inspector)
     assert bench.stop() < STOP_BOUND_S
     assert bench.camera.closed
     assert bench.broker.stopped
+
+
+def test_counting_a_large_backlog_costs_a_twentieth_of_the_time_at_most(bench, monkeypatch) -> None:
+    """After a weekend without broker a count takes 0.1 s: the processor is for inspection."""
+    counted = []
+
+    def slowly() -> int:
+        counted.append(threading.Event().wait(0.05))
+        return 1_000_000
+
+    bench.ledger.backlog()
+    monkeypatch.setattr(bench.ledger, "backlog", slowly)
+    wait_until(lambda: bench.line.backlog() > 900_000, "the new figure", 5)
+    until_s = time.monotonic() + 0.4
+    while time.monotonic() < until_s:
+        assert bench.line.backlog() > 900_000
+    assert len(counted) == 1
