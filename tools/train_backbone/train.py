@@ -176,7 +176,7 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=4400, help="length of the run")
+    parser.add_argument("--steps", type=int, default=2200, help="length of the run")
     parser.add_argument("--cpu-minutes", type=float, default=50.0, help="stop here, finished or not")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint to write")
     parser.add_argument("--resume", action="store_true", help="go on from --out if it exists")
@@ -185,6 +185,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     plan = Plan(options.seed, options.steps, options.cpu_minutes * 60, options.out)
     run(plan, resume=options.resume)
 
