@@ -8,7 +8,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from edge_runtime.app.line import Devices, build_line, open_devices
+from edge_runtime.app.devices import Devices, open_devices
+from edge_runtime.app.line import build_line
 from edge_runtime.app.metrics import LineMetrics
 from edge_runtime.app.preview import PreviewFeed, PreviewPages
 from edge_runtime.app.recipe import limits_in_force

@@ -1,27 +1,16 @@
-"""Wires one line: the place where settings become concrete cameras, engines, PLCs, brokers and ledgers."""
+"""Wires one line: its stages around its devices, joined by queues."""
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_runtime import broker as brokers
-from edge_runtime import camera as cameras
-from edge_runtime import ledger as ledgers
-from edge_runtime import plc as plcs
-from edge_runtime.app.belt import belt_plan
 from edge_runtime.app.evidence import evidence_renderer
-from edge_runtime.app.inspection import Inspector, load_inspector
 from edge_runtime.app.recipe import build_recipe
-from edge_runtime.broker.encoding import encoder
-from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.config.camera import Overflow
 from edge_runtime.decision.part_tracker import PartTracker
-from edge_runtime.domain.errors import BundleError, PlcError
-from edge_runtime.domain.recipe import GateMode
+from edge_runtime.domain.errors import LedgerError, PlcError
 from edge_runtime.ledger.evidence import EvidenceStore
-from edge_runtime.plc.model import SimulatedPlcModel
 from edge_runtime.plc.port import PlcCapability
 from edge_runtime.services.capture import CaptureStage
 from edge_runtime.services.dispatch import DispatchStage
@@ -40,8 +29,7 @@ from edge_runtime.services.vitals import Vitals
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_runtime.broker.port import Broker
-    from edge_runtime.camera.port import Camera
+    from edge_runtime.app.devices import Devices
     from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import AnomalyMap
@@ -49,8 +37,6 @@ if TYPE_CHECKING:
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.reject import RejectCommand
-    from edge_runtime.ledger.port import Ledger
-    from edge_runtime.ops.belt import BeltPlan
     from edge_runtime.ops.clock import Clock
     from edge_runtime.plc.port import Plc
 
@@ -64,69 +50,12 @@ FOLDER_QUEUE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Devices:
-    """The concrete devices of a line."""
-
-    inspector: Inspector
-    camera: Camera
-    plc: Plc
-    ledger: Ledger
-    broker: Broker | None
-    simulated_plc: SimulatedPlcModel | None
-    """The simulated PLC's own books: what really happened at its gate."""
-
-    def close(self) -> None:
-        """Release everything, where no line is there to do it. Idempotent."""
-        self.plc.close()
-        self.camera.close()
-        self.ledger.close()
-        self.inspector.close()
-
-
-@dataclass(frozen=True, slots=True)
 class _Queues:
     inspect: BoundedQueue[Part]
     dispatch: BoundedQueue[DispatchItem]
     commands: BoundedQueue[RejectCommand]
     records: BoundedQueue[RecordItem]
     evidence: BoundedQueue[EvidenceItem] | None
-
-
-def open_devices(config: LineConfig, clock: Clock) -> Devices:
-    """Create every device; prove the model on its golden images before anything else.
-
-    Raises:
-        EdgeError: what cannot work as configured, with what to do.
-    """
-    with contextlib.ExitStack() as undo:
-        inspector = undo.enter_context(load_inspector(config.bundle.path, config.engine, config.bundle.trust))
-        _prove(inspector, config)
-        state_dir, name = config.device.state_dir, config.device.name
-        ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", name, encoder(name))
-        undo.callback(ledger.close)
-        belt = belt_plan(config.simulation, clock)
-        model = _simulated_plc(config, belt)
-        devices = Devices(
-            inspector=inspector,
-            camera=cameras.create(config.camera, clock, ledger, belt),
-            plc=plcs.create(config.plc, clock, belt, model=model),
-            ledger=ledger,
-            broker=brokers.create(config.mqtt, name, clock) if config.mqtt.enabled else None,
-            simulated_plc=model,
-        )
-        undo.pop_all()
-        return devices
-
-
-def _prove(inspector: Inspector, config: LineConfig) -> None:
-    """Only a model that gives its golden scores on this device and this engine may decide about parts."""
-    report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads)
-    if not report.passed:
-        raise BundleError(
-            f"{config.bundle.path}: on this device the model does not give the scores it was made with: "
-            f"{report.summary}",
-            "keep the previous bundle; convert this one again for this engine, or choose the engine it names",
-        )
 
 
 def build_line(
@@ -162,7 +91,7 @@ def build_line(
     )
     vitals = Vitals(dispatch, bundle.identity.trust, clock)
     link = _plc_link(config, devices.plc, recipe.current, queues, monitor, events, vitals, clock) if has_gate else None
-    last = _start_numbering(devices, link, recipe.current, config.camera.name, clock)
+    last = _start_numbering(devices, link, recipe.current, config.camera.name, queues.records, clock)
     stages = Stages(
         capture=_capture(config, devices, recipe, queues, PartTracker(last), events, link, clock),
         inspect=InspectStage(
@@ -193,14 +122,6 @@ def build_line(
         events,
         clock,
     )
-
-
-def _simulated_plc(config: LineConfig, belt: BeltPlan) -> SimulatedPlcModel | None:
-    if config.plc.kind != "sim":
-        return None
-    # Without simulated camera there are no parts on the simulated belt: the PLC then takes over whatever comes.
-    mode = GateMode.FIRE if config.recipe.gate == "fire" else GateMode.PERMIT
-    return SimulatedPlcModel(belt if config.camera.kind == "sim" else None, mode=mode)
 
 
 def _queues(config: LineConfig) -> _Queues:
@@ -287,7 +208,14 @@ def _evidence(config: LineConfig, bundle: ModelBundle, queues: _Queues) -> Evide
     return EvidenceStage(store, evidence_renderer(config.evidence, bundle), queues.evidence)
 
 
-def _start_numbering(devices: Devices, link: PlcLink | None, recipe: Recipe, camera: str, clock: Clock) -> int:
+def _start_numbering(
+    devices: Devices,
+    link: PlcLink | None,
+    recipe: Recipe,
+    camera: str,
+    records: BoundedQueue[RecordItem],
+    clock: Clock,
+) -> int:
     """Where part numbers go on, after writing down what the PLC acted upon and the ledger does not know."""
     acknowledged = None
     if link is not None:
@@ -298,6 +226,9 @@ def _start_numbering(devices: Devices, link: PlcLink | None, recipe: Recipe, cam
     committed = devices.ledger.last_part_sequence()
     identity = devices.inspector.bundle.identity
     found = reconcile(committed, acknowledged, recipe, identity, camera, clock.monotonic_ns(), clock.wall_ns())
-    if found.interrupted:
+    try:
         devices.ledger.append(found.interrupted)
+    except LedgerError:
+        for record in found.interrupted:  # a full disk stops no line: the record stage goes on trying, these first
+            records.try_put(RecordItem(record))
     return found.last_part_sequence

@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 import pytest
 from line_process import DEMO_BUNDLE, wait_until
 from makers import make_fault
-from outbox_bench import FailingLedger, ScriptedBroker
+from outbox_bench import FailingLedger, ScriptedBroker, make_item
 
+from edge_runtime.app.devices import Devices
 from edge_runtime.app.inspection import load_inspector
-from edge_runtime.app.line import Devices, build_line
+from edge_runtime.app.line import build_line
 from edge_runtime.camera.sim import ConveyorCamera
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.config.line import LineConfig
 from edge_runtime.domain.errors import CameraError
+from edge_runtime.domain.records import VerdictRecord
 from edge_runtime.domain.status import LineState
+from edge_runtime.domain.verdict import Reason
 from edge_runtime.ops.belt import BeltPlan
 from edge_runtime.ops.clock import SystemClock
-from edge_runtime.plc.none import NoPlc
+from edge_runtime.plc import create
+from edge_runtime.plc.model import SimulatedPlcModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from edge_runtime.app.inspection import Inspector
+    from edge_runtime.ledger.port import LedgerEntry
     from edge_runtime.services.line import Line
 
 DRAIN_S = 0.5
@@ -48,9 +53,13 @@ class HangingLedger(FailingLedger):
         self.release = threading.Event()
         self.closed_while_writing = False
         self._writing = False
+        self.entries: list[LedgerEntry] = []
+        """In the order in which they were committed."""
 
     def append(self, entries):
         """As the twin; or never."""
+        self._ask("append")
+        self.entries += entries
         if self.hang.is_set():
             self._writing = True
             self.release.wait(60)
@@ -98,21 +107,33 @@ class BlindCamera(ConveyorCamera):
 class Bench:
     """A line on a simulated belt with 20 parts per second."""
 
-    def __init__(self, tmp_path: Path, inspector: Inspector, camera: type[ConveyorCamera] = ConveyorCamera) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        inspector: Inspector,
+        camera: type[ConveyorCamera] = ConveyorCamera,
+        plc: SimulatedPlcModel | None = None,
+    ) -> None:
         self.clock = SystemClock()
-        config = LineConfig.model_validate(
+        self.config = LineConfig.model_validate(
             {
                 "device": {"name": "line", "state_dir": str(tmp_path)},
                 "bundle": {"path": str(DEMO_BUNDLE)},
                 "camera": {"kind": "sim"},
+                "plc": {"kind": "none" if plc is None else "sim"},
             }
         )
-        belt = BeltPlan(1, self.clock.monotonic_ns(), 20.0, 0.2, 0.0, 800_000_000, 1_000)
         self.ledger, self.broker = HangingLedger(), StartedBroker()
-        self.camera = camera(config.camera, self.clock, belt)
         self.progress = 0
-        devices = Devices(inspector, self.camera, NoPlc(), self.ledger, self.broker, None)
-        self.line: Line = build_line(config, devices, self.clock, progress=self._fed)
+        belt = BeltPlan(1, self.clock.monotonic_ns(), 20.0, 0.2, 0.0, 800_000_000, 1_000)
+        self.camera = camera(self.config.camera, self.clock, belt)
+        self._inspector, self._plc = inspector, create(self.config.plc, self.clock, model=plc)
+        self.build()
+
+    def build(self) -> None:
+        """Wire the line around the devices as they are now."""
+        devices = Devices(self._inspector, self.camera, self._plc, self.ledger, self.broker, None)
+        self.line: Line = build_line(self.config, devices, self.clock, progress=self._fed)
 
     def _fed(self) -> None:
         self.progress += 1
@@ -237,3 +258,20 @@ def test_counting_a_large_backlog_costs_a_twentieth_of_the_time_at_most(bench, m
     while time.monotonic() < until_s:
         assert bench.line.backlog() > 900_000
     assert len(counted) == 1
+
+
+def test_a_full_disk_at_the_start_keeps_the_interrupted_parts_for_later(tmp_path, inspector) -> None:
+    """The line starts, judges and rejects; what the PLC acted upon before is recorded once there is room, and first."""
+    model = SimulatedPlcModel()
+    bench = Bench(tmp_path, inspector, plc=model)
+    bench.ledger.append([make_item(1).record])
+    model._acknowledged = 3
+    bench.ledger.refusing = {"append"}
+    bench.build()
+    bench.line.start()
+    wait_until(lambda: bench.line.monitor.snapshot().parts > 3, "parts are judged", 10)
+    bench.ledger.refusing = set()
+    wait_until(lambda: bench.line.stages.record.committed > 3, "records are written", 10)
+    bench.stop()
+    found = [entry.verdict for entry in bench.ledger.entries if isinstance(entry, VerdictRecord)]
+    assert [(v.part_sequence, v.reason) for v in found[1:3]] == [(2, Reason.INTERRUPTED), (3, Reason.INTERRUPTED)]

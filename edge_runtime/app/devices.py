@@ -1,0 +1,93 @@
+"""The concrete devices of one line: made from the settings, the model proved before anything else."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_runtime import broker as brokers
+from edge_runtime import camera as cameras
+from edge_runtime import ledger as ledgers
+from edge_runtime import plc as plcs
+from edge_runtime.app.belt import belt_plan
+from edge_runtime.app.inspection import Inspector, load_inspector
+from edge_runtime.broker.encoding import encoder
+from edge_runtime.bundles.selftest import golden_self_test
+from edge_runtime.domain.errors import BundleError
+from edge_runtime.domain.recipe import GateMode
+from edge_runtime.plc.model import SimulatedPlcModel
+
+if TYPE_CHECKING:
+    from edge_runtime.broker.port import Broker
+    from edge_runtime.camera.port import Camera
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.ledger.port import Ledger
+    from edge_runtime.ops.belt import BeltPlan
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.plc.port import Plc
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The concrete devices of a line."""
+
+    inspector: Inspector
+    camera: Camera
+    plc: Plc
+    ledger: Ledger
+    broker: Broker | None
+    simulated_plc: SimulatedPlcModel | None
+    """The simulated PLC's own books: what really happened at its gate."""
+
+    def close(self) -> None:
+        """Release everything, where no line is there to do it. Idempotent."""
+        self.plc.close()
+        self.camera.close()
+        self.ledger.close()
+        self.inspector.close()
+
+
+def open_devices(config: LineConfig, clock: Clock) -> Devices:
+    """Create every device; prove the model on its golden images before anything else.
+
+    Raises:
+        EdgeError: what cannot work as configured, with what to do.
+    """
+    with contextlib.ExitStack() as undo:
+        inspector = undo.enter_context(load_inspector(config.bundle.path, config.engine, config.bundle.trust))
+        _prove(inspector, config)
+        state_dir, name = config.device.state_dir, config.device.name
+        ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", name, encoder(name))
+        undo.callback(ledger.close)
+        belt = belt_plan(config.simulation, clock)
+        model = _simulated_plc(config, belt)
+        devices = Devices(
+            inspector=inspector,
+            camera=cameras.create(config.camera, clock, ledger, belt),
+            plc=plcs.create(config.plc, clock, belt, model=model),
+            ledger=ledger,
+            broker=brokers.create(config.mqtt, name, clock) if config.mqtt.enabled else None,
+            simulated_plc=model,
+        )
+        undo.pop_all()
+        return devices
+
+
+def _prove(inspector: Inspector, config: LineConfig) -> None:
+    """Only a model that gives its golden scores on this device and this engine may decide about parts."""
+    report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads)
+    if not report.passed:
+        raise BundleError(
+            f"{config.bundle.path}: on this device the model does not give the scores it was made with: "
+            f"{report.summary}",
+            "keep the previous bundle; convert this one again for this engine, or choose the engine it names",
+        )
+
+
+def _simulated_plc(config: LineConfig, belt: BeltPlan) -> SimulatedPlcModel | None:
+    if config.plc.kind != "sim":
+        return None
+    # Without simulated camera there are no parts on the simulated belt: the PLC then takes over whatever comes.
+    mode = GateMode.FIRE if config.recipe.gate == "fire" else GateMode.PERMIT
+    return SimulatedPlcModel(belt if config.camera.kind == "sim" else None, mode=mode)
