@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.app.evidence import evidence_renderer
 from edge_runtime.app.recipe import build_recipe
@@ -57,6 +57,11 @@ class _Queues:
     records: BoundedQueue[RecordItem]
     evidence: BoundedQueue[EvidenceItem] | None
 
+    def others(self) -> list[BoundedQueue[Any]]:
+        """All but the inspect queue: they count what they drop."""
+        optional = [] if self.evidence is None else [self.evidence]
+        return [self.dispatch, self.commands, self.records, *optional]
+
 
 def build_line(
     config: LineConfig,
@@ -78,30 +83,14 @@ def build_line(
     monitor = LineMonitor()
     events = Events(queues.records, clock)
     has_gate = bool(devices.plc.capabilities)
-    dispatch = DispatchStage(
-        recipe,
-        bundle.identity,
-        config.camera.name,
-        queues.dispatch,
-        queues.commands if has_gate else None,
-        queues.records,
-        queues.evidence,
-        monitor,
-        clock,
-    )
+    dispatch = _dispatch(config, devices, recipe, queues, monitor, clock)
     vitals = Vitals(dispatch, bundle.identity.trust, clock)
     link = _plc_link(config, devices.plc, recipe.current, queues, monitor, events, vitals, clock) if has_gate else None
     last = _start_numbering(devices, link, recipe.current, config.camera.name, queues.records, clock)
     stages = Stages(
         capture=_capture(config, devices, recipe, queues, PartTracker(last), events, link, clock),
         inspect=InspectStage(
-            devices.inspector.detector,
-            recipe,
-            queues.inspect,
-            queues.dispatch,
-            clock,
-            preview,
-            None if progress is None else lambda: progress() if vitals.deadline_path_alive() else None,
+            devices.inspector.detector, recipe, queues.inspect, queues.dispatch, clock, preview, _fed(progress, vitals)
         ),
         dispatch=dispatch,
         record=_record(config, devices, queues),
@@ -116,10 +105,33 @@ def build_line(
         devices.broker,
         recipe,
         queues.inspect,
-        [queues.dispatch, queues.commands, queues.records, *([] if queues.evidence is None else [queues.evidence])],
+        queues.others(),
         monitor,
         vitals,
         events,
+        clock,
+    )
+
+
+def _fed(progress: Callable[[], None] | None, vitals: Vitals) -> Callable[[], None] | None:
+    """Progress is told only while the whole deadline path is alive: idle rounds must not hide a hung capture."""
+    if progress is None:
+        return None
+    return lambda: progress() if vitals.deadline_path_alive() else None
+
+
+def _dispatch(
+    config: LineConfig, devices: Devices, recipe: RecipeCell, queues: _Queues, monitor: LineMonitor, clock: Clock
+) -> DispatchStage:
+    return DispatchStage(
+        recipe,
+        devices.inspector.bundle.identity,
+        config.camera.name,
+        queues.dispatch,
+        queues.commands if devices.plc.capabilities else None,
+        queues.records,
+        queues.evidence,
+        monitor,
         clock,
     )
 

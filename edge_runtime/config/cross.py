@@ -19,6 +19,7 @@ from edge_runtime.config.plc import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge_runtime.config.camera import CameraSettings
     from edge_runtime.config.line import LineConfig
     from edge_runtime.config.plc import PlcSettings
     from edge_runtime.config.toml_lines import KeyPath
@@ -88,6 +89,21 @@ def _gate(config: LineConfig) -> Iterator[Finding]:
             "plc_link.watch_trigger_count",
             "plc.kind",
         )
+    elif config.plc_link.watch_trigger_count and not _carries_part_numbers(config.camera):
+        yield _finding(
+            f'needs frames that carry the PLC\'s part number, and camera.kind = "{config.camera.kind}" as configured '
+            "carries none: counted apart, one late frame would give a part its neighbour's verdict. A folder can take "
+            "the number from the file name (camera.part_sequence_pattern)",
+            "plc_link.watch_trigger_count",
+            "camera.kind",
+        )
+
+
+def _carries_part_numbers(camera: CameraSettings) -> bool:
+    """True if each frame says which part of the PLC's count it shows."""
+    if isinstance(camera, FolderCameraSettings):
+        return camera.part_sequence_pattern is not None
+    return isinstance(camera, SimulatedCameraSettings)
 
 
 def _registers(config: LineConfig, plc: ModbusTcpSettings | ModbusRtuSettings) -> Iterator[Finding]:

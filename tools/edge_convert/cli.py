@@ -53,7 +53,7 @@ def teach(
     coreset_max: Annotated[int, typer.Option(min=1, help="Largest memory bank.")] = 3_000,
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantize the backbone.")] = True,  # noqa: FBT002
-    golden: Annotated[int, typer.Option(min=0, max=50, help="Golden images of good parts, and as many defects.")] = 3,
+    golden: Annotated[int, typer.Option(min=1, max=50, help="Golden images of good parts, and as many defects.")] = 3,
     region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File for the summary.")] = None,
 ) -> None:

@@ -46,8 +46,9 @@ class PatchCoreParts:
         calibration: Calibration = UNCALIBRATED,
         golden: tuple[GoldenImage, ...] = (),
         notes: Mapping[str, str] | None = None,
+        engines: tuple[str, ...] = (),
     ) -> BundleDraft:
-        """A draft of the manifest."""
+        """A draft of the manifest; `engines` are those that the bundle is bound to, empty for any."""
         shorter = min(self.input_spec.height_px, self.input_spec.width_px)
         return BundleDraft(
             name=self.name,
@@ -64,7 +65,7 @@ class PatchCoreParts:
             },
             calibration=calibration,
             golden=golden,
-            requires=Requires(runtime="0.1.0"),
+            requires=Requires(runtime="0.1.0", engines=engines),
             notes=notes or {},
         )
 

@@ -81,7 +81,7 @@ def make_golden(
         detector: the very detector that gives the expected scores.
         others: the same bundle on the other engines of this machine.
         observer: who watches.
-        each: how many of both; 0 for none.
+        each: how many of both, at least 1.
         seed: of the choice and of the defects.
     """
     good: list[_Candidate] = []
@@ -99,18 +99,23 @@ def make_golden(
                 if fits and _steady(candidate, limits):
                     kept.append(candidate)
                     stage.advance()
+    return _pack(good + bad, limits, _doubts(len(good), len(bad), each, tried, caught))
+
+
+def _doubts(good: int, bad: int, each: int, tried: int, caught: int) -> list[str]:
+    """What the search for golden images says about the model."""
     warnings = []
     if tried and caught < tried / 2:
         warnings.append(
             f"the model stopped only {caught} of {tried} planted defects: it may be blind to small marks; try a larger "
             "--size, or --region around the part"
         )
-    if len(good) + len(bad) < 2 * each:
+    if good + bad < 2 * each:
         warnings.append(
-            f"only {len(good)} good and {len(bad)} defective golden images of {each} each were found whose disposition "
+            f"only {good} good and {bad} defective golden images of {each} each were found whose disposition "
             "cannot tip: the rest would lie too near a limit"
         )
-    return _pack(good + bad, limits, warnings)
+    return warnings
 
 
 def _candidates(

@@ -67,6 +67,10 @@ class TeachOptions:
                 f"{self.coreset.maximum} patches is impossible",
                 "Choose 0 < --coreset ≤ 1 and 1 ≤ --coreset-min ≤ --coreset-max.",
             )
+        if self.golden < 1:
+            raise ConfigError(
+                "--golden 0: a bundle without golden images proves nothing, and no device runs it", "Choose at least 1."
+            )
         if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
             raise ConfigError(f"--region {self.region} is impossible", "Give x,y,width,height in frame pixels.")
         if not self.out.parent.is_dir() or not os.access(self.out.parent, os.W_OK):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from edge_convert.agreement import compare_engines
 from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.coreset import CandidatePatches, greedy_coreset
 from edge_convert.draft import PatchCoreParts
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edge_convert.options import TeachOptions
     from edge_convert.precision import FeaturesChoice
     from edge_convert.progress import Observer
+    from edge_runtime.domain.model_bundle import InputSpec
     from edge_runtime.ops.clock import Clock
 
 _CANDIDATES_LIMIT: Final = 327_680
@@ -71,15 +73,7 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
         material.graph, material.images, spec, material.engine, clock, observer, int8=options.int8, seed=options.seed
     )
     _announce(choice.warnings, observer)
-    parts = PatchCoreParts(
-        name=options.name,
-        version=options.version,
-        created=_created(options, material.images),
-        input_spec=spec,
-        features=choice.model,
-        grid_height=material.graph.grid_height,
-        grid_width=material.graph.grid_width,
-    )
+    parts = _parts(options, material, spec, choice)
     candidates = _collect(parts, material, options, observer)
     folds = plan_folds(len(material.images.files), options.false_reject_rate, options.holdout, options.seed)
     held_out = score_held_out(
@@ -88,31 +82,42 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
     found = limits_for(held_out.scores, options.false_reject_rate)
     _announce(found.warnings, observer)
     bank, search = _refit(parts, candidates, material, options, observer)
+    detector = parts.detector(search, material.engine)
+    others = other_engines(options.engine, material.engine.name)
+    agreement = compare_engines(parts, search, detector, material.engine.name, others, material.images)
     golden = make_golden(
         material.images,
         spec,
         found.limits,
-        parts.detector(search, material.engine),
-        [parts.detector(search, other) for other in other_engines(options.engine, material.engine.name)],
+        detector,
+        agreement.detectors,
         observer,
         each=options.golden,
         seed=options.seed,
     )
-    _announce(golden.warnings, observer)
-    warnings = (
-        *material.backbone.notices,
-        *material.images.warnings,
-        *choice.warnings,
-        *found.warnings,
-        *golden.warnings,
-    )
+    _announce((*agreement.warnings, *golden.warnings), observer)
+    notices = (*material.backbone.notices, *material.images.warnings)
+    warnings = (*notices, *choice.warnings, *found.warnings, *agreement.warnings, *golden.warnings)
     draft = parts.draft(
         Calibration(found.limits, held_out.scores, options.false_reject_rate, held_out.map_range, warnings),
         golden.images,
         _notes(options, material, choice, found, held_out, bank),
+        agreement.engines,
     )
     digest = seal(options.out, draft, parts.payloads(search) | golden.payloads, options.engine)
     return _report(options, material, choice, found, held_out, golden, bank, warnings, digest, clock, started_ns)
+
+
+def _parts(options: TeachOptions, material: _Material, spec: InputSpec, choice: FeaturesChoice) -> PatchCoreParts:
+    return PatchCoreParts(
+        name=options.name,
+        version=options.version,
+        created=_created(options, material.images),
+        input_spec=spec,
+        features=choice.model,
+        grid_height=material.graph.grid_height,
+        grid_width=material.graph.grid_width,
+    )
 
 
 def _gather(options: TeachOptions, observer: Observer) -> _Material:

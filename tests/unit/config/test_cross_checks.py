@@ -32,6 +32,7 @@ SIM = 'camera = {kind = "sim"}\n[plc]\nkind = "sim"\n'
         (FOLDER + MODBUS + "result_address = 190\n", "plc.status_address", "would overlap"),
         (FOLDER + RELAY + "[recipe]\nreject.encoder_ticks = 5\n", "recipe.reject.encoder_ticks", "use delay_ms"),
         (FOLDER + RELAY + "[plc_link]\nwatch_trigger_count = true\n", "plc_link.watch_trigger_count", "counts parts"),
+        (FOLDER + MODBUS + "[plc_link]\nwatch_trigger_count = true\n", "plc_link.watch_trigger_count", "part number"),
         (
             FOLDER + MODBUS + "[recipe]\ndecision_deadline_ms = 800\n",
             "recipe.decision_deadline_ms",

@@ -227,6 +227,7 @@ def test_what_is_odd_is_said_at_once_and_kept(tmp_path: Path) -> None:
         ({"height_px": 8}, "--size"),
         ({"false_reject_rate": 0.0}, "--false-reject-rate"),
         ({"holdout": 0.9}, "--holdout"),
+        ({"golden": 0}, "--golden"),
         ({"coreset": CoresetSize(0.0)}, "coreset"),
         ({"region": (0, 0, 0, 5)}, "--region"),
         ({"out": Path("/absent/part.bundle")}, "--out"),
