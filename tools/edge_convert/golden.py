@@ -43,8 +43,8 @@ class GoldenSet:
 
     images: tuple[GoldenImage, ...]
     payloads: dict[str, bytes]
-    largest_engine_drift: float
-    """Largest relative score difference between engines; 0 where only one is installed."""
+    largest_engine_drift: float | None
+    """Largest relative score difference to another engine; None where there is none that the bundle may run on."""
     warnings: tuple[str, ...]
 
 
@@ -99,7 +99,8 @@ def make_golden(
                 if fits and _steady(candidate, limits):
                     kept.append(candidate)
                     stage.advance()
-    return _pack(good + bad, limits, _doubts(len(good), len(bad), each, tried, caught))
+    doubts = _doubts(len(good), len(bad), each, tried, caught)
+    return _pack(good + bad, limits, doubts, compared=bool(others))
 
 
 def _doubts(good: int, bad: int, each: int, tried: int, caught: int) -> list[str]:
@@ -164,7 +165,7 @@ def _steady(candidate: _Candidate, limits: Limits) -> bool:
     return classify(low, limits)[0] is classify(high, limits)[0]
 
 
-def _pack(kept: Sequence[_Candidate], limits: Limits, warnings: Sequence[str]) -> GoldenSet:
+def _pack(kept: Sequence[_Candidate], limits: Limits, warnings: Sequence[str], *, compared: bool) -> GoldenSet:
     golden: list[GoldenImage] = []
     payloads: dict[str, bytes] = {}
     for number, candidate in enumerate(kept, start=1):
@@ -174,4 +175,4 @@ def _pack(kept: Sequence[_Candidate], limits: Limits, warnings: Sequence[str]) -
         disposition = classify(candidate.score, limits)[0].value
         golden.append(GoldenImage(name, candidate.score, _tolerance(candidate), disposition))
     drift = max((candidate.drift / abs(candidate.score) for candidate in kept if candidate.score), default=0.0)
-    return GoldenSet(tuple(golden), payloads, drift, tuple(warnings))
+    return GoldenSet(tuple(golden), payloads, drift if compared else None, tuple(warnings))

@@ -36,7 +36,7 @@ class TeachReport:
     false_reject_rate: float
     held_out: int
     golden: int
-    engine_drift: float
+    engine_drift: float | None
     warnings: tuple[str, ...]
     seconds: float
     peak_rss_mb: int
@@ -64,10 +64,15 @@ class TeachReport:
                 "false rejects",
                 f"{self.false_reject_rate:.2%} of good parts above review, from {self.held_out} held out",
             ),
-            ("golden images", f"{self.golden} reproduced; engines differ by at most {self.engine_drift:.2%}"),
+            ("golden images", f"{self.golden} reproduced; {self._drift()}"),
             ("effort", f"{self.seconds:.0f} s, peak memory {self.peak_rss_mb} MB"),
         ]
         return rows + [("warning", warning) for warning in self.warnings]
+
+    def _drift(self) -> str:
+        if self.engine_drift is None:
+            return "not compared with another engine"
+        return f"engines differ by at most {self.engine_drift:.2%}"
 
     def _precision(self) -> str:
         if self.parity is None or self.fp32_ms is None or self.int8_ms is None:
