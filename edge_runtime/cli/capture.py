@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -50,15 +51,18 @@ def capture_command(
     refuse_feedback(source, out)
     out.mkdir(parents=True, exist_ok=True)
     plan = CapturePlan(out, count, interval_ms * 1_000_000, limit_mb * 1_000_000)
+    live = sys.stdout.isatty() and not as_json
     opened = open_source(source, clock)
     try:
-        tally = capture(opened, plan, clock, stop, _silent if as_json else _progress)
+        tally = capture(opened, plan, clock, stop, _progress if live else _silent)
     finally:
         opened.close()
     if as_json:
         typer.echo(json.dumps(asdict(tally)))
         return
-    typer.echo(f"\n{tally.files} files, {tally.bytes / 1e6:.1f} MB in {out}: {_ENDED[tally.ended]}.")
+    if live:
+        typer.echo()
+    typer.echo(f"{tally.files} files, {tally.bytes / 1e6:.1f} MB in {out}: {_ENDED[tally.ended]}.")
     if tally.lost:
         typer.echo(f"{tally.lost} triggers had no usable image.")
 

@@ -24,6 +24,10 @@ WIDE_COLUMNS = 132
 """From this width on the figures stand beside the parts, else above them."""
 OTHER_LINES = 31
 """Lines of everything but the rows of parts, in a narrow terminal."""
+SHORT_LINES = 36
+"""Below this height a narrow terminal gets the figures as plain lines: how to subscribe must stay visible."""
+SHORT_OTHER_LINES = 19
+"""Lines of everything but the rows of parts then, with wrapped ones."""
 COLOURS = {Disposition.PASS: "green", Disposition.REVIEW: "yellow", Disposition.REJECT: "bold red"}
 
 
@@ -31,22 +35,28 @@ def render(demo: Demo, size: ConsoleDimensions) -> RenderableType:
     """The whole view at this moment, for a terminal of this size."""
     if size.width >= WIDE_COLUMNS:
         return Group(_header(demo), Columns([_parts(demo, ROWS), _figures(demo)]), _footer(demo))
+    if size.height < SHORT_LINES:
+        rows = max(1, min(ROWS, size.height - SHORT_OTHER_LINES))
+        return Group(_header_text(demo), _figures_text(demo), _parts(demo, rows), _footer_text(demo))
     rows = max(1, min(ROWS, size.height - OTHER_LINES))
     return Group(_header(demo), _figures(demo), _parts(demo, rows), _footer(demo))
 
 
 def _header(demo: Demo) -> Panel:
+    return Panel(_header_text(demo), title="simulated conveyor → detector → verdict → PLC gate")
+
+
+def _header_text(demo: Demo) -> Text:
     health = demo.daemon.line.health
     inspector = demo.daemon.devices.inspector
     identity = inspector.bundle.identity
-    text = Text.assemble(
+    return Text.assemble(
         ("edge-runtime ", "bold"),
         (str(health.state).upper(), "bold green" if health.can_judge else "bold red"),
         f"   bundle {identity.name} {identity.version}   ",
         ("" if identity.trust == "production" else "DEVELOPMENT BUNDLE (unsigned)", "bold yellow"),
         f"\n{inspector.engine_description}",
     )
-    return Panel(text, title="simulated conveyor → detector → verdict → PLC gate")
 
 
 def _parts(demo: Demo, rows: int) -> Table:
@@ -95,7 +105,23 @@ def _figures(demo: Demo) -> Table:
     return table
 
 
+def _figures_text(demo: Demo) -> Text:
+    summary = demo.summary()
+    return Text(
+        f"{summary.parts} parts: {summary.passed} PASS, {summary.review} REVIEW, {summary.rejected} REJECT; "
+        f"sent {summary.published} of {summary.committed}\n"
+        f"rejects fired in time {summary.rejects_in_time} of {summary.rejects_planned}; "
+        f"defective past the gate {summary.defective_past_the_gate}, good rejected {summary.good_rejected}\n"
+        f"p50 / p99: decision {summary.decision_p50_ms:.1f} / {summary.decision_p99_ms:.1f} ms, "
+        f"PLC ack {summary.gate_p50_ms:.1f} / {summary.gate_p99_ms:.1f} ms"
+    )
+
+
 def _footer(demo: Demo) -> Panel:
+    return Panel(_footer_text(demo))
+
+
+def _footer_text(demo: Demo) -> Text:
     pages = demo.daemon.pages_port
     lines = [
         f"broker: {demo.broker.description}",
@@ -104,4 +130,4 @@ def _footer(demo: Demo) -> Panel:
     if pages is not None:
         lines.append(f"live picture: http://127.0.0.1:{pages}/preview   also /metrics and /health")
     lines.append("Ctrl-C ends it.")
-    return Panel(Text("\n".join(lines)))
+    return Text("\n".join(lines))

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +56,37 @@ def test_an_installed_package_has_its_own_demo(installed, tmp_path) -> None:
     summary = json.loads(done.stdout)
     assert summary["parts"] == summary["gate_passed"] + summary["gate_rejected"] == PARTS
     assert {path for path in installed.rglob("*") if "__pycache__" not in path.parts} == before
+
+
+def _screen(command: list[str], work: Path, env: dict[str, str], *, lines: int, columns: int) -> tuple[int, str]:
+    """Run in a terminal of this size: the exit code, and all that was written to it."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    try:
+        with subprocess.Popen(command, cwd=work, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+            os.close(theirs)
+            written = bytearray()
+            try:
+                while block := os.read(ours, 65_536):
+                    written += block
+            except OSError:  # how a terminal says that nobody holds its other end any more
+                pass
+            return process.wait(60), written.decode()
+    finally:
+        os.close(ours)
+
+
+def test_a_small_terminal_still_shows_how_to_subscribe(installed, tmp_path) -> None:
+    """80 × 24 is what a serial console and many a window have: nothing of the view may be cut off."""
+    env = os.environ | {"PYTHONPATH": str(installed), "TMPDIR": str(tmp_path), "TERM": "xterm-256color"}
+    env = {key: value for key, value in env.items() if key not in {"LINES", "COLUMNS", "NO_COLOR"}}
+    command = [sys.executable, "-P", "-m", "edge_runtime", "demo", "--parts", str(PARTS)]
+    code, text = _screen(command, tmp_path, env, lines=24, columns=80)
+    assert code == 0, text
+    while_running = text.rpartition("Ctrl-C ends it.")[0]
+    assert "mosquitto_sub" in while_running, text
+    assert "/preview" in while_running
+    assert "..." not in while_running, "rich says with an ellipsis that it cut the view"
 
 
 def test_a_package_without_demo_says_what_to_do(tmp_path) -> None:
