@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -147,6 +148,14 @@ def _room(shown: str, free_mb: int) -> Finding:
     return Finding("disk", State.OK, detail)
 
 
+def _make_writable(error: OSError, folder: Path) -> str:
+    if error.errno == errno.EROFS:
+        return "Mount that disk for writing (`mount -o remount,rw`), or look in `dmesg` why it became read-only."
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Free space on that disk."
+    return f"Let the user of the service write there: chown it, or start with `install -d -o USER {folder}`."
+
+
 def _sync_speed(folder: Path) -> Finding:
     """How long a commit takes: a few pages written and forced to the medium."""
     times_ms = []
@@ -159,8 +168,9 @@ def _sync_speed(folder: Path) -> Finding:
                 os.fsync(file.fileno())
                 times_ms.append((time.perf_counter() - started) * 1e3)
     except OSError as error:
-        action = f"Let the user of the service write there: chown it, or start with `install -d -o USER {folder}`."
-        return Finding("disk", State.ERROR, f"cannot write in {folder}: {error.strerror}", action)
+        return Finding(
+            "disk", State.ERROR, f"cannot write in {folder}: {error.strerror}", _make_writable(error, folder)
+        )
     median, worst = sorted(times_ms)[_SYNCS // 2], max(times_ms)
     detail = f"a commit to disk takes {median:.1f} ms, at worst {worst:.1f} ms of {_SYNCS}"
     if median > _SLOW_SYNC_MS:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _LARGEST_BYTES = 1_000_000
 _POSITION = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
+_UNQUOTED = ("Invalid value", "Expected newline or end of document after a statement")
+"""What the parser says of text, paths and addresses without quotation marks."""
+_QUOTES = ' (text, paths and addresses stand in quotes: host = "192.168.1.5")'
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,9 @@ def _syntax_problem(text: str, error: ValueError) -> ConfigProblem:
     message = str(error)
     if (position := _POSITION.search(message)) is not None:
         line, column = int(position[1]), int(position[2])
-        return ConfigProblem(line, "", f"is not valid TOML: {message[: position.start()]} at column {column}")
+        found = message[: position.start()].rstrip()
+        hint = _QUOTES if found.startswith(_UNQUOTED) else ""
+        return ConfigProblem(line, "", f"is not valid TOML: {found} at column {column}{hint}")
     line = text.rstrip().count("\n") + 1
     return ConfigProblem(line, "", f"is not valid TOML: {message.replace(' (at end of document)', ' at the end')}")
 

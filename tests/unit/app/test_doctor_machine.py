@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -162,3 +164,21 @@ def test_the_file_system_of_a_folder_is_the_innermost_mount(tmp_path: Path) -> N
     mounts.write_text(f"/dev/sda / ext4 rw 0 0\nsrv:/x {tmp_path}/a\\040b nfs4 rw 0 0\nshort\n")
     assert doctor_machine.filesystem_of(tmp_path / "a b" / "deep", mounts) == "nfs4"
     assert doctor_machine.filesystem_of(tmp_path / "a bc", mounts) == "ext4"
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.EROFS, "remount"), (errno.ENOSPC, "Free space"), (errno.EACCES, "chown")]
+)
+def test_the_advice_fits_the_reason_why_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    """A changed owner helps no one whose file system is mounted read-only or full."""
+
+    def refuse(**_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    finding = doctor_machine.disk(tmp_path)[-1]
+    assert finding.state is State.ERROR
+    assert os.strerror(number) in finding.detail
+    assert advice in finding.action

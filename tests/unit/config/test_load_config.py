@@ -201,6 +201,8 @@ def test_urls_and_indices_are_not_paths(tmp_path: Path, source: str) -> None:
         (b"# only a comment\n", "is empty", 0),
         (b'[device]\nname = "caf\xe9"\n', "is not UTF-8", 2),
         (b"[device]\nname = \n", "is not valid TOML: Invalid value", 2),
+        (b"[device]\nstate_dir = var\n", "stand in quotes", 2),
+        (b"[mqtt]\nhost = 127.0.0.1\n", "stand in quotes", 2),
         (b"[device]\nname = 'x'\nname = 'y'\n", "is not valid TOML: Cannot overwrite a value", 3),
         (b'[device]\nname = "half writ', "is not valid TOML", 2),
         (b"\x00\x00\x00\x00", "is not valid TOML", 1),
