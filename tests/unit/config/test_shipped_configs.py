@@ -9,7 +9,7 @@ from edge_runtime.config.load import read_config
 CONFIGS = Path(__file__).parents[3] / "configs"
 
 
-@pytest.mark.parametrize("name", ["demo", "line-pc", "raspberry-pi", "jetson"])
+@pytest.mark.parametrize("name", ["demo", "line-pc", "watched-folder", "raspberry-pi", "jetson"])
 def test_the_configurations_that_ship_are_sound(name: str) -> None:
     """Each can be copied and used; what they warn of is the development trust and an honest word about fire mode."""
     loaded = read_config(CONFIGS / f"{name}.toml")
@@ -19,7 +19,13 @@ def test_the_configurations_that_ship_are_sound(name: str) -> None:
 
 def test_no_configuration_ships_untested() -> None:
     """A new file in configs/ has to be added here."""
-    assert {path.stem for path in CONFIGS.glob("*.toml")} == {"demo", "line-pc", "raspberry-pi", "jetson"}
+    assert {path.stem for path in CONFIGS.glob("*.toml")} == {
+        "demo",
+        "line-pc",
+        "watched-folder",
+        "raspberry-pi",
+        "jetson",
+    }
 
 
 def test_the_demo_needs_nothing_but_the_repository() -> None:
