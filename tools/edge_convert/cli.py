@@ -46,7 +46,10 @@ def teach(
     std: Annotated[str | None, typer.Option(help="Normalisation for pixels in 0…1: three numbers.")] = None,
     engine: Annotated[Literal["auto", "onnxruntime", "openvino"], typer.Option(help="Inference engine.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, max=256, help="Engine threads; 0 takes every core.")] = 0,
-    false_reject_rate: Annotated[float, typer.Option(help="Share of good parts above the review limit.")] = 0.01,
+    false_reject_rate: Annotated[
+        float | None,
+        typer.Option(help="Share of good parts above the review limit. Default: 0.01, more where images are few."),
+    ] = None,
     holdout: Annotated[float | None, typer.Option(help="Share of the images held out at a time.")] = None,
     coreset: Annotated[float, typer.Option(help="Share of all patches in the memory bank.")] = 0.01,
     coreset_min: Annotated[int, typer.Option(min=1, help="Smallest memory bank.")] = 500,

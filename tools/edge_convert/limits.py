@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LOWEST_COUNT: Final = 5
 """Fewer held-out scores say nothing about a tail."""
 
+_USUAL_RATE: Final = 0.01
+_HIGHEST_USUAL_RATE: Final = 0.05
+
 _REJECT_SHARE: Final = 0.1
 """The reject limit is drawn for a tenth of the rate: above it a good part is next to impossible, between the two limits
 a person may look."""
@@ -28,6 +31,8 @@ class ScoreLimits:
     """Limits, and what stands behind them."""
 
     limits: Limits
+    rate: float
+    """The false-reject rate that `review` was drawn for."""
     method: str
     warnings: tuple[str, ...]
 
@@ -58,6 +63,25 @@ class _Tail:
 def needed_count(rate: float) -> int:
     """Held-out images below which no distribution-free limit exists for this rate."""
     return math.ceil(1 / rate - 1e-9) - 1
+
+
+def usual_rate(count: int) -> float:
+    """The false-reject rate that so many held-out good images support, where nobody asks for another.
+
+    1 % from 199 images on; below, the smallest rate that still leaves a score above the limit, but never more than 5 %.
+    A limit stretched to 1 % over 30 images lies far beyond every good part, and defects pass under it: a few good parts
+    too many under review are the smaller evil.
+    """
+    return min(_HIGHEST_USUAL_RATE, max(_USUAL_RATE, 2 / (count + 1)))
+
+
+def rate_warnings(count: int, rate: float) -> list[str]:
+    """What to say where `usual_rate` had to give way."""
+    if rate <= _USUAL_RATE:
+        return []
+    enough = round(2 / _USUAL_RATE) - 1
+    supported = f"{count} good images support a false-reject rate of {rate:.1%}, not {_USUAL_RATE:.0%}"
+    return [f"{supported}: expect that share of good parts under review. Teach again with {enough} images or more"]
 
 
 def limits_for(scores: Sequence[float], rate: float) -> ScoreLimits:
@@ -96,7 +120,7 @@ def limits_for(scores: Sequence[float], rate: float) -> ScoreLimits:
         review, method = _tail(ordered).prediction(rate), f"exponential tail over {count} held-out scores"
         warnings += _shortage(count, rate)
     reject = max(review, _tail(ordered).estimate(rate * _REJECT_SHARE))
-    return ScoreLimits(Limits(review=review, reject=reject), method, tuple(warnings))
+    return ScoreLimits(Limits(review=review, reject=reject), rate, method, tuple(warnings))
 
 
 def _shortage(count: int, rate: float) -> list[str]:

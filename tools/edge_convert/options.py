@@ -34,7 +34,8 @@ class TeachOptions:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     engine: EngineSettings = field(default_factory=EngineSettings)
-    false_reject_rate: float = 0.01
+    false_reject_rate: float | None = None
+    """None: what the number of images supports, see `limits.usual_rate`."""
     holdout: float | None = None
     """Share of the images held out at a time; None: see `plan_folds`."""
     coreset: CoresetSize = field(default_factory=CoresetSize)
@@ -55,7 +56,7 @@ class TeachOptions:
             raise ConfigError(f"--name {self.name!r} is not a bundle name", "Use letters, digits, `_`, `.` and `-`.")
         if min(self.height_px, self.width_px) < 32 or max(self.height_px, self.width_px) > 4096:  # noqa: PLR2004
             raise ConfigError(f"--size {self.height_px}x{self.width_px} is out of range", "Choose 32 to 4096 pixels.")
-        if not 0 < self.false_reject_rate < 0.5:  # noqa: PLR2004
+        if self.false_reject_rate is not None and not 0 < self.false_reject_rate < 0.5:  # noqa: PLR2004
             raise ConfigError(
                 f"--false-reject-rate {self.false_reject_rate} is impossible", "Choose one above 0 and below 0.5."
             )

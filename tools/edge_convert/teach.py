@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ from edge_convert.golden import TOLERANCE_NOTE, make_golden
 from edge_convert.graphs import build_features, build_search
 from edge_convert.holdout import plan_folds, score_held_out
 from edge_convert.images import list_images, survey
-from edge_convert.limits import LOWEST_COUNT, limits_for
+from edge_convert.limits import LOWEST_COUNT, limits_for, rate_warnings, usual_rate
 from edge_convert.precision import choose_features
 from edge_convert.report import TeachReport
 from edge_convert.seal import other_engines, seal
@@ -75,11 +75,12 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
     _announce(choice.warnings, observer)
     parts = _parts(options, material, spec, choice)
     candidates = _collect(parts, material, options, observer)
-    folds = plan_folds(len(material.images.files), options.false_reject_rate, options.holdout, options.seed)
+    rate = options.false_reject_rate or usual_rate(len(material.images.files))
+    folds = plan_folds(len(material.images.files), rate, options.holdout, options.seed)
     held_out = score_held_out(
         parts, candidates, options.coreset, material.images, folds, material.engine, observer, options.seed
     )
-    found = limits_for(held_out.scores, options.false_reject_rate)
+    found = _limits(held_out, rate, options)
     _announce(found.warnings, observer)
     bank, search = _refit(parts, candidates, material, options, observer)
     detector = parts.detector(search, material.engine)
@@ -99,7 +100,7 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
     notices = (*material.backbone.notices, *material.images.warnings)
     warnings = (*notices, *choice.warnings, *found.warnings, *agreement.warnings, *golden.warnings)
     draft = parts.draft(
-        Calibration(found.limits, held_out.scores, options.false_reject_rate, held_out.map_range, warnings),
+        Calibration(found.limits, held_out.scores, found.rate, held_out.map_range, warnings),
         golden.images,
         _notes(options, material, choice, found, held_out, bank),
         agreement.engines,
@@ -118,6 +119,13 @@ def _parts(options: TeachOptions, material: _Material, spec: InputSpec, choice: 
         grid_height=material.graph.grid_height,
         grid_width=material.graph.grid_width,
     )
+
+
+def _limits(held_out: HeldOut, rate: float, options: TeachOptions) -> ScoreLimits:
+    found = limits_for(held_out.scores, rate)
+    if options.false_reject_rate is not None:
+        return found
+    return replace(found, warnings=(*rate_warnings(len(held_out.scores), rate), *found.warnings))
 
 
 def _gather(options: TeachOptions, observer: Observer) -> _Material:
@@ -237,7 +245,7 @@ def _report(
         review_limit=found.limits.review,
         reject_limit=found.limits.reject,
         limits_method=found.method,
-        false_reject_rate=options.false_reject_rate,
+        false_reject_rate=found.rate,
         held_out=len(held_out.scores),
         golden=len(golden.images),
         engine_drift=golden.largest_engine_drift,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_convert.holdout import plan_folds
-from edge_convert.limits import limits_for, needed_count
+from edge_convert.limits import limits_for, needed_count, rate_warnings, usual_rate
 from edge_runtime.domain.errors import ConfigError
 
 
@@ -14,6 +14,22 @@ from edge_runtime.domain.errors import ConfigError
 def test_needed_images_follow_from_the_rate(rate: float, expected: int) -> None:
     """Below 1/rate − 1 scores no distribution-free limit exists."""
     assert needed_count(rate) == expected
+
+
+@pytest.mark.parametrize(("count", "expected"), [(5, 0.05), (30, 0.05), (99, 0.02), (199, 0.01), (5_000, 0.01)])
+def test_few_images_get_the_rate_that_they_support(count: int, expected: float) -> None:
+    """1 % where the images bear it, else more, up to 5 %; what gave way is said, with the number that would do."""
+    rate = usual_rate(count)
+    assert rate == pytest.approx(expected)
+    warnings = rate_warnings(count, rate)
+    assert bool(warnings) == (rate > 0.01)
+    assert all("199" in warning for warning in warnings)
+
+
+def test_the_usual_limit_over_few_images_is_not_stretched_beyond_them() -> None:
+    """Two stragglers among 28 good parts do not push the review limit far beyond the rest."""
+    scores = [2.0 + 0.01 * number for number in range(26)] + [2.76, 3.05]
+    assert limits_for(scores, usual_rate(len(scores))).limits.review < 3.05 < limits_for(scores, 0.01).limits.review
 
 
 def test_enough_scores_give_the_conformal_rank() -> None:
