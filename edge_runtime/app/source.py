@@ -41,23 +41,28 @@ class _NothingSeen:
 
 
 def parse_source(text: str) -> Source:
-    """What `--camera` means: `sim`, a V4L2 index, a URL, a folder, a video file, or the camera of a configuration file.
+    """What `--camera` means: `sim`, a V4L2 index or device, a URL, a folder, a video file, or the camera of a configuration file.
 
     Raises:
-        ConfigError: the configuration file is unusable.
+        ConfigError: the configuration file is unusable, or there is no such file, device or folder.
     """
     path = Path(text)
     if text == "sim":
         return Source(SimulatedCameraSettings(kind="sim"))
     if text.isdigit():
         return Source(OpenCvCameraSettings(kind="opencv", source=int(text)))
-    if "://" in text:
+    if "://" in text or text.startswith("/dev/"):
         return Source(OpenCvCameraSettings(kind="opencv", source=text))
     if path.suffix == ".toml":
         config = load_config(path)
         return Source(config.camera, config.simulation)
     if path.is_dir():
         return Source(FolderCameraSettings(kind="folder", path=path.resolve()))
+    if not path.exists():
+        raise ConfigError(
+            f"--camera {text}: there is no such file, device or folder",
+            "Name line.toml, sim, a folder, an index (0), a URL or a video file; `edge-runtime doctor` lists cameras.",
+        )
     return Source(OpenCvCameraSettings(kind="opencv", source=str(path.resolve()), every_frame=True))
 
 

@@ -42,7 +42,7 @@ class InvalidConfigError(ConfigError):
         self.file = file
         self.problems: Sequence[ConfigProblem] = tuple(sorted(set(problems)))
         places = "this place" if len(self.problems) == 1 else f"these {len(self.problems)} places"
-        super().__init__(
-            "\n".join(problem.text(file) for problem in self.problems),
-            f"Correct {places}, then run `edge-runtime check {file}`.",
-        )
+        advice = f"Correct {places}, then run `edge-runtime check {file}`."
+        if not file.exists():
+            advice = "Check the path, or begin with a copy of one of the configurations in configs/."
+        super().__init__("\n".join(problem.text(file) for problem in self.problems), advice)

@@ -187,8 +187,11 @@ def test_a_camera_is_named_in_many_ways(tmp_path: Path) -> None:
     """Simulation, index, URL, folder, video file, or the camera of a configuration."""
     assert isinstance(parse_source("sim").camera, SimulatedCameraSettings)
     assert parse_source("0").camera == OpenCvCameraSettings(kind="opencv", source=0)
+    device = parse_source("/dev/video0").camera
+    assert device == OpenCvCameraSettings(kind="opencv", source="/dev/video0"), "live: it cannot deliver every frame"
     assert parse_source("rtsp://cam/s").camera == OpenCvCameraSettings(kind="opencv", source="rtsp://cam/s")
     assert parse_source(str(tmp_path)).camera == FolderCameraSettings(kind="folder", path=tmp_path)
+    (tmp_path / "a.mp4").touch()
     video = parse_source(str(tmp_path / "a.mp4")).camera
     assert isinstance(video, OpenCvCameraSettings)
     assert video.every_frame
@@ -199,6 +202,8 @@ def test_a_camera_is_named_in_many_ways(tmp_path: Path) -> None:
     assert configured.width_px == 64
     with pytest.raises(ConfigError):
         parse_source(str(tmp_path / "missing.toml"))
+    with pytest.raises(ConfigError, match="no such file, device or folder"):
+        parse_source(str(tmp_path / "mistyped"))
 
 
 def test_a_watched_folder_is_read_and_left_as_it_is(tmp_path: Path) -> None:

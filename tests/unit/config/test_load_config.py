@@ -224,8 +224,9 @@ def test_a_file_that_is_no_configuration_says_so(tmp_path: Path, content: bytes,
 
 def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
     """The path itself is wrong."""
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="does not exist") as caught:
         load_config(tmp_path / "no.toml")
+    assert "Check the path" in caught.value.action
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path)
 
