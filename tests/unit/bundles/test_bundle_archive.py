@@ -266,3 +266,16 @@ def test_others_may_read_it(tmp_path: Path) -> None:
     """The daemon's user is not the one who taught: the file is readable for all."""
     write_sample(tmp_path / "part.bundle")
     assert (tmp_path / "part.bundle").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_header_is_the_one_in_the_format_document(tmp_path: Path) -> None:
+    """Byte for byte as docs/bundle-format.md has it, whatever Python's tarfile makes of fields that mean nothing."""
+    written = write_sample(tmp_path / "part.bundle")
+    name, size = b"release.json", int(written[124:135], 8)
+    fields = {0: name, 100: b"0000644\0", 108: b"0000000\0", 116: b"0000000\0", 124: b"%011o\0" % size}
+    fields |= {136: b"00000000000\0", 148: b" " * 8, 156: b"0", 257: b"ustar\x0000"}
+    expected = bytearray(512)
+    for offset, content in fields.items():
+        expected[offset : offset + len(content)] = content
+    expected[148:156] = b"%06o\0 " % sum(expected)
+    assert written[:512] == expected
