@@ -41,7 +41,7 @@ class _NothingSeen:
 
 
 def parse_source(text: str) -> Source:
-    """What `--camera` means: `sim`, a V4L2 index or device, a URL, a folder, a video file, or the camera of a configuration file.
+    """What `--camera` means: `sim`, an index or device, a URL, a folder, a video file, or a configuration's camera.
 
     Raises:
         ConfigError: the configuration file is unusable, or there is no such file, device or folder.
