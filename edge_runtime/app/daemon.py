@@ -15,6 +15,7 @@ from edge_runtime.app.preview import PreviewFeed, PreviewPages
 from edge_runtime.app.recipe import limits_in_force
 from edge_runtime.app.signals import Signals
 from edge_runtime.app.status import StatusReporter
+from edge_runtime.config.line import LineConfig
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.ops.health import health_route, metrics_route
 from edge_runtime.ops.metrics import Registry
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.ops.clock import Clock
@@ -150,7 +150,22 @@ class Daemon:
             self.line.events("reload_refused", "error", f"{error.diagnostics()}\nthe limits stay as they were")
         else:
             self.line.set_limits(limits_in_force(config.recipe, self.devices.inspector.bundle.calibration.limits))
+            self._tell_what_waits(config)
         self._notifier.ready(self._reporter.one_line())
+
+    def _tell_what_waits(self, config: LineConfig) -> None:
+        """All but the limits takes effect at the next start; silence would let a technician believe otherwise."""
+        limits_aside = {"limits": None}
+        changed = [
+            name
+            for name in LineConfig.model_fields
+            if name != "recipe" and getattr(config, name) != getattr(self._config, name)
+        ]
+        if config.recipe.model_copy(update=limits_aside) != self._config.recipe.model_copy(update=limits_aside):
+            changed.append("recipe (beyond its limits)")
+        if changed:
+            text = f"changed as well, and in force only after a restart: {', '.join(changed)}"
+            self.line.events("restart_needed", "warning", text)
 
     def _local_pages(self, registry: Registry) -> LocalServer | None:
         port = self._config.ops.metrics_port

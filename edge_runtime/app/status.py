@@ -95,6 +95,8 @@ class StatusReporter:
         link = self._line.stages.plc
         if link is None:
             return None
+        if link.failing is not None and link.plc_name in link.failing:
+            return link.failing
         return f"{link.plc_name}: {link.failing or ('connected' if link.connected else 'connecting')}"
 
     def _counters(self, snapshot: LineSnapshot) -> CountersField:

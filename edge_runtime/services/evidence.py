@@ -41,6 +41,8 @@ class EvidenceStage:
         self._queue = queue
         self.saved = 0
         self.failed = 0
+        self.failing: str | None = None
+        """Why the last image was not kept; None while all is well."""
 
     def step(self) -> None:
         """Render and store at most one image."""
@@ -58,6 +60,11 @@ class EvidenceStage:
             self._store.save(item.name, self._render(item))
         except LedgerError as error:
             self.failed += 1
-            _log.warning("evidence image not kept: %s", error.diagnostics())
+            if self.failing is None:  # once per trouble: on a busy line every reject would repeat it
+                _log.warning("evidence images are not kept: %s", error.diagnostics())
+            self.failing = error.what
         else:
+            if self.failing is not None:
+                _log.warning("evidence images are kept again; %d were lost", self.failed)
+            self.failing = None
             self.saved += 1

@@ -177,6 +177,9 @@ class Line:
     def set_limits(self, limits: Limits) -> None:
         """New limits from the next part on; no frame is lost to the change."""
         old = self.recipe.current.limits
+        if limits == old:
+            self.events("limits_unchanged", "info", "the limits were loaded again and are as they were")
+            return
         self.recipe.current = replace(self.recipe.current, limits=limits)
         change = f"review {old.review:g} → {limits.review:g}, reject {old.reject:g} → {limits.reject:g}"
         self.events("limits_changed", "info", change)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import logging
+
+from makers import MS, make_frame, make_inspection, make_part, make_recipe
+
+from edge_runtime.decision.judge import judge
+from edge_runtime.domain.errors import LedgerError
+from edge_runtime.services.evidence import EvidenceStage
+from edge_runtime.services.flow import EvidenceItem
+from edge_runtime.services.queues import BoundedQueue
+
+
+class MoodyStore:
+    """Refuses while the disk is full."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.saved: list[str] = []
+
+    def save(self, name: str, content: bytes) -> None:
+        """Keep the name, unless the disk is full."""
+        if self.full:
+            raise LedgerError("disk full", "make room")
+        self.saved.append(name)
+
+
+def _item(number: int) -> EvidenceItem:
+    verdict = judge(make_inspection(5.0), make_part(number), make_recipe(), 1_010 * MS)
+    return EvidenceItem(f"{number}.jpg", make_frame(number), None, verdict)
+
+
+def test_a_full_disk_is_told_once_and_its_end_as_well(caplog) -> None:
+    """A busy line does not flood the log; the pictures after the trouble are kept."""
+    store, queue = MoodyStore(), BoundedQueue("evidence", 100)
+    stage = EvidenceStage(store, lambda _item: b"jpeg", queue)
+    caplog.set_level(logging.WARNING)
+    store.full = True
+    for number in range(5):
+        queue.try_put(_item(number))
+        stage.step()
+    store.full = False
+    queue.try_put(_item(9))
+    stage.step()
+    assert (stage.failed, store.saved, stage.failing) == (5, ["9.jpg"], None)
+    assert len(caplog.records) == 2
+    assert "5 were lost" in caplog.text
