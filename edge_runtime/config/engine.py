@@ -31,5 +31,6 @@ class BundleSettings(Settings):
     """The bundle that decides."""
 
     path: Path
+    """The bundle, as `edge-convert teach` writes it."""
     trust: Literal["development", "production"] = "development"
     """`production` refuses unsigned bundles; bundle format 0 is never signed."""

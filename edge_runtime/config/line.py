@@ -30,7 +30,9 @@ class LimitSettings(Settings):
     """Overrides the bundle's own limits without touching it."""
 
     review: float
+    """Scores at or below this are PASS."""
     reject: float
+    """Scores above this are REJECT, between the two REVIEW; not less than `review`."""
 
     @model_validator(mode="after")
     def _ordered(self) -> LimitSettings:
@@ -44,7 +46,9 @@ class RejectSettings(Settings):
     """Where the gate is, seen from the trigger."""
 
     delay_ms: float | None = Field(default=None, gt=0)
+    """Travel time from the trigger to the gate; set this or `encoder_ticks`."""
     encoder_ticks: int | None = Field(default=None, gt=0)
+    """Travel from the trigger to the gate in ticks of the PLC's belt encoder; set this or `delay_ms`."""
     pulse_ms: float = Field(default=50.0, gt=0)
     """How long the ejector stays on, and how late it may still start."""
     window_ticks: int = Field(default=20, ge=1)
@@ -62,14 +66,17 @@ class RecipeSettings(Settings):
     """`[recipe]`: from score to gate."""
 
     name: str = "default"
+    """Name of the recipe in records and messages."""
     limits: LimitSettings | None = None
-    """None: the bundle's own."""
+    """Unset: the bundle's own."""
     on_review: Literal["eject", "pass"] = "eject"
+    """What the gate does with REVIEW, except after a fault: then it always ejects."""
     fail_safe: Literal["REJECT", "REVIEW"] = "REJECT"
     """Disposition of faults and late verdicts; PASS is not on offer."""
     gate: Literal["auto", "permit", "fire"] = "auto"
     """`auto`: permit where the PLC has a handshake, else fire."""
     reject: RejectSettings = RejectSettings(delay_ms=800.0)
+    """Where the gate is."""
     decision_deadline_ms: float = Field(default=500.0, gt=0)
     """From the trigger; a later verdict is DEADLINE_MISSED."""
 
@@ -87,10 +94,13 @@ class EvidenceSettings(Settings):
     """`[evidence]`: images of REVIEW and REJECT with their heatmap."""
 
     enabled: bool = True
+    """Keep such images at all."""
     quota_mb: int = Field(default=1_000, ge=1)
     """Oldest first beyond this."""
     quality: int = Field(default=85, ge=10, le=100)
+    """JPEG quality."""
     max_side_px: int = Field(default=1_024, ge=64)
+    """Longest side of the kept picture; frame and heatmap stand side by side in it, each in one half."""
 
 
 class OpsSettings(Settings):
@@ -99,9 +109,11 @@ class OpsSettings(Settings):
     metrics_port: int | None = Field(default=9_109, ge=0, le=65_535)
     """Prometheus, health and preview on 127.0.0.1; false switches them off; 0 takes any free port."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe messages that are still logged."""
     drain_timeout_s: float = Field(default=5.0, gt=0, le=60)
     """SIGTERM: parts in flight get their verdicts within this time."""
     inspect_queue: int = Field(default=8, ge=1, le=1_000)
+    """Parts that may wait for inspection; of no effect with `camera.overflow = "wait"`."""
 
     @field_validator("metrics_port", mode="before")
     @classmethod
