@@ -8,6 +8,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from line_process import wait_until
 
 from edge_runtime.vision.decode import decode_image
 
@@ -22,12 +23,12 @@ def edge(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_mistake_is_text_and_not_a_traceback(tmp_path: Path) -> None:
-    """Whatever the command: what is wrong, what to do, exit code 2 for a configuration and 1 for the rest."""
+    """Whatever the command: what is wrong, what to do, and exit code 2 for what the user has to correct."""
     missing = edge("run", "--config", str(tmp_path / "no.toml"))
     assert missing.returncode == 2
     assert "no.toml: does not exist" in missing.stderr
     nowhere = edge("capture", "--camera", str(tmp_path / "no.mp4"), "--out", str(tmp_path / "out"))
-    assert nowhere.returncode == 1
+    assert nowhere.returncode == 2  # a mistyped command line, as a mistyped configuration
     for result in (missing, nowhere):
         assert "Traceback" not in result.stderr
         assert "→" in result.stderr
@@ -44,15 +45,18 @@ def test_good_frames_are_captured_for_teaching(tmp_path: Path) -> None:
 
 def test_capture_ends_cleanly_at_ctrl_c(tmp_path: Path) -> None:
     """The summary comes, no half file stays."""
-    command = [*EDGE, "capture", "--camera", "sim", "--out", str(tmp_path / "good")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.read(1)  # the first frame is saved
+    good = tmp_path / "good"
+    command = [*EDGE, "capture", "--camera", "sim", "--out", str(good)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: any(good.glob("*.png")), "the first frame is saved", PATIENCE_S)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
     assert process.returncode == 0
     assert "stopped" in rest
-    assert {file.suffix for file in (tmp_path / "good").iterdir()} == {".png"}
+    assert {file.suffix for file in good.iterdir()} == {".png"}
 
 
 @pytest.mark.parametrize("heatmap", ["--heatmap", "--no-heatmap"])
