@@ -131,8 +131,9 @@ class PlcProcess:
         assert "simulated PLC on" in line, line
 
     def entries(self) -> list[dict[str, Any]]:
-        """What arrived."""
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        """What arrived. A line that is still being written does not count yet."""
+        whole, _, _ = self.log.read_text(encoding="utf-8").rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def results(self) -> list[dict[str, Any]]:
         """Results of parts, repetitions included."""
