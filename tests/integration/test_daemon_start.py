@@ -76,7 +76,7 @@ def test_a_reload_during_the_start_is_carried_out_after_it(process) -> None:
     _wait_for_handlers(process)
     process.process.send_signal(signal.SIGHUP)
     process.wait_ready()
-    wait_until(lambda: "limits_changed" in process.log.read_text(), "the reload")
+    wait_until(lambda: "limits_unchanged" in process.log.read_text(), "the reload")
     assert process.terminate() == 0
 
 
