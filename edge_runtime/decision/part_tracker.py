@@ -38,11 +38,6 @@ class PartTracker:
         self._framed: deque[int] = deque(maxlen=MAX_GAP)
         self._given_up: deque[int] = deque(maxlen=MAX_GAP)
 
-    @property
-    def last(self) -> int:
-        """Newest allotted number."""
-        return self._last
-
     def assign(self, given: int | None) -> Assignment:
         """Number one arrival.
 

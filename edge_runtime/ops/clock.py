@@ -58,11 +58,6 @@ class SimulatedClock:
         with self._changed:
             return self._now_ns + self._wall_offset_ns
 
-    def step_wall(self, delta_ns: int) -> None:
-        """Jump the wall clock without touching the monotonic one, as NTP or an operator would."""
-        with self._changed:
-            self._wall_offset_ns += delta_ns
-
     def advance(self, delta_ns: int) -> None:
         """Let `delta_ns` pass and wake every waiter whose time has come."""
         with self._changed:

@@ -65,6 +65,6 @@ class EvidenceStage:
             self.failing = error.what
         else:
             if self.failing is not None:
-                _log.warning("evidence images are kept again; %d were lost", self.failed)
+                _log.warning("evidence images are kept again; %d were lost since the start", self.failed)
             self.failing = None
             self.saved += 1

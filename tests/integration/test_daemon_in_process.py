@@ -75,7 +75,7 @@ def test_the_threads_are_those_of_the_readme_and_none_is_left(simulated) -> None
     assert {"capture", "inspect", "dispatch", "plc", "record", "evidence", "publish"} <= seen
 
 
-def test_a_frozen_gate_mode_fire_ejects_what_is_bad(simulated) -> None:
+def test_gate_mode_fire_ejects_what_is_bad(simulated) -> None:
     """Gate mode fire on the simulated PLC's coil: what was judged bad is ejected, the rest passes."""
     recipe = {"gate": "fire", "decision_deadline_ms": 1500, "reject": {"delay_ms": 2000, "pulse_ms": 20}}
     daemon = _run(

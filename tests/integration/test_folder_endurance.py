@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from camera_rigs import BOUND_S, SeenSet, png, wait_until
-from folder_bench import QUIET_S, FolderBench, is_quiet, paths_of
+from folder_bench import QUIET_S, is_quiet, paths_of
 from watchdog.observers.inotify_c import InotifyFD
 
 from edge_runtime.camera import create
@@ -23,20 +23,6 @@ from edge_runtime.ops.clock import SimulatedClock, SystemClock
 
 if TYPE_CHECKING:
     from edge_runtime.domain.frame import FileIdentity
-
-
-@pytest.fixture
-def bench(tmp_path):
-    """A watched folder and the cameras on it."""
-    built = FolderBench(tmp_path)
-    yield built
-    built.close()
-
-
-@pytest.fixture(params=[False, True], ids=["events", "polling"])
-def polling(request) -> bool:
-    """Both ways to learn of files."""
-    return bool(request.param)
 
 
 def test_the_folder_vanishes_and_comes_back(bench, polling):

@@ -5,19 +5,11 @@ import threading
 
 import pytest
 from camera_rigs import BOUND_S, SeenSet, next_arrival, png, wait_until
-from folder_bench import FolderBench, is_quiet
+from folder_bench import is_quiet
 
 from edge_runtime.camera.port import CameraState
 from edge_runtime.domain.frame import Frame, LostFrame
 from edge_runtime.domain.verdict import Reason
-
-
-@pytest.fixture
-def bench(tmp_path):
-    """A watched folder and the cameras on it."""
-    built = FolderBench(tmp_path)
-    yield built
-    built.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", png(7)[:-20]], ids=["empty", "text", "cut"])

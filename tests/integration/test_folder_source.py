@@ -2,25 +2,10 @@ from __future__ import annotations
 
 import os
 
-import pytest
 from camera_rigs import SeenSet, next_arrival, png
-from folder_bench import FolderBench, is_quiet, paths_of
+from folder_bench import is_quiet, paths_of
 
 from edge_runtime.domain.frame import Frame
-
-
-@pytest.fixture
-def bench(tmp_path):
-    """A watched folder and the cameras on it."""
-    built = FolderBench(tmp_path)
-    yield built
-    built.close()
-
-
-@pytest.fixture(params=[False, True], ids=["events", "polling"])
-def polling(request) -> bool:
-    """Both ways to learn of files."""
-    return bool(request.param)
 
 
 def test_what_was_there_comes_in_order_of_time_then_name(bench, polling):
