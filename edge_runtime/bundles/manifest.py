@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from edge_runtime.domain.errors import BundleError
-from edge_runtime.domain.model_bundle import (
-    Calibration,
-    ColourOrder,
-    DetectorKind,
-    GoldenImage,
-    InputSpec,
-    Layout,
-    ModelBundle,
-    PayloadRef,
-    Requires,
-    Resize,
+from edge_runtime.bundles.manifest_parts import (
+    CalibrationPart,
+    GoldenPart,
+    InputPart,
+    MemberName,
+    Part,
+    PayloadPart,
+    ReferencePart,
+    RequiresPart,
 )
-from edge_runtime.domain.verdict import BundleIdentity, Disposition, Limits
+from edge_runtime.domain.errors import BundleError
+from edge_runtime.domain.model_bundle import DetectorKind, ModelBundle, PayloadRef
+from edge_runtime.domain.verdict import BundleIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,124 +26,36 @@ if TYPE_CHECKING:
 MANIFEST_LIMIT_BYTES: Final = 1 << 20
 """A larger release.json is refused before it is read: it lists files and numbers, it is never that large."""
 
-_MEMBER_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
-_MEMBER_NAME_LIMIT: Final = 100
-"""Length of the name field of a ustar header; format 0 does not use its prefix field."""
-
 _GRAPH_ROLES: Final = {
     DetectorKind.PATCHCORE: frozenset({"features", "search"}),
     DetectorKind.EFFICIENTAD: frozenset({"model"}),
     DetectorKind.GENERIC: frozenset({"model"}),
+    DetectorKind.RECONSTRUCTION: frozenset({"model"}),
 }
-_PATCHCORE_OUTPUTS: Final = frozenset({"patches", "distances"})
+_OUTPUTS_NEEDED: Final = {
+    DetectorKind.PATCHCORE: frozenset({"patches", "distances"}),
+    DetectorKind.RECONSTRUCTION: frozenset({"reconstruction"}),
+}
 _MODEL_OUTPUTS: Final = frozenset({"anomaly_map", "score"})
 
 
-def is_member_name(name: str) -> bool:
-    """True for a relative path of plain ASCII segments, none of which begins with a dot or a hyphen."""
-    return len(name) <= _MEMBER_NAME_LIMIT and _MEMBER_NAME.fullmatch(name) is not None
-
-
-def _checked_member_name(name: str) -> str:
-    if not is_member_name(name):
-        message = "not a plain relative member name"
-        raise ValueError(message)
-    return name
-
-
-_MemberName = Annotated[str, AfterValidator(_checked_member_name)]
-_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class InputPart(_Part):
-    """`input`: see `InputSpec`."""
-
-    tensor: str
-    height_px: int = Field(gt=0, le=16_384)
-    width_px: int = Field(gt=0, le=16_384)
-    resize: Annotated[Resize, Field(strict=False)]
-    colour: Annotated[ColourOrder, Field(strict=False)]
-    layout: Annotated[Layout, Field(strict=False)]
-    dtype: Literal["uint8", "float32"]
-    scale: float = 1.0
-    mean: Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=3)]
-    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1, max_length=3)]
-    region: Annotated[tuple[int, int, int, int], Field(strict=False)] | None = None
-
-    @model_validator(mode="after")
-    def _region_lies_in_a_frame(self) -> InputPart:
-        if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) <= 0):
-            message = f"region must be x ≥ 0, y ≥ 0, width > 0, height > 0, got {self.region}"
-            raise ValueError(message)
-        return self
-
-
-class CalibrationPart(_Part):
-    """`calibration`: see `Calibration`."""
-
-    review_limit: float
-    reject_limit: float
-    good_scores: Annotated[tuple[float, ...], Field(strict=False)]
-    false_reject_rate: float = Field(ge=0, le=1)
-    map_range: Annotated[tuple[float, float], Field(strict=False)]
-    warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
-
-    @model_validator(mode="after")
-    def _ordered(self) -> CalibrationPart:
-        if self.review_limit > self.reject_limit:
-            message = f"review_limit ({self.review_limit}) must not exceed reject_limit ({self.reject_limit})"
-            raise ValueError(message)
-        if self.map_range[0] > self.map_range[1]:
-            message = f"map_range must ascend, got {self.map_range}"
-            raise ValueError(message)
-        return self
-
-
-class GoldenPart(_Part):
-    """One entry of `golden`: see `GoldenImage`."""
-
-    payload: _MemberName
-    expected_score: float
-    tolerance: float = Field(ge=0)
-    disposition: Annotated[Disposition, Field(strict=False)]
-
-
-class RequiresPart(_Part):
-    """`requires`: see `Requires`."""
-
-    runtime: str = Field(default="0", pattern=r"^\d+(\.\d+)*$")
-    engines: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    memory_mb: int = Field(default=0, ge=0)
-
-
-class PayloadPart(_Part):
-    """One entry of `payloads`, in the order in which they stand in the archive."""
-
-    name: _MemberName
-    size_bytes: int = Field(ge=0)
-    sha256: _Digest
-
-
-class Release(_Part):
+class Release(Part):
     """The whole of `release.json`."""
 
     format: Literal[0]
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     version: str = Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")
+    revision: int = Field(default=0, ge=0)
     created: str = Field(max_length=64)
     kind: Annotated[DetectorKind, Field(strict=False)]
     input: InputPart
-    graphs: dict[str, _MemberName]
+    graphs: dict[str, MemberName]
     outputs: dict[str, str]
     parameters: dict[str, float]
+    options: dict[str, str] = Field(default_factory=dict)
     calibration: CalibrationPart
     golden: Annotated[tuple[GoldenPart, ...], Field(strict=False)]
+    reference: ReferencePart | None = None
     requires: RequiresPart
     payloads: Annotated[tuple[PayloadPart, ...], Field(strict=False)]
     notes: dict[str, str]
@@ -157,8 +67,12 @@ class Release(_Part):
             message = "payloads lists a name twice"
             raise ValueError(message)
         used = {*self.graphs.values(), *(golden.payload for golden in self.golden)}
+        if self.reference is not None:
+            used |= self.reference.payload_names()
+        if self.input.mask is not None:
+            used.add(self.input.mask)
         if absent := sorted(used - set(names)):
-            message = f"graphs or golden name {absent[0]!r}, which payloads does not list"
+            message = f"graphs, golden, reference or mask name {absent[0]!r}, which payloads does not list"
             raise ValueError(message)
         return self
 
@@ -167,12 +81,12 @@ class Release(_Part):
         if absent := sorted(_GRAPH_ROLES[self.kind] - set(self.graphs)):
             message = f"kind {self.kind.value} needs a graph for the role {absent[0]!r}"
             raise ValueError(message)
-        roles = set(self.outputs)
-        if self.kind is DetectorKind.PATCHCORE:
-            if absent := sorted(_PATCHCORE_OUTPUTS - roles):
-                message = f"kind patchcore needs an output for the role {absent[0]!r}"
+        needed = _OUTPUTS_NEEDED.get(self.kind)
+        if needed is not None:
+            if absent := sorted(needed - set(self.outputs)):
+                message = f"kind {self.kind.value} needs an output for the role {absent[0]!r}"
                 raise ValueError(message)
-        elif not roles & _MODEL_OUTPUTS:
+        elif not set(self.outputs) & _MODEL_OUTPUTS:
             message = f"kind {self.kind.value} needs an output for anomaly_map or score"
             raise ValueError(message)
         return self
@@ -201,29 +115,22 @@ def parse_release(text: bytes, where: str) -> Release:
 
 def to_domain(release: Release, digest: str, trust: str) -> ModelBundle:
     """Convert a manifest whose payloads were checked; `digest` is the SHA-256 of the bundle file."""
-    calibration = release.calibration
     return ModelBundle(
         identity=BundleIdentity(release.name, release.version, digest, trust),
         kind=release.kind,
-        input_spec=InputSpec(**dict(release.input)),
+        input_spec=release.input.to_domain(),
         graphs=dict(release.graphs),
         outputs=dict(release.outputs),
         parameters=dict(release.parameters),
-        calibration=Calibration(
-            limits=Limits(review=calibration.review_limit, reject=calibration.reject_limit),
-            good_scores=calibration.good_scores,
-            false_reject_rate=calibration.false_reject_rate,
-            map_range=calibration.map_range,
-            warnings=calibration.warnings,
-        ),
-        golden=tuple(
-            GoldenImage(part.payload, part.expected_score, part.tolerance, part.disposition.value)
-            for part in release.golden
-        ),
-        requires=Requires(**dict(release.requires)),
+        calibration=release.calibration.to_domain(),
+        golden=tuple(part.to_domain() for part in release.golden),
+        requires=release.requires.to_domain(),
         payloads={part.name: PayloadRef(part.name, part.size_bytes, part.sha256) for part in release.payloads},
         created=release.created,
         notes=dict(release.notes),
+        options=dict(release.options),
+        reference=None if release.reference is None else release.reference.to_domain(),
+        revision=release.revision,
     )
 
 
@@ -238,12 +145,14 @@ def from_domain(manifest: ModelBundle) -> Release:
         "format": 0,
         "name": manifest.identity.name,
         "version": manifest.identity.version,
+        "revision": manifest.revision,
         "created": manifest.created,
         "kind": manifest.kind,
-        "input": _fields(manifest.input_spec),
+        "input": manifest.input_spec,
         "graphs": dict(manifest.graphs),
         "outputs": dict(manifest.outputs),
         "parameters": dict(manifest.parameters),
+        "options": dict(manifest.options),
         "calibration": {
             "review_limit": calibration.limits.review,
             "reject_limit": calibration.limits.reject,
@@ -252,9 +161,10 @@ def from_domain(manifest: ModelBundle) -> Release:
             "map_range": calibration.map_range,
             "warnings": calibration.warnings,
         },
-        "golden": [_fields(golden) for golden in manifest.golden],
-        "requires": _fields(manifest.requires),
-        "payloads": [_fields(payload) for payload in manifest.payloads.values()],
+        "golden": manifest.golden,
+        "reference": manifest.reference,
+        "requires": manifest.requires,
+        "payloads": tuple(manifest.payloads.values()),
         "notes": dict(manifest.notes),
     }
     try:
@@ -266,10 +176,6 @@ def from_domain(manifest: ModelBundle) -> Release:
             f"bundle {manifest.identity.name!r} cannot be written: {place}: {first['msg']}",
             "Change the named value; nothing was written.",
         ) from error
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
 
 
 def render_release(release: Release) -> bytes:

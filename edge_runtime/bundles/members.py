@@ -10,7 +10,7 @@ import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge_runtime.bundles.manifest import is_member_name
+from edge_runtime.bundles.manifest_parts import is_member_name
 from edge_runtime.domain.errors import BundleError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from edge_runtime.domain.verdict import BundleIdentity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from edge_runtime.domain.model_bundle import Calibration, DetectorKind, GoldenImage, InputSpec
+    from edge_runtime.domain.model_bundle import Calibration, DetectorKind, GoldenImage, InputSpec, Reference
 
 UNWRITTEN: Final = "0" * 64
 """Digest of a bundle that exists only in memory."""
@@ -42,6 +42,9 @@ class BundleDraft:
     golden: tuple[GoldenImage, ...] = ()
     requires: Requires = field(default_factory=Requires)
     notes: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    reference: Reference | None = None
+    revision: int = 0
 
 
 class MemoryPayloads:
@@ -82,6 +85,9 @@ def manifest_of(draft: BundleDraft, payloads: Mapping[str, bytes]) -> ModelBundl
         },
         created=draft.created,
         notes=draft.notes,
+        options=draft.options,
+        reference=draft.reference,
+        revision=draft.revision,
     )
 
 

@@ -18,6 +18,7 @@ class DetectorKind(StrEnum):
     PATCHCORE = "patchcore"
     EFFICIENTAD = "efficientad"
     GENERIC = "generic"
+    RECONSTRUCTION = "reconstruction"
 
 
 class Resize(StrEnum):
@@ -41,6 +42,15 @@ class ColourOrder(StrEnum):
     MONO = "mono"
 
 
+class Fit(StrEnum):
+    """What becomes of the frame's proportions."""
+
+    STRETCH = "stretch"
+    """The whole frame is resized to `resized_px`, whatever its proportions."""
+    SHORTER_SIDE = "shorter_side"
+    """Proportions are kept: the shorter side becomes that of `resized_px`, as torchvision's `Resize(256)` does."""
+
+
 class Layout(StrEnum):
     """Tensor layout that the graph expects."""
 
@@ -49,8 +59,20 @@ class Layout(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Tiles:
+    """A grid of equally large, overlapping tiles over the inspected region; each goes through the model by itself."""
+
+    rows: int
+    columns: int
+    overlap: float = 0.0
+    """Share of a tile's side that it has in common with its neighbour, 0 ≤ overlap ≤ 0.5."""
+
+
+@dataclass(frozen=True, slots=True)
 class InputSpec:
-    """From exposure to input tensor, in this order: crop, colour, resize, scale, normalise, layout.
+    """From exposure to input tensor, in this order: region, colour, resize, centre crop, scale, normalise, layout.
+
+    The frame is resized to `resized_px` (without it to height × width), of which the central height × width are kept.
 
     value = (pixel / (max of the pixel's dtype) · `scale` − mean) / std, per channel; with `dtype` "uint8" nothing is
     scaled and the graph does its own arithmetic (a 16-bit frame is reduced to its high byte after the resize).
@@ -71,6 +93,13 @@ class InputSpec:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     region: tuple[int, int, int, int] | None = None
     """x, y, width, height in frame pixels that are inspected; None is the whole frame."""
+    fit: Fit = Fit.STRETCH
+    resized_px: tuple[int, int] | None = None
+    """Height and width before the centre crop; None where nothing is cropped."""
+    tiles: Tiles | None = None
+    """None: the whole region at once."""
+    mask: str | None = None
+    """Payload with a lossless grey PNG of the frame's proportions: where it is 0, nothing is inspected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +128,74 @@ class GoldenImage:
     """Largest allowed |score − expected|."""
     disposition: str
     """Disposition it must get under the bundle's own limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParityLimits:
+    """How far a device may depart from the reference."""
+
+    good_drift: float = 0.5
+    """|score − reference| of a good image, as a share of the spread of good parts (95 % quantile over the images)."""
+    separation_loss: float = 0.1
+    """Share of its distance from the good parts that a defective image may lose or gain (largest over the images)."""
+    flips: int = 0
+    """Images that change between PASS and not PASS although their reference is clear of the limit."""
+    map_correlation: float = 0.95
+    """Lowest Pearson correlation of an anomaly map with its reference, over images that stand out (defects)."""
+    image_auroc_loss: float = 0.002
+    """Largest loss of image AUROC, where labels exist (or one swapped pair, where that is more)."""
+    pixel_auroc_loss: float = 0.005
+    """Largest loss of pixel AUROC, where masks exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceImage:
+    """What the source model said about one image."""
+
+    sha256: str
+    """Of the image file's bytes; of a golden image, of its payload."""
+    score: float
+    defective: bool
+    payload: str | None = None
+    """The golden image's payload; None for an image that the bundle does not carry."""
+    anomaly_map: str | None = None
+    """Payload with the reference map: float16 `.npy`, reduced to at most 64 × 64; None where it is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParityFigures:
+    """How far one engine departs from the reference; None where there was nothing to compare."""
+
+    engine: str
+    """Name, version, precision and threads."""
+    images: int
+    good_drift: float | None
+    separation_loss: float | None
+    flips: int
+    flips_near_limit: int
+    """Images whose reference lies within a tenth of the good spread of the limit: any rounding may flip them."""
+    map_correlation: float | None
+    image_auroc_loss: float | None = None
+    pixel_auroc_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The source model's own answers: float32, in its own runtime, with its own preprocessing."""
+
+    source: str
+    """Framework and versions that gave the answers."""
+    good_median: float
+    """Median reference score of good parts."""
+    good_spread: float
+    """Standard deviation of the reference scores of good parts, > 0."""
+    limits: ParityLimits
+    allowed: tuple[str, ...]
+    """What was departed from all the same, in words (`--allow-loss`); empty: nothing."""
+    images: tuple[ReferenceImage, ...]
+    """Golden images first."""
+    measured: tuple[ParityFigures, ...]
+    """At conversion, one per engine that the bundle was checked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +228,8 @@ class ModelBundle:
     graphs: Mapping[str, str]
     """Role → payload name. Roles: patchcore has `features` and `search`; the others have `model`."""
     outputs: Mapping[str, str]
-    """Role → graph output name. Roles: `anomaly_map`, `score` (at least one); patchcore: `patches` and `distances`."""
+    """Role → graph output name. Roles: `anomaly_map`, `score` (at least one); patchcore: `patches` and `distances`;
+    reconstruction: `reconstruction`."""
     parameters: Mapping[str, float]
     """Detector parameters (see the detector's docstring): `map_sigma_px`, …"""
     calibration: Calibration
@@ -142,6 +240,12 @@ class ModelBundle:
     """ISO 8601 UTC."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """Free provenance: backbone, converter version, training folder's digest."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Detector parameters that are words (see the detector's docstring): `criterion`, …"""
+    reference: Reference | None = None
+    """None only for bundles of edge-convert 0.1."""
+    revision: int = 0
+    """Grows with every change of limits that leaves the weights alone."""
 
 
 class PayloadReader(Protocol):
