@@ -1,0 +1,78 @@
+"""What every route to a bundle (import, EfficientAD, autoencoders) hands to the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edge_runtime.config.engine import EngineSettings
+    from edge_runtime.detectors.port import Detection
+    from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.model_bundle import DetectorKind, InputSpec, ParityLimits
+
+
+@dataclass(frozen=True, slots=True)
+class SourceModel:
+    """A float32 model as one graph, and how frames reach it."""
+
+    model: Any
+    """`onnx.ModelProto`, float32, batch of one, fixed input size; every node has a name of its own."""
+    kind: DetectorKind
+    input_spec: InputSpec
+    outputs: Mapping[str, str]
+    """Role → graph output, see `ModelBundle.outputs`."""
+    created: str
+    """ISO 8601 UTC: the state of the inputs, so that equal inputs give equal bundles."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    keep_float: frozenset[str] = frozenset()
+    """Nodes that are never quantized: normalisation before the first layer, quantiles behind the last."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    """What was assumed or found odd; goes into the bundle's warnings."""
+
+
+class ReferenceModel(Protocol):
+    """The source model in its own runtime, float32, with its own preprocessing. Deterministic."""
+
+    @property
+    def description(self) -> str:
+        """Framework and versions."""
+
+    def inspect(self, path: Path, exposure: Exposure) -> Detection:
+        """What the source says about one image.
+
+        Args:
+            path: the image file; a recorded reference looks its answer up by the SHA-256 of the file's bytes.
+            exposure: the same image, decoded as the daemon decodes it.
+
+        Raises:
+            ConfigError: the source has no answer for this image.
+        """
+
+    def covers(self, path: Path) -> bool:
+        """False if only recorded answers are there and none is for this file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """What a person decides about a conversion, whatever the model."""
+
+    out: Path
+    name: str
+    version: str
+    engine: EngineSettings
+    precision: str = "auto"
+    """auto (INT8 if it keeps parity and is faster here), int8, fp32, fp16 or bf16."""
+    false_reject_rate: float | None = None
+    golden: int = 3
+    seed: int = 0
+    limits: ParityLimits | None = None
+    """None: the defaults."""
+    allow_loss: bool = False
+    dataset: Path | None = None
+    """Labelled images in MVTec's folders, for AUROC on both sides."""
