@@ -76,7 +76,7 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
 
 def _prove(inspector: Inspector, config: LineConfig) -> None:
     """Only a model that gives its golden scores on this device and this engine may decide about parts."""
-    report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads)
+    report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads, inspector.engine_description)
     if not report.passed:
         raise BundleError(
             f"{config.bundle.path}: on this device the model does not give the scores it was made with: "

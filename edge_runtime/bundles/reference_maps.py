@@ -1,0 +1,49 @@
+"""Reference maps inside a bundle: small float16 `.npy` files."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.domain.errors import BundleError
+from edge_runtime.vision.compare import REDUCED_PX, reduce_map
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.inspection import AnomalyMap
+
+_DIMENSIONS = 2
+_HEADER_LIMIT = 1_000
+
+
+def write_map(anomaly_map: AnomalyMap) -> bytes:
+    """A map reduced to at most `REDUCED_PX` a side, scaled by a power of two that keeps float16 in range.
+
+    Only its correlation with another map is ever used, which no scale changes.
+    """
+    reduced = reduce_map(anomaly_map)
+    peak = float(np.abs(reduced).max())
+    scale = 2.0 ** -np.floor(np.log2(peak)) if peak > 0 and np.isfinite(peak) else 1.0
+    target = io.BytesIO()
+    np.lib.format.write_array(target, (reduced * scale).astype(np.float16), version=(1, 0), allow_pickle=False)
+    return target.getvalue()
+
+
+def read_map(content: bytes, name: str) -> AnomalyMap:
+    """The map, H×W float32.
+
+    Raises:
+        BundleError: not such a file.
+    """
+    stream = io.BytesIO(content)
+    try:
+        np.lib.format.read_magic(stream)
+        shape, column_major, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_HEADER_LIMIT)
+    except (ValueError, OSError, EOFError) as error:
+        raise BundleError(f"the reference map {name} cannot be read: {error}", "Make the bundle again.") from error
+    values = content[stream.tell() :]
+    sound = len(shape) == _DIMENSIONS and 0 < min(shape) and max(shape) <= REDUCED_PX and not column_major
+    if not sound or dtype != np.float16 or len(values) != 2 * shape[0] * shape[1]:
+        raise BundleError(f"the reference map {name} is {dtype} of shape {shape}", "Make the bundle again.")
+    return np.frombuffer(values, dtype=np.float16).reshape(shape).astype(np.float32)
