@@ -43,7 +43,7 @@ def read_map(content: bytes, name: str) -> AnomalyMap:
     except (ValueError, OSError, EOFError) as error:
         raise BundleError(f"the reference map {name} cannot be read: {error}", "Make the bundle again.") from error
     values = content[stream.tell() :]
-    sound = len(shape) == _DIMENSIONS and 0 < min(shape) and max(shape) <= REDUCED_PX and not column_major
+    sound = len(shape) == _DIMENSIONS and min(shape) > 0 and max(shape) <= REDUCED_PX and not column_major
     if not sound or dtype != np.float16 or len(values) != 2 * shape[0] * shape[1]:
         raise BundleError(f"the reference map {name} is {dtype} of shape {shape}", "Make the bundle again.")
     return np.frombuffer(values, dtype=np.float16).reshape(shape).astype(np.float32)
