@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from edge_convert.precision import Parity
+    from edge_convert.precision.features import Parity
 
 
 @dataclass(frozen=True, slots=True)

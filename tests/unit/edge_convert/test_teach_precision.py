@@ -11,9 +11,9 @@ from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.features import SharedGraphs, input_spec
 from edge_convert.graphs import build_features
 from edge_convert.images import survey
-from edge_convert.precision import Parity, choose_features
+from edge_convert.precision.features import Parity, choose_features
 from edge_convert.progress import Silent
-from edge_convert.quantize import quantize
+from edge_convert.precision.backbone_int8 import quantize
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.ops.clock import SimulatedClock

@@ -11,7 +11,7 @@ from edge_convert.coreset import greedy_coreset
 from edge_convert.defects import KINDS, plant_defect
 from edge_convert.features import FeatureExtractor
 from edge_convert.graphs import IMAGE
-from edge_convert.quantize import quantize
+from edge_convert.precision.backbone_int8 import quantize
 from edge_runtime.vision.prepare import prepare
 
 if TYPE_CHECKING:
