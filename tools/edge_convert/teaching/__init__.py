@@ -1,0 +1,1 @@
+"""The steps of `teach`, one room each."""

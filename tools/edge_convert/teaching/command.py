@@ -1,0 +1,130 @@
+"""`edge-convert teach`: arguments in, a bundle and a summary out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from edge_convert.coreset import CoresetSize
+from edge_convert.flags import add_command
+from edge_convert.options import TeachOptions
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import ConfigError
+from edge_runtime.ops.clock import SystemClock
+
+if TYPE_CHECKING:
+    from edge_convert.report import TeachReport
+
+
+@dataclass(frozen=True, slots=True)
+class TeachFlags:
+    """Arguments and options as they stand on the command line."""
+
+    images: Annotated[Path, typer.Argument(help="Folder with images of good parts.")]
+    backbone: Annotated[Path, typer.Option(help="ONNX backbone: input N×3×H×W, outputs are feature maps.")]
+    out: Annotated[Path, typer.Option(help="The bundle to write.")]
+    name: Annotated[str | None, typer.Option(help="Bundle name. Default: the file's.")] = None
+    bundle_version: Annotated[str, typer.Option(help="Version that every record will state.")] = "1"
+    size: Annotated[str, typer.Option(help="Input size in pixels: 256 or 256x320 (height x width).")] = "256"
+    layers: Annotated[str, typer.Option(help="Backbone outputs, comma-separated. Default: strides 8 and 16.")] = ""
+    mean: Annotated[str | None, typer.Option(help="Normalisation for pixels in 0…1: three numbers.")] = None
+    std: Annotated[str | None, typer.Option(help="Normalisation for pixels in 0…1: three numbers.")] = None
+    engine: Annotated[Literal["auto", "onnxruntime", "openvino"], typer.Option(help="Inference engine.")] = "auto"
+    threads: Annotated[int, typer.Option(min=0, max=256, help="Engine threads; 0 takes every core.")] = 0
+    false_reject_rate: Annotated[
+        float | None,
+        typer.Option(help="Share of good parts above the review limit. Default: 0.01, more where images are few."),
+    ] = None
+    holdout: Annotated[float | None, typer.Option(help="Share of the images held out at a time.")] = None
+    coreset: Annotated[float, typer.Option(help="Share of all patches in the memory bank.")] = 0.01
+    coreset_min: Annotated[int, typer.Option(min=1, help="Smallest memory bank.")] = 500
+    coreset_max: Annotated[int, typer.Option(min=1, help="Largest memory bank.")] = 3_000
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
+    int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantize the backbone.")] = True
+    golden: Annotated[int, typer.Option(min=1, max=50, help="Golden images of good parts, and as many defects.")] = 3
+    region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
+    json: Annotated[Path | None, typer.Option(help="File for the summary.")] = None
+
+    def options(self) -> TeachOptions:
+        """What they mean.
+
+        Raises:
+            ConfigError: a text cannot be read.
+        """
+        height_px, width_px = _size(self.size)
+        return TeachOptions(
+            images=self.images,
+            backbone=self.backbone,
+            out=self.out,
+            name=self.name or self.out.stem,
+            version=self.bundle_version,
+            height_px=height_px,
+            width_px=width_px,
+            layers=tuple(part.strip() for part in self.layers.split(",") if part.strip()),
+            mean=_numbers("--mean", self.mean),
+            std=_numbers("--std", self.std),
+            engine=EngineSettings(name=self.engine, threads=self.threads),
+            false_reject_rate=self.false_reject_rate,
+            holdout=self.holdout,
+            coreset=CoresetSize(self.coreset, self.coreset_min, self.coreset_max),
+            seed=self.seed,
+            int8=self.int8,
+            golden=self.golden,
+            region=_region(self.region),
+        )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `teach`."""
+    add_command(app, "teach", TeachFlags, _teach)
+
+
+def _teach(flags: TeachFlags) -> None:
+    """Teach a PatchCore bundle from good parts alone, without PyTorch."""
+    options = flags.options()
+    from edge_convert.progress import Terminal  # noqa: PLC0415  (`--help` and `eval` need no quantizer)
+    from edge_convert.teach import teach  # noqa: PLC0415
+
+    with Terminal(Console(stderr=True)) as terminal:
+        report = teach(options, terminal, SystemClock())
+    _report(report, flags.json)
+
+
+def _report(report: TeachReport, json_file: Path | None) -> None:
+    if json_file is not None:
+        try:
+            json_file.write_text(json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"--json: cannot write {json_file}: {error.strerror}", "Choose another file.") from error
+    Console().print(report.table())
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.isdigit() for part in parts):  # noqa: PLR2004  (height and width)
+        raise ConfigError(f"--size {text!r} is not a size", "Write 256, or 256x320 for height x width.")
+    return int(parts[0]), int(parts[-1])
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r} is not a list of numbers", "Write e.g. 0.5,0.5,0.5.") from error
+
+
+def _region(text: str | None) -> tuple[int, int, int, int] | None:
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):  # noqa: PLR2004
+        raise ConfigError(f"--region {text!r} is not a region", "Write x,y,width,height in frame pixels.")
+    x, y, width, height = (int(part) for part in parts)
+    return x, y, width, height

@@ -1,0 +1,114 @@
+"""The last steps: what the bundle and the report say about how it was made."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_convert.golden import TOLERANCE_NOTE
+from edge_convert.report import TeachReport
+from edge_convert.seal import seal
+from edge_runtime import __version__
+from edge_runtime.domain.model_bundle import Calibration
+
+if TYPE_CHECKING:
+    from edge_convert.agreement import Agreement
+    from edge_convert.draft import PatchCoreParts
+    from edge_convert.golden import GoldenSet
+    from edge_convert.holdout import HeldOut
+    from edge_convert.limits import ScoreLimits
+    from edge_convert.precision.features import FeaturesChoice
+    from edge_convert.teaching.bank import Bank
+    from edge_convert.teaching.material import Material
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """All that was learnt."""
+
+    material: Material
+    choice: FeaturesChoice
+    parts: PatchCoreParts
+    held_out: HeldOut
+    found: ScoreLimits
+    bank: Bank
+    agreement: Agreement
+    golden: GoldenSet
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know, in the order in which it was found."""
+        told = (*self.material.backbone.notices, *self.material.images.warnings)
+        return (
+            *told,
+            *self.choice.warnings,
+            *self.found.warnings,
+            *self.agreement.warnings,
+            *self.golden.warnings,
+        )
+
+
+def write(taught: Taught) -> str:
+    """Seal the bundle; returns its digest.
+
+    Raises:
+        BundleError: it cannot be written, or does not reproduce itself.
+    """
+    found, held_out = taught.found, taught.held_out
+    draft = taught.parts.draft(
+        Calibration(found.limits, held_out.scores, found.rate, held_out.map_range, taught.warnings),
+        taught.golden.images,
+        _notes(taught),
+        taught.agreement.engines,
+    )
+    options = taught.material.options
+    return seal(options.out, draft, taught.parts.payloads(taught.bank.search) | taught.golden.payloads, options.engine)
+
+
+def _notes(taught: Taught) -> dict[str, str]:
+    material, choice = taught.material, taught.choice
+    backbone = material.backbone
+    return {
+        "converter": f"edge-convert {__version__}",
+        "backbone": f"{backbone.file_name} sha256 {backbone.digest}",
+        "layers": ", ".join(layer.name for layer in material.layers),
+        "normalisation": f"mean {backbone.mean}, std {backbone.std} of pixels in 0…1, RGB, inside the graph",
+        "images": f"{len(material.images.files)} good, sha256 of names and contents {material.images.digest}",
+        "precision": choice.precision if choice.parity is None else f"{choice.precision}; {choice.parity}",
+        "memory_bank": f"{len(taught.bank.rows)} patches, greedy k-centre coreset, seed {material.options.seed}",
+        "limits": f"{taught.found.method}; {taught.held_out.method}; the bank was then made of all images",
+        "golden_tolerance": TOLERANCE_NOTE,
+        "taught_on": material.engine.description,
+    }
+
+
+def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
+    """The closing summary of a bundle that was written."""
+    material, choice, found = taught.material, taught.choice, taught.found
+    options = material.options
+    return TeachReport(
+        bundle=str(options.out),
+        digest=digest,
+        size_bytes=options.out.stat().st_size,
+        images=len(material.images.files),
+        input_px=(options.height_px, options.width_px),
+        layers=tuple(layer.name for layer in material.layers),
+        bank=len(taught.bank.rows),
+        channels=material.graph.channels,
+        precision=choice.precision,
+        parity=choice.parity,
+        fp32_ms=choice.fp32_ms,
+        int8_ms=choice.int8_ms,
+        engine=material.engine.description,
+        review_limit=found.limits.review,
+        reject_limit=found.limits.reject,
+        limits_method=found.method,
+        false_reject_rate=found.rate,
+        held_out=len(taught.held_out.scores),
+        golden=len(taught.golden.images),
+        engine_drift=taught.golden.largest_engine_drift,
+        warnings=taught.warnings,
+        seconds=seconds,
+        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    )
