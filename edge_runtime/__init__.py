@@ -1,3 +1,3 @@
 """The inspection daemon: frames in, verdicts out, the reject fired."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

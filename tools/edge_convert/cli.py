@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from edge_convert.evaluate import command as evaluate_command
+from edge_convert.parity import command as parity_command
 from edge_convert.teaching import command as teach_command
 
 app = typer.Typer(
@@ -15,6 +16,7 @@ app = typer.Typer(
 )
 evaluate_command.register(app)
 teach_command.register(app)
+parity_command.register(app)
 
 
 @app.callback()

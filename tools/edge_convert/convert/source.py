@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edge_runtime.detectors.port import Detection
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.model_bundle import DetectorKind, InputSpec, ParityLimits
+    from edge_runtime.domain.verdict import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,20 @@ class ReferenceModel(Protocol):
     def description(self) -> str:
         """Framework and versions."""
 
-    def inspect(self, path: Path, exposure: Exposure) -> Detection:
+    def inspect(self, path: Path | None, exposure: Exposure) -> Detection:
         """What the source says about one image.
 
         Args:
-            path: the image file; a recorded reference looks its answer up by the SHA-256 of the file's bytes.
+            path: the image file, None for an image made in memory; a recorded reference looks its answer up by the
+                SHA-256 of the file's bytes.
             exposure: the same image, decoded as the daemon decodes it.
 
         Raises:
             ConfigError: the source has no answer for this image.
         """
 
-    def covers(self, path: Path) -> bool:
-        """False if only recorded answers are there and none is for this file."""
+    def covers(self, path: Path | None) -> bool:
+        """False if only recorded answers are there and none is for this file; None: an image made in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +76,9 @@ class ConvertOptions:
     limits: ParityLimits | None = None
     """None: the defaults."""
     allow_loss: bool = False
+    fixed_limits: Limits | None = None
+    """Limits that the source brings along; None: drawn from the good images."""
+    even_if_slower: bool = False
+    """Take the INT8 that was asked for although float32 is faster here."""
     dataset: Path | None = None
     """Labelled images in MVTec's folders, for AUROC on both sides."""

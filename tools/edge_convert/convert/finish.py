@@ -1,0 +1,171 @@
+"""The last steps of a conversion: other engines, golden images, the reference, the seal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from edge_convert.convert.candidates import MODEL_PAYLOAD, detector_of, draft_of
+from edge_convert.convert.golden_set import TOLERANCE_NOTE, choose_golden
+from edge_convert.convert.report import ConvertReport
+from edge_convert.seal import other_engines, seal
+from edge_runtime import __version__, engine
+from edge_runtime.decision.parity import departures, measure
+from edge_runtime.domain.errors import EngineError
+from edge_runtime.domain.model_bundle import ParityLimits, Reference, ReferenceImage, Requires
+
+if TYPE_CHECKING:
+    from edge_convert.convert.golden_set import GoldenSet
+    from edge_convert.convert.probes import Probes
+    from edge_convert.convert.proof import Proof, Work
+    from edge_convert.precision.choice import Candidate, PrecisionChoice
+    from edge_runtime.detectors.port import Detector
+    from edge_runtime.domain.model_bundle import ParityFigures
+    from edge_runtime.ops.clock import Clock
+
+RUNTIME: Final = "0.2.0"
+"""The first version that reads references."""
+ANY_ENGINE: Final = Requires(runtime=RUNTIME)
+
+
+def finish(
+    work: Work,
+    probes: Probes,
+    choice: PrecisionChoice,
+    candidate: Candidate,
+    before: Proof,
+    after: Proof,
+    refused: tuple[str, ...],
+    timing: tuple[Clock, int],
+) -> ConvertReport:
+    """Write the bundle.
+
+    Raises:
+        ConfigError: a golden image flips, or none is clear of the limits.
+        BundleError: it cannot be written, or does not reproduce itself.
+    """
+    source, options = work.source, work.options
+    detectors, requires, engine_warnings, measured = _other_engines(work, probes, candidate, after)
+    golden = choose_golden(probes, after.good.limits, after.detector, detectors, options.golden)
+    warnings = (*source.notices, *refused, *after.good.warnings, *engine_warnings, *golden.warnings)
+    for text in warnings[len(source.notices) :]:
+        work.observer.notice(text)
+    draft = draft_of(
+        source,
+        options,
+        requires,
+        after.good.calibration(warnings),
+        golden.images,
+        _reference(work, probes, golden, after, measured),
+        _notes(work, probes, choice, candidate, after),
+        {"precision": "bf16"} if candidate.precision == "bf16" else {},
+    )
+    payloads = {MODEL_PAYLOAD: candidate.model, **golden.payloads}
+    digest = seal(options.out, draft, payloads, options.engine)
+    clock, started_ns = timing
+    return ConvertReport(
+        bundle=str(options.out),
+        digest=digest,
+        size_bytes=options.out.stat().st_size,
+        precision=candidate.precision,
+        route=candidate.route,
+        kept=tuple(f"{kept.node} ({kept.op_type}): {kept.why}" for kept in candidate.kept),
+        timings_ms=dict(choice.timings_ms),
+        engine=work.engine_description,
+        reference=work.reference.description,
+        plain_figures=before.figures,
+        figures=(after.figures, *measured),
+        labelled=after.labelled,
+        plain_labelled=before.labelled,
+        review_limit=after.good.limits.review,
+        reject_limit=after.good.limits.reject,
+        limits_method=after.good.method,
+        golden=len(golden.images),
+        allowed=after.beyond,
+        warnings=warnings,
+        seconds=(clock.monotonic_ns() - started_ns) / 1e9,
+    )
+
+
+def _other_engines(
+    work: Work, probes: Probes, candidate: Candidate, after: Proof
+) -> tuple[tuple[Detector, ...], Requires, tuple[str, ...], tuple[ParityFigures, ...]]:
+    """Prove the bundle on this machine's other engines; it is bound to those on which parity holds."""
+    used = engine.create(work.options.engine)
+    names, agreeing, warnings, measured = [used.name], [], [], []
+    others = [] if candidate.precision == "bf16" else other_engines(work.options.engine, used.name)
+    for other in others:
+        settings = work.options.engine.model_copy(
+            update={"name": other.name, "provider": "cpu", "device": "CPU", "precision": "f32"}
+        )
+        try:
+            detector = detector_of(work.source, candidate.model, work.options, ANY_ENGINE, settings)
+            figures = measure(probes.compare(detector), after.good.limits, probes.ruler, other.description)
+        except EngineError as error:
+            warnings.append(f"{other.name} cannot run this bundle, which is bound to {used.name}: {error.what}")
+            continue
+        beyond = departures(figures, work.limits)
+        if beyond:
+            warnings.append(f"on {other.name} it departs ({'; '.join(beyond)}): the bundle is bound to {used.name}")
+            continue
+        names.append(other.name)
+        agreeing.append(detector)
+        measured.append(figures)
+    bound = bool(warnings) or candidate.precision == "bf16"
+    requires = Requires(runtime=RUNTIME, engines=tuple(names) if bound else ())
+    return tuple(agreeing), requires, tuple(warnings), tuple(measured)
+
+
+def _reference(
+    work: Work, probes: Probes, golden: GoldenSet, after: Proof, measured: tuple[ParityFigures, ...]
+) -> Reference:
+    files = tuple(
+        ReferenceImage(probe.sha256, probe.reference.score, probe.defective)
+        for probe in probes.items
+        if probe.sha256 is not None
+    )
+    return Reference(
+        source=work.reference.description,
+        good_median=probes.ruler.median,
+        good_spread=probes.ruler.spread,
+        limits=_stated(work.limits, after) if after.beyond else work.limits,
+        allowed=after.beyond,
+        images=golden.references + files,
+        measured=(after.figures, *measured),
+    )
+
+
+_ALLOWANCE: Final = 1.25
+"""What was allowed at conversion is allowed on the device a quarter wider: other processors round otherwise."""
+
+
+def _stated(limits: ParityLimits, after: Proof) -> ParityLimits:
+    """Limits wide enough for what was allowed."""
+    figures = after.figures
+    correlation = figures.map_correlation if figures.map_correlation is not None else 1.0
+    return ParityLimits(
+        good_drift=max(limits.good_drift, _ALLOWANCE * (figures.good_drift or 0.0)),
+        separation_loss=max(limits.separation_loss, _ALLOWANCE * (figures.separation_loss or 0.0)),
+        flips=max(limits.flips, figures.flips),
+        map_correlation=min(limits.map_correlation, 1 - _ALLOWANCE * (1 - correlation)),
+        image_auroc_loss=max(limits.image_auroc_loss, _ALLOWANCE * (figures.image_auroc_loss or 0.0)),
+        pixel_auroc_loss=max(limits.pixel_auroc_loss, _ALLOWANCE * (figures.pixel_auroc_loss or 0.0)),
+    )
+
+
+def _notes(work: Work, probes: Probes, choice: PrecisionChoice, candidate: Candidate, after: Proof) -> dict[str, str]:
+    kept = "; ".join(f"{item.node} ({item.op_type}): {item.why}" for item in candidate.kept)
+    notes = {
+        **work.source.notes,
+        "converter": f"edge-convert {__version__}",
+        "images": f"{len(work.images.files)} good, sha256 of names and contents {work.images.digest}",
+        "precision": f"{candidate.precision}, {candidate.route}; {choice.judgement.text}",
+        "limits": after.good.method,
+        "golden_tolerance": TOLERANCE_NOTE,
+        "converted_on": work.engine_description,
+        "reference": work.reference.description,
+    }
+    if kept:
+        notes["kept_in_float"] = kept
+    if not probes.planted_by_source:
+        notes["planted_defects"] = "answered by the float32 graph, the source model being there only as a recording"
+    return notes

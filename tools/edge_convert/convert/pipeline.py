@@ -1,0 +1,124 @@
+"""The way of every converted model: parity in float32, precision, limits, parity again, golden images, seal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edge_convert.convert.candidates import detector_of
+from edge_convert.convert.finish import ANY_ENGINE, finish
+from edge_convert.convert.probes import calibration_images, gather
+from edge_convert.convert.proof import Work, brief, prove
+from edge_convert.precision.choice import Judgement, choose_precision, engine_settings_for
+from edge_runtime import engine
+from edge_runtime.decision.parity import departures, measure, worst_ratio
+from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.model_bundle import ParityLimits
+from edge_runtime.vision.prepare import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge_convert.convert.probes import Probes
+    from edge_convert.convert.proof import Proof
+    from edge_convert.convert.report import ConvertReport
+    from edge_convert.convert.source import ConvertOptions, ReferenceModel, SourceModel
+    from edge_convert.images import ImageSet
+    from edge_convert.precision.choice import Candidate, PrecisionChoice
+    from edge_convert.progress import Observer
+    from edge_runtime.engine.port import Tensor
+    from edge_runtime.ops.clock import Clock
+
+
+def convert(
+    source: SourceModel,
+    reference: ReferenceModel,
+    images: ImageSet,
+    options: ConvertOptions,
+    observer: Observer,
+    clock: Clock,
+    diagnose: Callable[[], str] | None = None,
+) -> ConvertReport:
+    """Make a bundle whose device-side verdicts are the source model's, or refuse.
+
+    Args:
+        source: the float32 graph and its preprocessing.
+        reference: the source model itself.
+        images: good parts, if possible not those that the model was trained on.
+        options: a person's choices.
+        observer: who watches.
+        clock: for timing the precisions.
+        diagnose: asked for the likely cause where the float32 graph itself departs from the reference.
+
+    Raises:
+        ConfigError: parity does not hold (says by how much, and why if that is known), a golden image flips, or the
+            images do not suffice.
+        EngineError: the engine cannot run the graph.
+        BundleError: the bundle cannot be written.
+    """
+    started_ns = clock.monotonic_ns()
+    for notice in source.notices:
+        observer.notice(notice)
+    limits = options.limits or ParityLimits()
+    work = Work(source, reference, images, options, limits, observer, engine.create(options.engine).description)
+    model = bytes(source.model.SerializeToString())
+    plain = detector_of(source, model, options, ANY_ENGINE, options.engine)
+    probes = gather(source, reference, images, options.dataset, plain, observer, options.seed)
+    before = prove(work, probes, plain)
+    if before.beyond and not options.allow_loss:
+        raise _refusal("the exported model is not the source model", before.beyond, diagnose)
+    choice = _choose(work, probes, before, clock)
+    candidate, after, warnings = _settle(work, probes, choice, before, model)
+    return finish(work, probes, choice, candidate, before, after, warnings, (clock, started_ns))
+
+
+def _refusal(what: str, beyond: tuple[str, ...], diagnose: Callable[[], str] | None) -> ConfigError:
+    cause = diagnose() if diagnose is not None else ""
+    return ConfigError(
+        f"refused: {what}: {'; '.join(beyond)}",
+        cause or "Export the model again, correct its preprocessing, or state the loss with --allow-loss.",
+    )
+
+
+def _choose(work: Work, probes: Probes, before: Proof, clock: Clock) -> PrecisionChoice:
+    source, options = work.source, work.options
+
+    def calibration() -> Iterator[Tensor]:
+        for exposure in calibration_images(source, work.images, options.seed):
+            yield prepare(exposure, source.input_spec)
+
+    def judge(candidate: Candidate) -> Judgement:
+        settings = engine_settings_for(candidate, options.engine)
+        detector = detector_of(source, candidate.model, options, ANY_ENGINE, settings)
+        figures = measure(probes.compare(detector), before.good.limits, probes.ruler, work.engine_description)
+        beyond = departures(figures, work.limits)
+        return Judgement(not beyond, worst_ratio(figures, work.limits), "; ".join(beyond) or brief(figures))
+
+    return choose_precision(
+        source,
+        calibration,
+        judge,
+        options.engine,
+        clock,
+        work.observer,
+        options.precision,
+        even_if_slower=options.even_if_slower,
+    )
+
+
+def _settle(
+    work: Work, probes: Probes, choice: PrecisionChoice, before: Proof, plain_model: bytes
+) -> tuple[Candidate, Proof, tuple[str, ...]]:
+    """Prove the chosen candidate with limits of its own; where it fails, `auto` goes back to float32."""
+    candidate = choice.candidate
+    if candidate.precision == "fp32" and candidate.model == plain_model:
+        return candidate, before, choice.refused
+    settings = engine_settings_for(candidate, work.options.engine)
+    after = prove(work, probes, detector_of(work.source, candidate.model, work.options, ANY_ENGINE, settings))
+    if not after.beyond or work.options.allow_loss:
+        return candidate, after, choice.refused
+    reason = f"{candidate.precision} ({candidate.route}) departs from the source model: {'; '.join(after.beyond)}"
+    if work.options.precision != "auto":
+        raise _refusal(reason, after.beyond, None)
+    plain = replace(candidate, precision="fp32", route="plain", model=plain_model, kept=())
+    return plain, before, (*choice.refused, reason)

@@ -1,0 +1,80 @@
+"""`edge-convert parity`: arguments in, a table and an exit code out."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge_convert.convert.report import in_words
+from edge_convert.parity.check import check_parity
+from edge_convert.progress import Terminal
+from edge_runtime.app.inspection import load_inspector
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from edge_convert.parity.check import ParityReport
+
+_DEPARTS = 1
+_CANNOT_TELL = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `parity`. Exit code 0: parity holds; 1: it does not; 2: it could not be checked."""
+    app.command(name="parity", help="Check on this machine that a bundle gives its source model's verdicts.")(_parity)
+
+
+def _parity(
+    bundle: Annotated[Path, typer.Argument(help="The bundle file.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders with images that it was made from; without them, golden images."),
+    ] = None,
+    engine: Annotated[Literal["auto", "onnxruntime", "openvino"], typer.Option(help="Inference engine.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, max=256, help="Engine threads; 0 takes every core.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="File for the figures.")] = None,
+) -> None:
+    console = Console(stderr=True)
+    try:
+        settings = EngineSettings(name=engine, threads=threads)
+        with load_inspector(bundle, settings, "development") as inspector, Terminal(console) as terminal:
+            report = check_parity(inspector, images or [], terminal)
+        if json is not None:
+            _write(json, report)
+    except EdgeError as error:
+        console.print(f"error: {error.diagnostics()}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(_CANNOT_TELL) from error
+    Console().print(_table(report))
+    if not report.holds:
+        raise typer.Exit(_DEPARTS)
+
+
+def _write(path: Path, report: ParityReport) -> None:
+    try:
+        path.write_text(json_format.dumps(report.document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json: cannot write {path}: {error.strerror}", "Choose another file.") from error
+
+
+def _table(report: ParityReport) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("bundle", f"{report.bundle}  (sha256 {report.digest[:16]}…)")
+    table.add_row("source", report.source)
+    table.add_row("device", report.engine)
+    table.add_row("golden images", report.golden.summary)
+    if report.golden.parity is not None:
+        table.add_row("against the source", in_words(report.golden.parity))
+    if report.files is not None:
+        missing = f"; {report.missing} of the reference images are not here" if report.missing else ""
+        table.add_row("reference images", in_words(report.files) + missing)
+    for text in report.allowed:
+        table.add_row("allowed at conversion", text)
+    for text in report.beyond:
+        table.add_row("beyond the limit", text)
+    table.add_row("parity", "holds" if report.holds else "DOES NOT HOLD")
+    return table
