@@ -82,6 +82,7 @@ class InputPart(Part):
     region: Annotated[tuple[int, int, int, int], Field(strict=False)] | None = None
     fit: Annotated[Fit, Field(strict=False)] = Fit.STRETCH
     resized_px: Annotated[tuple[int, int], Field(strict=False)] | None = None
+    keep_fractions: bool = False
     tiles: TilesPart | None = None
     mask: MemberName | None = None
 
@@ -89,6 +90,13 @@ class InputPart(Part):
     def _region_lies_in_a_frame(self) -> InputPart:
         if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) <= 0):
             message = f"region must be x ≥ 0, y ≥ 0, width > 0, height > 0, got {self.region}"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _fractions_need_floats(self) -> InputPart:
+        if self.keep_fractions and self.dtype != "float32":
+            message = f"keep_fractions needs dtype float32, got {self.dtype}"
             raise ValueError(message)
         return self
 

@@ -30,6 +30,13 @@ class Resize(StrEnum):
     """Bilinear without antialiasing, cv2.INTER_LINEAR."""
     LINEAR_ANTIALIAS = "linear_antialias"
     """Bilinear with a support that grows with the shrink factor, as PIL and torchvision antialias=True do."""
+    CUBIC = "cubic"
+    """Bicubic without antialiasing, coefficient −0.75: cv2.INTER_CUBIC, PyTorch's `bicubic`."""
+    CUBIC_ANTIALIAS = "cubic_antialias"
+    """Bicubic with a support that grows with the shrink factor, coefficient −0.5, as PIL and torchvision
+    antialias=True do."""
+    NEAREST = "nearest"
+    """The pixel under the new pixel's centre, as PIL's NEAREST and PyTorch's `nearest-exact`."""
     NONE = "none"
     """The frame must already have the size."""
 
@@ -96,6 +103,9 @@ class InputSpec:
     fit: Fit = Fit.STRETCH
     resized_px: tuple[int, int] | None = None
     """Height and width before the centre crop; None where nothing is cropped."""
+    keep_fractions: bool = False
+    """Resized pixels are not rounded: the source resizes float tensors, as torchvision does behind `ToDtype`. False:
+    whole pixels, as PIL and OpenCV give them of integer images. Only with `dtype` "float32"."""
     tiles: Tiles | None = None
     """None: the whole region at once."""
     mask: str | None = None

@@ -10,7 +10,8 @@ import numpy as np
 
 from edge_runtime.domain.errors import BundleError, ImageError
 from edge_runtime.domain.model_bundle import ColourOrder, Layout, Resize
-from edge_runtime.vision.antialias import resize_antialiased
+from edge_runtime.vision.antialias import Kernel, resize_antialiased
+from edge_runtime.vision.framing import framing
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 _MONO_DIMENSIONS = 2
 _RGB_DIMENSIONS = 3
+_OPENCV = {Resize.AREA: cv2.INTER_AREA, Resize.LINEAR: cv2.INTER_LINEAR, Resize.CUBIC: cv2.INTER_CUBIC}
 
 
 def prepare(exposure: Exposure, spec: InputSpec) -> npt.NDArray[Any]:
-    """Crop, convert colour, resize, scale, normalise and lay out, as `InputSpec` defines.
+    """Crop, convert colour, resize, crop the middle, scale, normalise and lay out, as `InputSpec` defines.
 
     Mono frames are replicated for colour graphs; colour frames become luminance (ITU-R BT.601) for mono graphs.
-    Pixels stay integers until after the resize. The result does not depend on OpenCV's number of threads.
+    Pixels stay integers until after the resize, unless the spec keeps fractions. The result does not depend on OpenCV's
+    number of threads.
 
     Args:
         exposure: H×W or H×W×3 RGB, uint8 or uint16.
@@ -36,23 +39,33 @@ def prepare(exposure: Exposure, spec: InputSpec) -> npt.NDArray[Any]:
         1×C×H×W or 1×H×W×C, C-contiguous, uint8 or float32.
 
     Raises:
-        ImageError: the region lies outside the frame, or the size differs and `spec` forbids resizing.
-        BundleError: `spec` itself makes no sense (dtype, or too few means).
+        ImageError: the region lies outside the frame, is too small for the crop, or the size differs and `spec` forbids
+            resizing.
+        BundleError: `spec` itself makes no sense (dtype, too few means, fractions of bytes).
     """
     _require_exposure(exposure)
+    full_scale = int(np.iinfo(exposure.dtype).max)
     sized = _resize(_convert_colour(_crop(exposure, spec), spec.colour), spec)
     planes = sized[:, :, np.newaxis] if sized.ndim == _MONO_DIMENSIONS else sized
     channels = 1 if spec.colour is ColourOrder.MONO else 3
     tensor = np.empty(_shape(spec, channels), dtype=_dtype(spec))
     target = tensor[0] if spec.layout is Layout.NHWC else tensor[0].transpose(1, 2, 0)
-    tables = None if tensor.dtype == np.uint8 else _tables(spec, channels, int(np.iinfo(sized.dtype).max))
     for channel in range(channels):
         plane = planes[:, :, _source_channel(spec.colour, channel) if planes.shape[2] == channels else 0]
-        if tables is not None:
-            target[:, :, channel] = tables[channel][plane]
-        else:
-            target[:, :, channel] = plane if plane.dtype == np.uint8 else plane >> 8
+        target[:, :, channel] = _values(plane, spec, channel, channels, full_scale)
     return tensor
+
+
+def _values(
+    plane: npt.NDArray[Any], spec: InputSpec, channel: int, channels: int, full_scale: int
+) -> npt.NDArray[Any]:
+    """What one colour plane becomes."""
+    if spec.dtype == "uint8":
+        return plane if plane.dtype == np.uint8 else plane >> 8
+    if spec.keep_fractions:
+        _require_normalisation(spec, channels)
+        return (plane * (spec.scale / full_scale) - spec.mean[channel]) / spec.std[channel]
+    return np.asarray(_tables(spec, channels, full_scale)[channel][plane])
 
 
 def _require_exposure(exposure: Exposure) -> None:
@@ -85,27 +98,42 @@ def _convert_colour(pixels: npt.NDArray[Any], colour: ColourOrder) -> npt.NDArra
 
 
 def _resize(pixels: npt.NDArray[Any], spec: InputSpec) -> npt.NDArray[Any]:
-    height, width = pixels.shape[:2]
-    if (height, width) == (spec.height_px, spec.width_px):
-        return pixels
-    size = (spec.width_px, spec.height_px)
-    match spec.resize:
-        case Resize.AREA:
-            return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
-        case Resize.LINEAR:
-            return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
+    height, width, top, left = framing(spec, *pixels.shape[:2])
+    if spec.resize is Resize.NONE and pixels.shape[:2] != (height, width):
+        raise ImageError(
+            f"the image is {pixels.shape[1]}×{pixels.shape[0]} pixels, the bundle takes only {width}×{height}",
+            "set the camera to that resolution, or convert the bundle with a resize",
+        )
+    if spec.keep_fractions:
+        pixels = pixels.astype(np.float32)
+    if pixels.shape[:2] != (height, width):
+        pixels = _resized(pixels, height, width, spec.resize)
+    return pixels[top : top + spec.height_px, left : left + spec.width_px]
+
+
+def _resized(pixels: npt.NDArray[Any], height: int, width: int, method: Resize) -> npt.NDArray[Any]:
+    match method:
         case Resize.LINEAR_ANTIALIAS:
-            return resize_antialiased(pixels, spec.height_px, spec.width_px)
-        case Resize.NONE:
-            raise ImageError(
-                f"the image is {width}×{height} pixels, the bundle takes only {spec.width_px}×{spec.height_px}",
-                "set the camera to that resolution, or convert the bundle with a resize",
-            )
+            return resize_antialiased(pixels, height, width)
+        case Resize.CUBIC_ANTIALIAS:
+            return resize_antialiased(pixels, height, width, Kernel.CUBIC)
+        case Resize.NEAREST:
+            rows, columns = _nearest(pixels.shape[0], height), _nearest(pixels.shape[1], width)
+            return pixels[rows[:, np.newaxis], columns]
+        case _:
+            return np.asarray(cv2.resize(pixels, (width, height), interpolation=_OPENCV[method]))
+
+
+def _nearest(before: int, after: int) -> npt.NDArray[np.intp]:
+    """The pixel under each new pixel's centre."""
+    return np.minimum(((np.arange(after) + 0.5) * (before / after)).astype(np.intp), before - 1)
 
 
 def _dtype(spec: InputSpec) -> npt.DTypeLike:
     if spec.dtype not in {"uint8", "float32"}:
         raise BundleError(f"the bundle asks for {spec.dtype} input", "convert it again with uint8 or float32 input")
+    if spec.dtype == "uint8" and spec.keep_fractions:
+        raise BundleError("the bundle asks for fractions of bytes", "convert it again with float32 input")
     return np.dtype(spec.dtype)
 
 
@@ -122,13 +150,17 @@ def _source_channel(colour: ColourOrder, channel: int) -> int:
 @lru_cache(maxsize=8)
 def _tables(spec: InputSpec, channels: int, full_scale: int) -> tuple[npt.NDArray[np.float32], ...]:
     """One table per channel from pixel to network value: exact to the last bit of float32, and cheap."""
-    if len(spec.mean) < channels or len(spec.std) < channels:
-        raise BundleError(
-            f"the bundle states {len(spec.mean)} means and {len(spec.std)} deviations for {channels} channels",
-            "convert it again",
-        )
+    _require_normalisation(spec, channels)
     unit = np.arange(full_scale + 1, dtype=np.float64) / full_scale * spec.scale
     return tuple(
         ((unit - mean) / std).astype(np.float32)
         for mean, std in zip(spec.mean[:channels], spec.std[:channels], strict=True)
     )
+
+
+def _require_normalisation(spec: InputSpec, channels: int) -> None:
+    if len(spec.mean) < channels or len(spec.std) < channels:
+        raise BundleError(
+            f"the bundle states {len(spec.mean)} means and {len(spec.std)} deviations for {channels} channels",
+            "convert it again",
+        )
