@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_runtime import __version__, detectors, engine
 from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.detectors.tiled import TiledDetector
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.model_bundle import ColourOrder
 
@@ -118,8 +119,9 @@ def warm_up(detector: Detector) -> None:
     """
     spec = detector.bundle.input_spec
     x, y, width, height = spec.region or (0, 0, spec.width_px, spec.height_px)
+    frame_px = detector.frame_px if isinstance(detector, TiledDetector) else (y + height, x + width)
     channels = () if spec.colour is ColourOrder.MONO else (3,)
-    black: Exposure = np.zeros((y + height, x + width, *channels), dtype=np.uint8)
+    black: Exposure = np.zeros((*frame_px, *channels), dtype=np.uint8)
     exposures = (black,) * int(detector.bundle.parameters.get("exposures", 1))
     for _ in range(_WARM_UP_RUNS):
         detector.inspect(exposures)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.domain.model_bundle import DetectorKind
 
 if TYPE_CHECKING:
-    from edge_runtime.detectors.port import Detector
+    from edge_runtime.detectors.port import Detector, WholeDetector
     from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
     from edge_runtime.engine.port import Engine
 
@@ -19,6 +19,15 @@ def create(bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> Dete
         BundleError: a payload, graph, input, output or parameter that the detector needs is missing or wrong.
         EngineError: the engine cannot load a graph.
     """
+    spec = bundle.input_spec
+    if spec.tiles is None and spec.mask is None:
+        return _of_kind(bundle, payloads, engine)
+    from edge_runtime.detectors.tiled import TiledDetector, without_area  # noqa: PLC0415
+
+    return TiledDetector(bundle, _of_kind(without_area(bundle), payloads, engine), payloads)
+
+
+def _of_kind(bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> WholeDetector:
     match bundle.kind:
         case DetectorKind.PATCHCORE:
             from edge_runtime.detectors.patchcore import PatchCoreDetector  # noqa: PLC0415

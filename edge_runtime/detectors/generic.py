@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
     from edge_runtime.engine.port import Engine
+    from edge_runtime.vision.cutting import Inspected
 
 
 class GenericDetector:
@@ -36,4 +37,8 @@ class GenericDetector:
     def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
         """See the port."""
         require_exposures(self._bundle, exposures)
-        return worst_of([self._graph.inspect(exposure) for exposure in exposures])
+        return worst_of([self.look(exposure) for exposure in exposures])
+
+    def look(self, exposure: Exposure, inspected: Inspected | None = None) -> Detection:
+        """See `WholeDetector`."""
+        return self._graph.inspect(exposure, inspected)

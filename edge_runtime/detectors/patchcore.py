@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
     from edge_runtime.engine.port import Engine, Tensor
+    from edge_runtime.vision.cutting import Inspected
 
 DEFAULT_MAP_SIGMA_PX = 4.0
 """The paper's, section 3.3."""
@@ -76,15 +77,21 @@ class PatchCoreDetector:
     def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
         """See the port."""
         require_exposures(self._bundle, exposures)
-        return worst_of([self._inspect_one(exposure) for exposure in exposures])
+        return worst_of([self.look(exposure) for exposure in exposures])
 
-    def _inspect_one(self, exposure: Exposure) -> Detection:
+    def look(self, exposure: Exposure, inspected: Inspected | None = None) -> Detection:
+        """See `WholeDetector`; a patch counts if any pixel of its cell is inspected."""
         spec = self._bundle.input_spec
         image = prepare(exposure, spec)
         patches = self._features.run({self._image_input: image}, [self._patches_output])[self._patches_output]
         distances = self._distances(patches)
         grid = np.ascontiguousarray(distances.reshape(self._grid))
+        if inspected is not None:
+            cells = inspected.cells(*self._grid)
+            distances, grid = grid[cells], np.where(cells, grid, np.float32(0))
         anomaly_map = smooth(upsample(grid, spec.height_px, spec.width_px), self._sigma_px)
+        if inspected is not None:
+            anomaly_map = anomaly_map * inspected.cells(spec.height_px, spec.width_px)
         return Detection(score=float(np.max(distances)), anomaly_map=read_only(anomaly_map))
 
     def _distances(self, patches: Tensor) -> Tensor:

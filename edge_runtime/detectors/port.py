@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.model_bundle import ModelBundle
+    from edge_runtime.vision.cutting import Inspected
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +34,17 @@ class Detector(Protocol):
 
         Raises:
             ImageError: number, depth or size of the exposures does not fit the bundle.
+            EngineError: the engine failed.
+        """
+
+
+class WholeDetector(Detector, Protocol):
+    """A detector that can be given a frame piece by piece."""
+
+    def look(self, exposure: Exposure, inspected: Inspected | None = None) -> Detection:
+        """One exposure, of which only `inspected` counts: for the score, and the map is 0 elsewhere.
+
+        Raises:
+            ImageError: depth or size does not fit the bundle.
             EngineError: the engine failed.
         """

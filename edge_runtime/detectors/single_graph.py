@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
     from edge_runtime.engine.port import Engine, Tensor
+    from edge_runtime.vision.cutting import Inspected
 
 _MAP_DIMENSIONS = 2
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -50,8 +51,8 @@ class SingleGraph:
             )
         self._outputs = {role: require_output(bundle, role, self._graph) for role in roles}
 
-    def inspect(self, exposure: Exposure) -> Detection:
-        """Look at one exposure.
+    def inspect(self, exposure: Exposure, inspected: Inspected | None = None) -> Detection:
+        """Look at one exposure; with `inspected` the score is the largest value of the map within it.
 
         Raises:
             ImageError: depth or size does not fit.
@@ -60,10 +61,17 @@ class SingleGraph:
         results = self._graph.run({self._input: prepare(exposure, self._spec)}, list(self._outputs.values()))
         found = {role: results[name] for role, name in self._outputs.items()}
         raw = _plane(found["anomaly_map"]) if "anomaly_map" in found else None
-        score = _single(found["score"]) if "score" in found else float(np.max(_present(raw)))
+        cells = None if inspected is None else inspected.cells(*_present(raw).shape)
+        if "score" in found and cells is None:
+            score = _single(found["score"])
+        else:
+            score = float(np.max(_present(raw) if cells is None else _present(raw)[cells]))
         if not _sound(score, raw):
             score = math.nan
-        return Detection(score=score, anomaly_map=None if raw is None else read_only(smooth(raw, self._sigma_px)))
+        if raw is None:
+            return Detection(score=score, anomaly_map=None)
+        shown = smooth(raw, self._sigma_px)
+        return Detection(score=score, anomaly_map=read_only(shown if cells is None else np.where(cells, shown, 0)))
 
 
 def _sound(score: float, raw: AnomalyMap | None) -> bool:
