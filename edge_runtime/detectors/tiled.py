@@ -12,7 +12,7 @@ from edge_runtime.detectors.merge import worst_of
 from edge_runtime.detectors.port import Detection
 from edge_runtime.detectors.wiring import require_exposures
 from edge_runtime.domain.errors import BundleError, ImageError
-from edge_runtime.domain.model_bundle import DetectorKind
+from edge_runtime.domain.model_bundle import DetectorKind, Fit
 from edge_runtime.vision.anomaly_map import read_only
 from edge_runtime.vision.cutting import Cutter
 from edge_runtime.vision.decode import decode_image
@@ -57,7 +57,7 @@ class TiledDetector:
         self._bundle = bundle
         self._mask_px = None if mask is None else mask.shape
         self._whole = whole
-        self._cutter = Cutter(spec.region, spec.tiles, mask, paint=paints(bundle.kind))
+        self._cutter = Cutter(spec, mask, paint=paints(bundle.kind))
 
     @property
     def bundle(self) -> ModelBundle:
@@ -108,6 +108,11 @@ def without_area(bundle: ModelBundle) -> ModelBundle:
         BundleError: tiles or mask ask for what this model cannot give.
     """
     spec = bundle.input_spec
+    if spec.tiles is not None and (spec.fit is not Fit.STRETCH or spec.resized_px is not None):
+        raise BundleError(
+            f"bundle {bundle.identity.name} crops the middle of each tile: what lies between would never be inspected",
+            "Convert it without tiles, or without the crop.",
+        )
     outputs: Mapping[str, str] = bundle.outputs
     if spec.mask is not None and "score" in outputs:
         if "anomaly_map" not in outputs:

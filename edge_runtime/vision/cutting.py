@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edge_runtime.domain.errors import ImageError
 from edge_runtime.domain.model_bundle import Tiles
+from edge_runtime.vision.framing import window_px
 from edge_runtime.vision.mask import fit_mask, paint_out, same_proportions
 from edge_runtime.vision.tiling import Rectangle, lay_tiles
 
 if TYPE_CHECKING:
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.model_bundle import InputSpec
     from edge_runtime.vision.mask import Mask
 
 _ANOTHER_CAMERA: Final = (
@@ -20,14 +22,18 @@ _ANOTHER_CAMERA: Final = (
 
 
 class Inspected:
-    """The part of a piece that is inspected."""
+    """The part of a piece that is inspected.
+
+    Args:
+        mask: over what the model sees of the piece, true where it is inspected.
+    """
 
     def __init__(self, mask: Mask) -> None:
         self.mask: Final = mask
         self._cells: dict[tuple[int, int], Mask] = {}
 
     def cells(self, rows: int, columns: int) -> Mask:
-        """True for each cell of a grid over the piece that shares any pixel with what is inspected."""
+        """True for each cell of a grid over what the model sees that shares any pixel with what is inspected."""
         found = self._cells.get((rows, columns))
         if found is None:
             found = self._cells[rows, columns] = fit_mask(self.mask, rows, columns)
@@ -71,17 +77,15 @@ class Cutter:
     """Cuts frames into pieces. The layout for the last frame size is kept; the pieces depend on the frame alone.
 
     Args:
-        region: x, y, width, height in frame pixels; None is the whole frame.
-        tiles: the grid over the region; None is one piece.
+        spec: region, tiles, and what a centre crop leaves of a piece.
         mask: of the frame's proportions at any scale; None inspects everything.
         paint: mid-grey where the mask is false, see `paint_out`.
     """
 
-    def __init__(
-        self, region: tuple[int, int, int, int] | None, tiles: Tiles | None, mask: Mask | None, *, paint: bool
-    ) -> None:
-        self._region = region
-        self._tiles = tiles
+    def __init__(self, spec: InputSpec, mask: Mask | None, *, paint: bool) -> None:
+        self._region = spec.region
+        self._tiles = spec.tiles
+        self._whole = replace(spec, region=None)
         self._mask = mask
         self._paint = paint
         self._last: _Layout | None = None
@@ -125,8 +129,12 @@ class Cutter:
         tiles = lay_tiles(region.width, region.height, self._tiles or Tiles(rows=1, columns=1))
         if mask is None:
             return tuple((tile, None) for tile in tiles)
-        seen = ((tile, _cropped(mask, tile)) for tile in tiles)
+        seen = ((tile, _cropped(_cropped(mask, tile), self._window(tile))) for tile in tiles)
         return tuple((tile, None if part.all() else Inspected(part)) for tile, part in seen if part.any())
+
+    def _window(self, tile: Rectangle) -> Rectangle:
+        """What the model sees of a piece."""
+        return Rectangle(*window_px(self._whole, tile.height, tile.width))
 
     def _pixels(self, region: Exposure, place: Rectangle, mask: Mask | None) -> Exposure:
         pixels = region[place.y : place.y + place.height, place.x : place.x + place.width]
