@@ -91,6 +91,27 @@ def manifest_of(draft: BundleDraft, payloads: Mapping[str, bytes]) -> ModelBundl
     )
 
 
+def draft_of_manifest(manifest: ModelBundle) -> BundleDraft:
+    """The draft that a bundle was written from, to write a changed one."""
+    return BundleDraft(
+        name=manifest.identity.name,
+        version=manifest.identity.version,
+        created=manifest.created,
+        kind=manifest.kind,
+        input_spec=manifest.input_spec,
+        graphs=manifest.graphs,
+        outputs=manifest.outputs,
+        parameters=manifest.parameters,
+        calibration=manifest.calibration,
+        golden=manifest.golden,
+        requires=manifest.requires,
+        notes=manifest.notes,
+        options=manifest.options,
+        reference=manifest.reference,
+        revision=manifest.revision,
+    )
+
+
 def write_bundle(path: Path, draft: BundleDraft, payloads: Mapping[str, bytes]) -> str:
     """Write a bundle atomically: afterwards `path` is the new bundle, or on any failure what it was before.
 

@@ -6,6 +6,7 @@ import typer
 
 from edge_convert.evaluate import command as evaluate_command
 from edge_convert.parity import command as parity_command
+from edge_convert.relimit import command as relimit_command
 from edge_convert.teaching import command as teach_command
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
 evaluate_command.register(app)
 teach_command.register(app)
 parity_command.register(app)
+relimit_command.register(app)
 
 
 @app.callback()

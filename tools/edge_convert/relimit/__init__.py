@@ -1,0 +1,1 @@
+"""`edge-convert relimit`: other limits for a bundle whose weights stay as they are."""
