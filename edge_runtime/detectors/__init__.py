@@ -41,3 +41,7 @@ def _of_kind(bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> Wh
             from edge_runtime.detectors.generic import GenericDetector  # noqa: PLC0415
 
             return GenericDetector(bundle, payloads, engine)
+        case DetectorKind.RECONSTRUCTION:
+            from edge_runtime.detectors.reconstruction import ReconstructionDetector  # noqa: PLC0415
+
+            return ReconstructionDetector(bundle, payloads, engine)

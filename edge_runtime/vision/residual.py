@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from edge_runtime.vision.anomaly_map import smooth
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 ENTROPY_BINS: Final = 256
 """Bins of the entropy's histogram: one per grey level of an 8-bit image."""
 
-_MONO_DIMENSIONS: Final = 2
 _COLOUR_DIMENSIONS: Final = 3
 
 
@@ -79,16 +80,31 @@ DEFAULT_HISTOGRAM: Final = Histogram()
 """For signed residuals of images in 0…1."""
 
 
-def residual_of(image: Residual, reconstruction: Residual, form: ResidualForm) -> npt.NDArray[np.float32]:
+def residual_of(
+    image: Residual, reconstruction: Residual, form: ResidualForm, sigma_px: float = 0.0
+) -> npt.NDArray[np.float32]:
     """Input less reconstruction, float32 as the network gives both.
 
     Args:
-        image: H×W or H×W×C, as the network saw it.
+        image: H×W×C, as the network saw it.
         reconstruction: same shape.
         form: signed or absolute.
+        sigma_px: of a Gaussian over the signed residual, channel by channel, so that the noise of single pixels does
+            not set the extremes; 0 changes nothing.
+
+    Returns:
+        H×W×C.
     """
     difference = np.subtract(image, reconstruction, dtype=np.float32)
+    if sigma_px > 0:
+        channels = [smooth(difference[:, :, channel], sigma_px) for channel in range(difference.shape[2])]
+        difference = np.stack(channels, axis=2)
     return np.abs(difference) if form is ResidualForm.ABSOLUTE else difference
+
+
+def usual_sign(criterion: Criterion, form: ResidualForm) -> int:
+    """−1 where a low value is anomalous unless something else is known: the minimum of a signed residual."""
+    return -1 if criterion is Criterion.MINIMUM and form is ResidualForm.SIGNED else 1
 
 
 def criterion_value(residual: Residual, criterion: Criterion, histogram: Histogram = DEFAULT_HISTOGRAM) -> float:
@@ -98,12 +114,12 @@ def criterion_value(residual: Residual, criterion: Criterion, histogram: Histogr
     finite has no criterion: the result is NaN, whatever the criterion, so that no broken reconstruction looks good.
 
     Args:
-        residual: H×W or H×W×C, not empty.
+        residual: H×W, H×W×C, or what a mask leaves of one; not empty.
         criterion: which.
         histogram: of the entropy; the others do not look at it.
 
     Raises:
-        ValueError: the residual is empty or has another number of dimensions.
+        ValueError: the residual is empty.
     """
     values = _values(residual)
     if not np.isfinite(values).all():
@@ -124,8 +140,8 @@ def residual_map(residual: Residual) -> AnomalyMap:
 
 
 def _values(residual: Residual) -> _Values:
-    if residual.ndim not in {_MONO_DIMENSIONS, _COLOUR_DIMENSIONS} or residual.size == 0:
-        message = f"a residual is H×W or H×W×C and not empty, got the shape {residual.shape}"
+    if residual.size == 0:
+        message = f"a residual of shape {residual.shape} has no criterion"
         raise ValueError(message)
     return residual.astype(np.float64).reshape(-1)
 
