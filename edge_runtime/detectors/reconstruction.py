@@ -58,9 +58,10 @@ class ReconstructionDetector:
     Options: `criterion` (default "mse"), `residual` ("signed", the default, or "absolute").
 
     Parameters: `criterion_sign` (1, or −1 where low is anomalous; default −1 for the minimum of a signed residual,
-    which dark defects lower, else 1), `residual_sigma_px` (Gaussian on the signed residual before all else, default 0), `map_sigma_px` (default 0), `entropy_low`, `entropy_high`, `entropy_bins` (the entropy's histogram; default 256
-    bins over all that an image in the stated range can differ by), `exposures` (default 1; with more, the worst
-    exposure decides).
+    which dark defects lower, else 1), `residual_sigma_px` (Gaussian on the signed residual before all else, default 0),
+    `map_sigma_px` (default 0), `entropy_low`, `entropy_high`, `entropy_bins` (the entropy's histogram; default 256 bins
+    over all that an image in the stated range can differ by), `exposures` (default 1; with more, the worst exposure
+    decides).
     """
 
     def __init__(self, bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> None:
