@@ -1,4 +1,4 @@
-"""The two graphs of a PatchCore bundle: image → patch features, and patch features → distance to the memory bank."""
+"""The features graph of a PatchCore bundle: image → patch features."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from onnx import TensorProto, helper, numpy_helper
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
     from edge_convert.backbone import Backbone, Layer
 
 IMAGE: Final = "image"
@@ -21,7 +19,6 @@ PATCHES: Final = "patches"
 DISTANCES: Final = "distances"
 
 _IR_VERSION: Final = 8
-_SEARCH_OPSET: Final = 17
 _PREFIX: Final = "backbone/"
 
 
@@ -145,45 +142,3 @@ def _prune(model: Any) -> Any:
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(kept)
     return model
-
-
-def build_search(bank: npt.NDArray[np.float32], patches: int) -> bytes:
-    """The nearest-neighbour graph: `patches` P×C → `distances` P, Euclidean distance to the nearest of the bank.
-
-    Args:
-        bank: M×C float32.
-        patches: P.
-
-    d² = |x − b|² is computed as |x|² + |b|² − 2·x·b, about the bank's own mean: distances do not change with a shift of
-    the origin, and the closer it lies to the data the fewer digits cancel.
-    """
-    origin = bank.mean(axis=0, dtype=np.float64)
-    shifted = bank.astype(np.float64) - origin
-    constants = {
-        "origin": origin.astype(np.float32),
-        "bank": (-2 * shifted.T).astype(np.float32),
-        "bank_norms": np.square(shifted).sum(axis=1).astype(np.float32),
-        "zero": np.zeros((), dtype=np.float32),
-    }
-    nodes = [
-        helper.make_node("Sub", [PATCHES, "origin"], ["centred"]),
-        helper.make_node("Gemm", ["centred", "bank", "bank_norms"], ["products"]),
-        helper.make_node("ReduceMin", ["products"], ["nearest"], axes=[1], keepdims=0),
-        helper.make_node("ReduceSumSquare", ["centred"], ["patch_norms"], axes=[1], keepdims=0),
-        helper.make_node("Add", ["nearest", "patch_norms"], ["squared"]),
-        helper.make_node("Max", ["squared", "zero"], ["not_negative"]),
-        helper.make_node("Sqrt", ["not_negative"], [DISTANCES]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "patchcore_search",
-        [helper.make_tensor_value_info(PATCHES, TensorProto.FLOAT, [patches, bank.shape[1]])],
-        [helper.make_tensor_value_info(DISTANCES, TensorProto.FLOAT, [patches])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", _SEARCH_OPSET)], producer_name="edge-convert"
-    )
-    model.ir_version = _IR_VERSION
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge_convert.coreset import greedy_coreset
-from edge_convert.graphs import build_search
 from edge_convert.limits import needed_count
+from edge_convert.search_graph import build_search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_convert.coreset import CandidatePatches, CoresetSize
     from edge_convert.draft import PatchCoreParts
-    from edge_convert.images import ImageSet
     from edge_convert.progress import Observer
+    from edge_convert.teaching.views import Views
     from edge_runtime.engine.port import Engine
 
 _SMALL_SET: Final = 50
@@ -63,7 +63,7 @@ def score_held_out(
     parts: PatchCoreParts,
     candidates: CandidatePatches,
     coreset: CoresetSize,
-    images: ImageSet,
+    views: Views,
     folds: Sequence[Sequence[int]],
     engine: Engine,
     observer: Observer,
@@ -74,19 +74,19 @@ def score_held_out(
     A bank made of fewer images lies a little farther from new parts than the final one, so these scores are on the safe
     side.
     """
-    patches = parts.grid_height * parts.grid_width
+    patches, count = parts.grid_height * parts.grid_width, len(views.images.files)
     scores: list[float] = []
     medians: list[float] = []
     peaks: list[float] = []
     with observer.stage("scoring held-out good parts", sum(len(fold) for fold in folds)) as stage:
         for fold in folds:
             rows = candidates.rows_without(set(fold))
-            size = coreset.of((len(images.files) - len(fold)) * patches)
+            size = coreset.of((count - len(fold)) * patches * parts.area.count * views.count)
             bank = rows[greedy_coreset(rows, size, seed)]
             del rows
-            detector = parts.detector(build_search(bank, patches), engine)
+            detector = parts.viewer(build_search(bank, patches), engine)
             for index in fold:
-                detection = detector.inspect((images.load(index),))
+                detection = detector.look(*views.held_out(index))
                 scores.append(detection.score)
                 if detection.anomaly_map is not None:
                     medians.append(float(np.median(detection.anomaly_map)))
@@ -94,8 +94,8 @@ def score_held_out(
                 stage.advance()
     low, peak = float(np.median(medians)), float(np.quantile(peaks, 0.99))
     method = (
-        f"{len(scores)} of {len(images.files)} images held out once"
+        f"{len(scores)} of {count} images held out once"
         if len(folds) == 1
-        else f"{len(folds)}-fold: each of {len(images.files)} images held out once"
+        else f"{len(folds)}-fold: each of {count} images held out once"
     )
     return HeldOut(tuple(sorted(scores)), (low, low + _MAP_HEADROOM * max(peak - low, 1e-6)), method)

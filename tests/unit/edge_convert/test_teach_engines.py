@@ -11,8 +11,9 @@ from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.coreset import greedy_coreset
 from edge_convert.draft import PatchCoreParts
 from edge_convert.features import FeatureExtractor, input_spec
-from edge_convert.graphs import build_features, build_search
+from edge_convert.graphs import build_features
 from edge_convert.images import survey
+from edge_convert.search_graph import build_search
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import EngineError

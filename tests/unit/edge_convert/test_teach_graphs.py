@@ -8,7 +8,8 @@ import onnxruntime
 from tiny_backbone import draw_part, write_backbone
 
 from edge_convert.backbone import choose_layers, load_backbone
-from edge_convert.graphs import build_features, build_search
+from edge_convert.graphs import build_features
+from edge_convert.search_graph import build_search
 
 if TYPE_CHECKING:
     from pathlib import Path

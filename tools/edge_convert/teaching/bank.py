@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_convert.coreset import CandidatePatches, CoresetSize, greedy_coreset
 from edge_convert.features import FeatureExtractor
-from edge_convert.graphs import build_search
+from edge_convert.search_graph import build_search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,19 +38,25 @@ def collect(parts: PatchCoreParts, material: Material, observer: Observer) -> Ca
     count = len(material.images.files)
     channels = material.graph.channels
     capacity = min(_CANDIDATES_LIMIT, _CANDIDATES_BYTES // (4 * channels))
-    candidates = CandidatePatches(count, material.patches, channels, capacity, material.options.seed)
-    extractor = FeatureExtractor(material.engine.load(parts.features), parts.input_spec)
-    with observer.stage("features", count) as stage:
+    views, area = material.views, parts.area
+    looks = count * views.count
+    candidates = CandidatePatches(
+        looks, material.patches * area.count, channels, max(capacity, looks), material.options.seed
+    )
+    grid = (parts.grid_height, parts.grid_width)
+    extractor = FeatureExtractor(material.engine.load(parts.features), area.spec, area.mask, grid)
+    with observer.stage("features", looks) as stage:
         for index in range(count):
-            candidates.add(index, extractor.patches(material.images.load(index)))
-            stage.advance()
+            for number, view in enumerate(views.taught(index)):
+                candidates.add(index, extractor.patches(*view), number)
+                stage.advance()
     return candidates
 
 
 def make_bank(candidates: CandidatePatches, size: CoresetSize, material: Material, observer: Observer) -> Bank:
     """The bank of all images, and its search graph."""
-    wanted = size.of(len(material.images.files) * material.patches)
     rows = candidates.rows()
+    wanted = min(len(rows), size.of(material.patches_in_all))
     with observer.stage("memory bank of all images", wanted) as stage:
         done = 0
 
