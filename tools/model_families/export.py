@@ -61,6 +61,7 @@ def fit_model(model: Any, recipe: Family, fit: Path, images: Path, scratch: Path
         val_split_mode="same_as_test",
     )
     limits = {"max_epochs": 1} if recipe.steps <= 1 else {"max_steps": recipe.steps, "max_epochs": -1}
+    limits["check_val_every_n_epoch"] = max(1, recipe.steps)  # once, below
     engine = Engine(accelerator="cpu", devices=1, logger=False, default_root_dir=scratch, **limits)
     if recipe.steps:
         engine.fit(model=model, datamodule=data)
