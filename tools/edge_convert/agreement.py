@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge_convert.defects import KINDS, plant_defect
+from edge_convert.defects import KINDS
 from edge_runtime.domain.errors import EngineError
 
 if TYPE_CHECKING:
@@ -80,4 +80,4 @@ def _probes(parts: PatchCoreParts, images: ImageSet) -> Iterator[Exposure]:
     """Planted defects: a good part that the bank knows has a score near zero, which no ratio can judge."""
     for probe in range(_PROBES):
         frame = images.load(probe * 5 % len(images.files))
-        yield plant_defect(frame, 9_000 + probe, probe % len(KINDS), parts.input_spec.region)
+        yield parts.area.plant(frame, 9_000 + probe, probe % len(KINDS))

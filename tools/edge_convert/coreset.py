@@ -44,10 +44,10 @@ class CandidatePatches:
         self._owner: npt.NDArray[np.int32] = np.empty(images * self.per_image, dtype=np.int32)
         self._filled = 0
 
-    def add(self, image: int, patches: Floats) -> None:
-        """Draw from the patches (P×C) of one image; `image` numbers it and seeds the draw."""
+    def add(self, image: int, patches: Floats, view: int = 0) -> None:
+        """Draw from the patches (P×C) of one image; `image` numbers it, and seeds the draw with `view`."""
         if self.per_image < len(patches):
-            draw = np.random.default_rng((self._seed, image))
+            draw = np.random.default_rng((self._seed, image, view) if view else (self._seed, image))
             patches = patches[np.sort(draw.choice(len(patches), self.per_image, replace=False))]
         end = self._filled + len(patches)
         self._rows[self._filled : end] = patches

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Final
 from edge_convert.graphs import DISTANCES, PATCHES
 from edge_runtime import detectors
 from edge_runtime.bundles.writer import BundleDraft, MemoryPayloads, manifest_of
+from edge_runtime.detectors.patchcore import PatchCoreDetector
+from edge_runtime.detectors.tiled import TiledDetector, without_area
 from edge_runtime.domain.model_bundle import Calibration, DetectorKind, Requires
 from edge_runtime.domain.verdict import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_convert.teaching.area import Area
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.model_bundle import GoldenImage, InputSpec
     from edge_runtime.engine.port import Engine
@@ -36,10 +39,15 @@ class PatchCoreParts:
     name: str
     version: str
     created: str
-    input_spec: InputSpec
+    area: Area
     features: bytes
     grid_height: int
     grid_width: int
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """How a frame reaches the features graph."""
+        return self.area.spec
 
     def draft(
         self,
@@ -70,10 +78,17 @@ class PatchCoreParts:
         )
 
     def payloads(self, search: bytes) -> dict[str, bytes]:
-        """Both graphs under their names."""
-        return {FEATURES_PAYLOAD: self.features, SEARCH_PAYLOAD: search}
+        """Both graphs under their names, and the mask if there is one."""
+        return {FEATURES_PAYLOAD: self.features, SEARCH_PAYLOAD: search, **self.area.payloads}
 
     def detector(self, search: bytes, engine: Engine) -> Detector:
         """The daemon's own detector on these graphs."""
         payloads = self.payloads(search)
         return detectors.create(manifest_of(self.draft(), payloads), MemoryPayloads(payloads), engine)
+
+    def viewer(self, search: bytes, engine: Engine) -> TiledDetector:
+        """The same detector, which can also be told where a turned image shows anything."""
+        payloads = MemoryPayloads(self.payloads(search))
+        manifest = manifest_of(self.draft(), self.payloads(search))
+        whole = PatchCoreDetector(without_area(manifest), payloads, engine)
+        return TiledDetector(manifest, whole, payloads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from edge_convert.graphs import IMAGE, PATCHES
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
+from edge_runtime.vision.cutting import Cutter
 from edge_runtime.vision.prepare import prepare
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.engine.port import Engine, Graph
+    from edge_runtime.vision.mask import Mask
 
 
 def input_spec(height_px: int, width_px: int, region: tuple[int, int, int, int] | None) -> InputSpec:
@@ -65,20 +68,46 @@ class SharedGraphs:
 
 
 class FeatureExtractor:
-    """Frame → patches."""
+    """Frame → patches, tile by tile as the daemon's detector cuts it.
 
-    def __init__(self, graph: Graph, spec: InputSpec) -> None:
+    Args:
+        graph: the features graph.
+        spec: the input, with region and tiles.
+        mask: the bundle's; None inspects everything.
+        grid: rows and columns of the patches; needed where not all of them count.
+    """
+
+    def __init__(
+        self, graph: Graph, spec: InputSpec, mask: Mask | None = None, grid: tuple[int, int] | None = None
+    ) -> None:
         self._graph = graph
-        self._spec = spec
+        self._cutter = Cutter(spec, mask, paint=True)
+        self._whole = replace(spec, region=None, tiles=None, mask=None)
+        self._grid = grid
 
-    def patches(self, exposure: Exposure) -> npt.NDArray[np.float32]:
-        """P×C float32.
+    def patches(self, exposure: Exposure, within: Mask | None = None) -> npt.NDArray[np.float32]:
+        """N×C float32: the patches of all tiles that are inspected.
+
+        Args:
+            exposure: the frame.
+            within: H×W, where its patches count; None: everywhere.
 
         Raises:
             ImageError: the exposure does not fit the input.
             ConfigError: the backbone gives values that are not finite.
         """
-        found = self._graph.run({IMAGE: prepare(exposure, self._spec)}, [PATCHES])[PATCHES]
+        found = []
+        for piece in self._cutter.cut(exposure, within).pieces:
+            rows = self._of_piece(piece.pixels)
+            if piece.inspected is not None:
+                if self._grid is None:
+                    raise AssertionError  # whoever masks knows the grid
+                rows = rows[piece.inspected.cells(*self._grid).ravel()]
+            found.append(rows)
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _of_piece(self, pixels: Exposure) -> npt.NDArray[np.float32]:
+        found = self._graph.run({IMAGE: prepare(pixels, self._whole)}, [PATCHES])[PATCHES]
         if not np.isfinite(found).all():
             raise ConfigError(
                 "the backbone gives features that are not finite",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from edge_convert.defects import LOCAL_KINDS, plant_defect
+from edge_convert.defects import LOCAL_KINDS
 from edge_runtime.decision.judge import classify
 from edge_runtime.domain.model_bundle import GoldenImage
 from edge_runtime.domain.verdict import Disposition
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from edge_convert.images import ImageSet
     from edge_convert.progress import Observer
+    from edge_convert.teaching.area import Area
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Exposure
-    from edge_runtime.domain.model_bundle import InputSpec
     from edge_runtime.domain.verdict import Limits
 
 _PIXELS_LIMIT: Final = 1 << 20
 _INPUT_MULTIPLE: Final = 4
+_TILE_MULTIPLE: Final = 1.5
 _TRIES_PER_IMAGE: Final = 8
 _RELATIVE_TOLERANCE: Final = 0.02
 _ENGINE_MARGIN: Final = 2.0
@@ -63,7 +64,7 @@ class _Candidate:
 
 def make_golden(
     images: ImageSet,
-    spec: InputSpec,
+    area: Area,
     limits: Limits,
     detector: Detector,
     others: Sequence[Detector],
@@ -76,7 +77,7 @@ def make_golden(
 
     Args:
         images: good parts.
-        spec: the bundle's input.
+        area: what the bundle inspects.
         limits: the bundle's limits.
         detector: the very detector that gives the expected scores.
         others: the same bundle on the other engines of this machine.
@@ -89,7 +90,7 @@ def make_golden(
     tried = caught = 0
     with observer.stage("golden images", 2 * each) as stage:
         for wanted, kept in ((Disposition.PASS, good), (Disposition.REJECT, bad)):
-            for candidate in _candidates(images, spec, detector, others, wanted, each, seed):
+            for candidate in _candidates(images, area, detector, others, wanted, each, seed):
                 if len(kept) == each:
                     break
                 found = classify(candidate.score, limits)[0]
@@ -121,7 +122,7 @@ def _doubts(good: int, bad: int, each: int, tried: int, caught: int) -> list[str
 
 def _candidates(
     images: ImageSet,
-    spec: InputSpec,
+    area: Area,
     detector: Detector,
     others: Sequence[Detector],
     wanted: Disposition,
@@ -132,17 +133,23 @@ def _candidates(
     for turn in range(each * _TRIES_PER_IMAGE):
         if wanted is Disposition.PASS and turn >= len(order):
             return
-        frame = _shrink(images.load(int(order[turn % len(order)])), spec)
+        frame = _shrink(images.load(int(order[turn % len(order)])), area)
         if wanted is Disposition.REJECT:
-            frame = plant_defect(frame, seed + 5_000 + turn, turn % LOCAL_KINDS, spec.region)
+            frame = area.plant(frame, seed + 5_000 + turn, turn % LOCAL_KINDS)
         scores = [one.inspect((frame,)).score for one in (detector, *others)]
         yield _Candidate(wanted.value, frame, scores[0], tuple(scores[1:]), wanted)
 
 
-def _shrink(frame: Exposure, spec: InputSpec) -> Exposure:
-    """A frame that is small enough to carry: reduced as a whole, or blackened outside the inspected region."""
+def _shrink(frame: Exposure, area: Area) -> Exposure:
+    """A frame that is small enough to carry: reduced as a whole, or blackened outside the inspected region.
+
+    Reduced, each tile still has more pixels than the network's input: nothing that the network can see is lost, and the
+    device's own resize is proved with it.
+    """
+    spec = area.spec
     height, width = frame.shape[:2]
-    limit = max(_PIXELS_LIMIT, _INPUT_MULTIPLE * spec.height_px * spec.width_px)
+    input_px = spec.height_px * spec.width_px
+    limit = max(_PIXELS_LIMIT, _INPUT_MULTIPLE * input_px, int(_TILE_MULTIPLE * input_px * area.count))
     if height * width <= limit:
         return frame
     if spec.region is not None:  # its coordinates bind the frame to its size

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_convert.coreset import CoresetSize
+from edge_convert.teaching.area import AreaOptions
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
 
@@ -45,6 +46,7 @@ class TeachOptions:
     """Golden images of good parts, and as many with planted defects."""
     region: tuple[int, int, int, int] | None = None
     """x, y, width, height in frame pixels."""
+    area: AreaOptions = field(default_factory=AreaOptions)
 
     def check(self) -> None:
         """Refuse at once what would fail after minutes.
@@ -74,6 +76,7 @@ class TeachOptions:
             )
         if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
             raise ConfigError(f"--region {self.region} is impossible", "Give x,y,width,height in frame pixels.")
+        self.area.check()
         if not self.out.parent.is_dir() or not os.access(self.out.parent, os.W_OK):
             raise ConfigError(f"--out: cannot write into {self.out.parent}", "Create the folder, or choose another.")
         if self.out.is_dir():

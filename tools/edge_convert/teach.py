@@ -13,6 +13,7 @@ from edge_convert.limits import limits_for, rate_warnings, usual_rate
 from edge_convert.precision.features import choose_features
 from edge_convert.seal import other_engines
 from edge_convert.teaching.bank import collect, make_bank
+from edge_convert.teaching.cost import tile_cost
 from edge_convert.teaching.finish import Taught, summarise, write
 from edge_convert.teaching.material import announce, gather
 
@@ -46,8 +47,8 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
     material = gather(options, observer)
     choice = choose_features(
         material.graph,
-        material.images,
-        material.spec,
+        material.network_images,
+        material.area.whole,
         material.engine,
         clock,
         observer,
@@ -59,6 +60,8 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
     candidates = collect(parts, material, observer)
     held_out, found = _limits(parts, candidates, material, observer)
     bank = make_bank(candidates, options.coreset, material, observer)
+    if material.area.count > 1:
+        announce((tile_cost(parts, bank, material, clock),), observer)
     agreement, golden = _prove(parts, bank, found, material, observer)
     taught = Taught(material, choice, parts, held_out, found, bank, agreement, golden)
     digest = write(taught)
@@ -70,7 +73,7 @@ def _parts(material: Material, choice: FeaturesChoice) -> PatchCoreParts:
         name=material.options.name,
         version=material.options.version,
         created=material.created,
-        input_spec=material.spec,
+        area=material.area,
         features=choice.model,
         grid_height=material.graph.grid_height,
         grid_width=material.graph.grid_width,
@@ -85,7 +88,7 @@ def _limits(
     rate = options.false_reject_rate or usual_rate(count)
     folds = plan_folds(count, rate, options.holdout, options.seed)
     held_out = score_held_out(
-        parts, candidates, options.coreset, material.images, folds, material.engine, observer, options.seed
+        parts, candidates, options.coreset, material.views, folds, material.engine, observer, options.seed
     )
     found = limits_for(held_out.scores, rate)
     if options.false_reject_rate is None:
@@ -104,7 +107,7 @@ def _prove(
     agreement = compare_engines(parts, bank.search, detector, material.engine.name, others, images)
     golden = make_golden(
         images,
-        material.spec,
+        material.area,
         found.limits,
         detector,
         agreement.detectors,

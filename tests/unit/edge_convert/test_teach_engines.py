@@ -14,6 +14,7 @@ from edge_convert.features import FeatureExtractor, input_spec
 from edge_convert.graphs import build_features
 from edge_convert.images import survey
 from edge_convert.search_graph import build_search
+from edge_convert.teaching.area import Area
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import EngineError
@@ -80,7 +81,7 @@ def taught(tmp_path: Path, images: ImageSet) -> tuple[PatchCoreParts, bytes]:
     graph = build_features(backbone, choose_layers(backbone, ()))
     spec = input_spec(64, 64, None)
     model = graph.model.SerializeToString()
-    parts = PatchCoreParts("part", "1", "2026-01-01T00:00:00Z", spec, model, graph.grid_height, graph.grid_width)
+    parts = PatchCoreParts("part", "1", "2026-01-01T00:00:00Z", Area(spec), model, graph.grid_height, graph.grid_width)
     extractor = FeatureExtractor(engines.create(SETTINGS).load(model), spec)
     rows = np.concatenate([extractor.patches(images.load(index)) for index in range(len(images.files))])
     return parts, build_search(rows[greedy_coreset(rows, 60, 0)], graph.grid_height * graph.grid_width)

@@ -13,6 +13,7 @@ from rich.console import Console
 from edge_convert.coreset import CoresetSize
 from edge_convert.flags import add_command
 from edge_convert.options import TeachOptions
+from edge_convert.teaching.area import AreaOptions
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.ops.clock import SystemClock
@@ -48,6 +49,16 @@ class TeachFlags:
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantize the backbone.")] = True
     golden: Annotated[int, typer.Option(min=1, max=50, help="Golden images of good parts, and as many defects.")] = 3
     region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
+    tiles: Annotated[
+        str | None, typer.Option(help="Cut large frames: auto, or rows x columns as in 3x5. Default: the frame as one.")
+    ] = None
+    tile_overlap: Annotated[float, typer.Option(help="Share of a tile's side in common with its neighbour.")] = 0.1
+    mask: Annotated[Path | None, typer.Option(help="PNG over the frame: where it is black, nothing is inspected.")] = (
+        None
+    )
+    rotate: Annotated[
+        Literal["0", "90", "free"], typer.Option(help="Parts lie as in the images, in steps of 90°, or any way.")
+    ] = "0"
     json: Annotated[Path | None, typer.Option(help="File for the summary.")] = None
 
     def options(self) -> TeachOptions:
@@ -76,6 +87,7 @@ class TeachFlags:
             int8=self.int8,
             golden=self.golden,
             region=_region(self.region),
+            area=AreaOptions(self.tiles, self.tile_overlap, self.mask, self.rotate),
         )
 
 

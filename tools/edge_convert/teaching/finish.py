@@ -80,6 +80,7 @@ def _notes(taught: Taught) -> dict[str, str]:
         "limits": f"{taught.found.method}; {taught.held_out.method}; the bank was then made of all images",
         "golden_tolerance": TOLERANCE_NOTE,
         "taught_on": material.engine.description,
+        **material.area_notes,
     }
 
 
