@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from edge_convert.backbones import command as backbone_command
 from edge_convert.evaluate import command as evaluate_command
 from edge_convert.parity import command as parity_command
 from edge_convert.relimit import command as relimit_command
@@ -19,6 +20,7 @@ evaluate_command.register(app)
 teach_command.register(app)
 parity_command.register(app)
 relimit_command.register(app)
+backbone_command.register(app)
 
 
 @app.callback()
