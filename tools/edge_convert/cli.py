@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from edge_convert import train_command
 from edge_convert.backbones import command as backbone_command
 from edge_convert.evaluate import command as evaluate_command
 from edge_convert.parity import command as parity_command
@@ -21,6 +22,7 @@ teach_command.register(app)
 parity_command.register(app)
 relimit_command.register(app)
 backbone_command.register(app)
+train_command.register(app)
 
 
 @app.callback()

@@ -1,0 +1,1 @@
+"""Autoencoders trained on good parts: convolutional, variational and dilated, and the criterion of their residual."""
