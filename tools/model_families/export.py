@@ -33,6 +33,7 @@ def build(recipe: Family, fit: Path) -> Any:
     torch.manual_seed(_SEED)
     model = recipe.build(fit)
     model.visualizer = None
+    model.evaluator = None  # its pixel metrics ask for masks
     for method in recipe.patches:
         setattr(model, method, lambda *_: None)
     if hasattr(model.model, "load_pretrained_discrete_model_weights"):
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--type", choices=("onnx", "openvino"), default="onnx")
     parser.add_argument("--fixed", action="store_true", help="one image of the model's own size, instead of any")
+    parser.add_argument("--title", help="name in the table; without it the family's own")
     parser.add_argument("--resnet18", type=Path, help="weights for ResNet-18 backbones (.pth, batch norm folded)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -127,6 +129,7 @@ def main() -> None:
         arguments.type,
         fixed=arguments.fixed,
     )
+    report["title"] = arguments.title or report["title"]
     (arguments.out / "export.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(report.get("error", f"wrote {arguments.out}") + "\n")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
+import json
 import shutil
 import sys
 import types
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from model_families.families import family
 from model_families.offline import without_downloads
 from model_families.record_reference import record
 
@@ -116,6 +118,8 @@ def export(name: str, fit: Path, images: Path, out: Path) -> None:
     for file in written.parent.iterdir():
         shutil.move(file, out / file.name)
     shutil.rmtree(scratch, ignore_errors=True)
+    report = {"family": name, "title": f"{family(name).title} (anomalib {anomalib.__version__})"}
+    (out / "export.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "efficient_ad",
         "EfficientAD-S",
         _efficient_ad,
-        steps=40,
+        steps=20,
         weights="random teacher",
         batch=1,
         patches=("prepare_pretrained_model",),

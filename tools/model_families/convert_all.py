@@ -1,0 +1,169 @@
+"""Import every export below a folder, in float32 and INT8, check parity on both engines, and print the table.
+
+    cd tools
+    python -m model_families.convert_all EXPORTS --images data/test --work var/families > table.md
+
+Each folder in `EXPORTS` is what `model_families.export` wrote. `--work` receives the bundles and one `result.json` per
+export, from which an interrupted run goes on; `--again NAME` converts that one once more. `--images` is the folder
+that the references were recorded on; an export with a file `images.txt` names its own there.
+Runs in the project's environment and needs no anomalib.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import onnx
+
+from model_families.table import Attempt, Row, render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PRECISIONS: Final = ("fp32", "int8")
+ENGINES: Final = ("onnxruntime", "openvino")
+_TIMEOUT_S: Final = 1500
+
+
+def model_file(export: Path) -> Path | None:
+    """The exported graph in the folder."""
+    return next((export / name for name in ("model.onnx", "model.xml") if (export / name).is_file()), None)
+
+
+def images_of(export: Path, images: Path) -> Path:
+    """The folder that the export's reference was recorded on."""
+    named = export / "images.txt"
+    return Path(named.read_text(encoding="utf-8").strip()) if named.is_file() else images
+
+
+def describe(model: Path) -> str:
+    """Inputs and outputs of the graph in words."""
+    if model.suffix == ".onnx":
+        graph = onnx.load(model, load_external_data=False).graph
+        ends = [[(value.name, _shape(value)) for value in values] for values in (graph.input, graph.output)]
+    else:
+        import openvino  # noqa: PLC0415 — only for OpenVINO's own format
+
+        network = openvino.Core().read_model(model)
+        ends = [
+            [
+                (value.any_name, str(value.partial_shape).strip("[]").replace("?", "*").replace(",", "×"))
+                for value in values
+            ]
+            for values in (network.inputs, network.outputs)
+        ]
+    inputs, outputs = (", ".join(f"`{name}` {shape}".strip() for name, shape in end) for end in ends)
+    return f"{inputs} → {outputs}"
+
+
+def _shape(value: onnx.ValueInfoProto) -> str:
+    return "×".join(
+        str(size.dim_value) if size.HasField("dim_value") else "*" for size in value.type.tensor_type.shape.dim
+    )
+
+
+def edge_convert(*arguments: str | Path) -> tuple[int, str]:
+    """Run the product's own command.
+
+    Returns:
+        Exit code, and what it wrote to its error stream.
+    """
+    command = [sys.executable, "-m", "edge_convert", *map(str, arguments)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return -1, f"error: not finished after {_TIMEOUT_S} s"
+    return done.returncode, done.stderr
+
+
+def error_in(text: str) -> str:
+    """The command's error message; without one, its last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    start = next((index for index, line in enumerate(lines) if line.startswith("error:")), len(lines) - 1)
+    return " ".join(lines[start:]).removeprefix("error:").strip() if lines else "it failed without a word"
+
+
+def attempt(export: Path, images: Path, work: Path, precision: str, extra: Sequence[str]) -> Attempt:
+    """Import one export with one precision and check the bundle on every engine."""
+    model = model_file(export)
+    if model is None:
+        return Attempt(precision, f"no model in {export.name}")
+    bundle = work / f"{export.name}-{precision}.bundle"
+    report_file = bundle.with_suffix(".json")
+    options = ["--reference", export / "reference", "--images", images / "good", "--precision", precision]
+    if precision == "int8":
+        options.append("--even-if-slower")
+    code, errors = edge_convert("import", model, *options, "--out", bundle, "--json", report_file, *extra)
+    if code != 0:
+        return Attempt(precision, error_in(errors))
+    report = json.loads(report_file.read_text(encoding="utf-8"))
+    return Attempt(precision, None, report, {engine: parity(bundle, images, engine) for engine in ENGINES})
+
+
+def parity(bundle: Path, images: Path, engine: str) -> dict[str, Any]:
+    """`edge-convert parity` on all reference images."""
+    figures = bundle.with_suffix(f".{engine}.json")
+    figures.unlink(missing_ok=True)
+    _, errors = edge_convert("parity", bundle, images, "--engine", engine, "--threads", "1", "--json", figures)
+    if not figures.is_file():
+        return {"error": error_in(errors)}
+    document: dict[str, Any] = json.loads(figures.read_text(encoding="utf-8"))
+    return document
+
+
+def convert(export: Path, images: Path, work: Path, extra: Sequence[str]) -> Row:
+    """One row of the table."""
+    built_file = export / "export.json"
+    built = json.loads(built_file.read_text(encoding="utf-8")) if built_file.is_file() else {}
+    title = built.get("title", export.name)
+    if "error" in built:
+        return Row(title, "", (), built["error"])
+    model = model_file(export)
+    if model is None:
+        return Row(title, "", (), "the export folder holds no model")
+    if model.suffix == ".xml":
+        title += " (OpenVINO export)"
+    own = images_of(export, images)
+    attempts = tuple(attempt(export, own, work, precision, extra) for precision in PRECISIONS)
+    return Row(title, describe(model), attempts)
+
+
+def read_row(file: Path) -> Row:
+    """A row as `result.json` holds it."""
+    document = json.loads(file.read_text(encoding="utf-8"))
+    document["attempts"] = tuple(Attempt(**entry) for entry in document["attempts"])
+    return Row(**document)
+
+
+def main() -> None:
+    """Convert what is not converted yet, then print the whole table."""
+    parser = argparse.ArgumentParser(description="Import every export and print the table of families.")
+    parser.add_argument("exports", type=Path)
+    parser.add_argument("--images", type=Path, required=True, help="folder with `good` and defects of the references")
+    parser.add_argument("--work", type=Path, required=True, help="receives bundles and results")
+    parser.add_argument("--again", action="append", default=[], metavar="NAME", help="convert this export once more")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="convert no other export")
+    parser.add_argument("--table-only", action="store_true", help="print what is there, convert nothing")
+    parser.add_argument("options", nargs="*", help="further options of `edge-convert import`, after --")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for export in sorted(folder for folder in arguments.exports.iterdir() if (folder / "export.json").is_file()):
+        result = arguments.work / f"{export.name}.result.json"
+        wanted = not arguments.table_only and (not arguments.only or export.name in arguments.only)
+        if wanted and (not result.is_file() or export.name in arguments.again):
+            row = convert(export, arguments.images, arguments.work, arguments.options)
+            result.write_text(json.dumps(asdict(row), indent=1) + "\n", encoding="utf-8")
+        if result.is_file():
+            rows.append(read_row(result))
+    sys.stdout.write(render(rows))
+
+
+if __name__ == "__main__":
+    main()
