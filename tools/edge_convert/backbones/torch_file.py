@@ -61,7 +61,7 @@ class _TensorRef:
             message = f"a tensor of shape {self.shape} does not fit its storage"
             raise ValueError(message)
         steps = tuple(step * flat.itemsize for step in self.stride)
-        return np.ascontiguousarray(np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps))
+        return np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps).copy()
 
 
 def _tensor(storage: _StorageRef, offset: int, shape: Any, stride: Any, *_rest: Any) -> _TensorRef:
