@@ -10,7 +10,7 @@ import numpy as np
 from edge_runtime import __version__, detectors, engine
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.detectors.tiled import TiledDetector
-from edge_runtime.domain.errors import BundleError
+from edge_runtime.domain.errors import BundleError, EngineError
 from edge_runtime.domain.model_bundle import ColourOrder
 
 if TYPE_CHECKING:
@@ -77,18 +77,39 @@ def load_inspector(
 ) -> Inspector:
     """Open and verify a bundle, load it on an engine and warm it up.
 
+    A bundle that was proved in bf16 runs in bf16 unless `engine.precision` is set.
+
     Raises:
         BundleError: the bundle is damaged, not trusted, or not meant for this runtime or engine.
         EngineError: the engine is not there or cannot run the bundle's graphs.
     """
     with contextlib.ExitStack() as undo:
         opened = undo.enter_context(open_bundle(bundle_path, trust=trust))
-        runner = engine.create(engine_settings)
+        runner = _engine_for(opened.manifest, engine_settings)
         require_fit(opened.manifest, runner)
         detector = detectors.create(opened.manifest, opened.payloads, runner)
         warm_up(detector)
         undo.pop_all()
         return Inspector(opened, detector, runner.description)
+
+
+def _engine_for(manifest: ModelBundle, settings: EngineSettings) -> Engine:
+    wanted = manifest.options.get("precision", "f32")
+    if wanted == "f32" or "precision" in settings.model_fields_set:
+        return engine.create(settings)
+    if wanted != "bf16":
+        raise BundleError(
+            f"bundle {manifest.identity.name} asks for precision {wanted!r}, which this runtime does not know",
+            "Update edge-runtime on this device, or convert the bundle again.",
+        )
+    try:
+        return engine.create(settings.model_copy(update={"precision": wanted}))
+    except EngineError as error:
+        raise BundleError(
+            f"bundle {manifest.identity.name} was made to compute in {wanted}: {error.what}",
+            'Set name = "openvino" in [engine] on a processor that computes in bf16, or convert the bundle with '
+            "--precision int8 or fp32.",
+        ) from error
 
 
 def require_fit(manifest: ModelBundle, runner: Engine) -> None:

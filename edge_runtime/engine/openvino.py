@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _TELEMETRY = "openvino_telemetry"
 _VIRTUAL_DEVICES = frozenset({"AUTO", "MULTI", "HETERO", "BATCH"})
+_CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}
+"""OpenVINO's names of what a device computes in; it has others for what is always there."""
 _DRIVERS = {
     "GPU": "install Intel's compute runtime (apt install intel-opencl-icd) and give this user the group `render`",
     "NPU": "install Intel's NPU driver (github.com/intel/linux-npu-driver), give this user group `render`",
@@ -64,7 +66,7 @@ class OpenVinoEngine:
         """Check that what the settings ask for is there.
 
         Raises:
-            EngineError: OpenVINO or the device is not available.
+            EngineError: OpenVINO or the device is not available, or the device does not compute in the precision.
         """
         if settings.provider != "cpu":
             raise EngineError(
@@ -77,6 +79,7 @@ class OpenVinoEngine:
         self._require_device()
         self._threads = settings.threads or usable_cores()
         self._precision = settings.precision
+        self._require_precision()
         self._config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
@@ -125,6 +128,18 @@ class OpenVinoEngine:
             raise EngineError(
                 f"OpenVINO finds no device {self._device} (it finds: {', '.join(available) or 'none'})",
                 _DRIVERS.get(family, "name a device that is there: engine.device") + ', or set engine.device = "CPU"',
+            )
+
+    def _require_precision(self) -> None:
+        needed = _CAPABILITIES.get(self._precision)
+        if needed is None:
+            return
+        offered = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
+        if needed not in offered:
+            # OpenVINO takes the hint all the same and computes in whatever comes next.
+            raise EngineError(
+                f"{self._device} of this machine does not compute in {self._precision}",
+                'set engine.precision = "f32", or choose a device that does',
             )
 
 

@@ -101,4 +101,12 @@ def choose_precision(
         ConfigError: `wanted` is unknown, is slower than float32 here, or cannot be had on this engine.
         EngineError: the engine is not there or cannot run the graph.
     """
-    raise NotImplementedError
+    # Heavy libraries: only where something is chosen.
+    from edge_convert.precision.bench import Bench  # noqa: PLC0415
+    from edge_convert.precision.chooser import choose  # noqa: PLC0415
+    from edge_convert.precision.routes import float_graph  # noqa: PLC0415
+    from edge_runtime import engine  # noqa: PLC0415
+
+    bench = Bench(float_graph(source), calibration, judge, engine.create(engine_settings), clock, observer)
+    hint = engine_settings.model_copy(update={"precision": "bf16"})
+    return choose(bench, wanted, lambda: engine.create(hint), even_if_slower=even_if_slower)

@@ -1,0 +1,99 @@
+"""One route to fewer bits: quantized throughout, and where that costs parity, repaired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge_convert.precision.choice import Candidate, Judgement, Kept
+from edge_convert.precision.search import Attempt, restore_and_give_back
+from edge_runtime.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_convert.precision.bench import Bench
+    from edge_convert.precision.choice import Precision
+    from edge_convert.precision.routes import FloatGraph, Quantizer
+    from edge_convert.precision.sensitivity import Span
+
+_INT8: Final = b"QuantizeLinear"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a route came to."""
+
+    candidate: Candidate
+    judgement: Judgement
+    remarks: tuple[str, ...]
+    """Of attempts on the way that were not taken."""
+
+
+def attempt_route(
+    bench: Bench, precision: Precision, quantizer: Quantizer, costs: Callable[[], tuple[Span, ...]]
+) -> Outcome:
+    """Quantize throughout; if that loses parity, search for what to keep.
+
+    Args:
+        bench: what the attempts share.
+        precision: int8 or fp16.
+        quantizer: the route.
+        costs: operations by what they cost; asked for only where it is needed.
+
+    Raises:
+        ConfigError: the route cannot quantize this graph.
+        EngineError: the engine cannot run the result.
+    """
+    title = f"{precision.upper()} ({quantizer.route})"
+    made: dict[frozenset[str], bytes] = {}
+
+    def judge(spans: tuple[Span, ...]) -> Judgement:
+        kept = frozenset(name for span in spans for name in span.nodes)
+        made.clear()  # models are large: only the latest can be asked for again
+        made[kept] = quantizer.quantize(kept)
+        return bench.judge(Candidate(precision, quantizer.route, made[kept]))
+
+    bench.budget.left -= 1
+    first = Attempt((), judge(()))
+    best = first
+    if not first.judgement.holds and bench.budget.left > 0:
+        spans = costs()
+        with bench.observer.stage(f"{title}: what must stay float32", bench.budget.left) as stage:
+
+            def watched(spans: tuple[Span, ...]) -> Judgement:
+                judgement = judge(spans)
+                stage.advance()
+                return judgement
+
+            best = restore_and_give_back(first, spans, watched, bench.budget)
+    model = made.get(best.nodes) or quantizer.quantize(best.nodes)
+    if precision == "int8" and _INT8 not in model:
+        raise ConfigError("nothing that could be quantized may be", "Take --precision fp32.")
+    candidate = Candidate(precision, quantizer.route, model, _kept(bench.graph, precision, best.spans))
+    return Outcome(candidate, best.judgement, _remarks(title, first, best))
+
+
+def _remarks(title: str, first: Attempt, best: Attempt) -> tuple[str, ...]:
+    if not best.spans:
+        return ()
+    count = len(best.nodes)
+    end = "parity holds" if best.judgement.holds else "it is still beyond the limits"
+    before = f"{title} throughout: {first.judgement.text} (badness {first.badness:.2f})"
+    after = f"with {count} operation{'s' if count > 1 else ''} in float32 {end} (badness {best.badness:.2f})"
+    return (f"{before}; {after}",)
+
+
+def _kept(graph: FloatGraph, precision: Precision, spans: tuple[Span, ...]) -> tuple[Kept, ...]:
+    kinds = {node.name: node.op_type for node in graph.model.graph.node}
+    return tuple(Kept(name, kinds[name], _why(precision, span)) for span in spans for name in span.nodes)
+
+
+def _why(precision: Precision, span: Span) -> str:
+    subject = "alone" if len(span.nodes) == 1 else f"with its {len(span.nodes) - 1} neighbours"
+    if span.effect == float("inf"):
+        return f"{subject} in {precision.upper()} it makes {span.output} something that is not a number"
+    return (
+        f"{subject} in {precision.upper()} it moves {span.output} by {span.effect:.2%} of its spread "
+        f"(SQNR {span.sqnr_db:.0f} dB)"
+    )

@@ -1,0 +1,136 @@
+"""The order in which precisions are tried, and what refuses them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_convert.precision import nncf_route
+from edge_convert.precision.attempt import attempt_route
+from edge_convert.precision.choice import Candidate, PrecisionChoice
+from edge_runtime.domain.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from edge_convert.precision.attempt import Outcome
+    from edge_convert.precision.bench import Bench
+    from edge_convert.precision.choice import Judgement
+    from edge_runtime.engine.port import Engine
+
+_WORDS = ("auto", "int8", "fp32", "fp16", "bf16")
+
+
+def choose(bench: Bench, wanted: str, hinted: Callable[[], Engine], *, even_if_slower: bool) -> PrecisionChoice:
+    """See `choice.choose_precision`.
+
+    Args:
+        bench: graph, judge, engine, clock.
+        wanted: auto, int8, fp32, fp16 or bf16.
+        hinted: the engine told to compute in bf16; made only where that is wanted.
+        even_if_slower: take a wanted INT8 although float32 is faster here.
+
+    Raises:
+        ConfigError: `wanted` is unknown, is slower than float32 here, or cannot be had on this engine.
+        EngineError: the engine cannot run the graph.
+    """
+    if wanted not in _WORDS:
+        raise ConfigError(f"precision {wanted!r} is unknown", f"Write one of {', '.join(_WORDS)}.")
+    if wanted == "bf16":
+        return _bf16(bench, hinted)
+    if wanted == "fp16":
+        return _fp16(bench)
+    plain = Candidate("fp32", "plain", bench.plain)
+    bench.budget.left -= 1
+    exact = bench.judge(plain)
+    if wanted == "fp32":
+        return PrecisionChoice(plain, exact)
+    if wanted == "auto" and not exact.holds:
+        return PrecisionChoice(plain, exact, refused=(f"INT8 was not tried: float32 departs already, {exact.text}",))
+    return _Int8(bench, exact, even_if_slower=even_if_slower).choose(plain, wanted)
+
+
+class _Int8:
+    """Both routes in turn, the second only where the first fails."""
+
+    def __init__(self, bench: Bench, exact: Judgement, *, even_if_slower: bool) -> None:
+        self._bench = bench
+        self._exact = exact
+        self._even_if_slower = even_if_slower
+        self._refused: list[str] = []
+        self._fallen_short: list[tuple[Outcome, Mapping[str, float]]] = []
+        self._timings: Mapping[str, float] = {}
+
+    def choose(self, plain: Candidate, wanted: str) -> PrecisionChoice:
+        if (found := self._try("ort-qdq")) is not None:
+            return found
+        if nncf_route.is_installed():
+            if (found := self._try("nncf")) is not None:
+                return found
+        else:
+            self._refused.append("INT8 by NNCF was not tried: it is not installed")
+        if wanted == "auto":
+            return PrecisionChoice(plain, self._exact, self._timings, tuple(self._refused))
+        if not self._fallen_short:
+            raise ConfigError(
+                "; ".join(self._refused),
+                "Take --precision auto or fp32, or another engine; for a device that is faster in INT8 than this "
+                "machine add --even-if-slower.",
+            )
+        outcome, timings = min(self._fallen_short, key=lambda item: item[0].judgement.badness)
+        return PrecisionChoice(outcome.candidate, outcome.judgement, timings, tuple(self._refused))
+
+    def _try(self, route: str) -> PrecisionChoice | None:
+        bench = self._bench
+        try:
+            quantizer = bench.qdq if route == "ort-qdq" else bench.nncf
+            # Before the search: what is left in float32 later only makes it slower.
+            throughout = quantizer.quantize(frozenset())
+            if self._slower(route, throughout) or bench.budget.left < 1:
+                return None
+            outcome = attempt_route(bench, "int8", quantizer, lambda: bench.int8_costs)
+        except (ConfigError, EngineError) as error:
+            self._refused.append(f"INT8 ({route}) cannot be had: {error.what}")
+            return None
+        self._refused.extend(outcome.remarks)
+        if outcome.candidate.model != throughout and self._slower(route, outcome.candidate.model):
+            return None
+        if outcome.judgement.holds:
+            return PrecisionChoice(outcome.candidate, outcome.judgement, self._timings, tuple(self._refused))
+        self._refused.append(f"INT8 ({route}) does not keep parity: {outcome.judgement.text}")
+        self._fallen_short.append((outcome, self._timings))
+        return None
+
+    def _slower(self, route: str, model: bytes) -> bool:
+        self._timings = self._bench.time({"fp32": self._bench.plain, "int8": model})
+        if self._timings["int8"] < self._timings["fp32"] or self._even_if_slower:
+            return False
+        # No milliseconds: this goes into the bundle, and equal inputs make equal bundles.
+        self._refused.append(f"INT8 ({route}) is not faster than float32 on this machine and engine")
+        return True
+
+
+def _fp16(bench: Bench) -> PrecisionChoice:
+    outcome = attempt_route(bench, "fp16", bench.half, lambda: bench.half_costs)
+    timings = bench.time({"fp32": bench.plain, "fp16": outcome.candidate.model})
+    if timings["fp16"] >= timings["fp32"]:
+        bench.observer.notice("float16 is not faster than float32 on this machine and engine; the file is smaller")
+    candidate = Candidate("fp16", "plain", outcome.candidate.model, (*bench.half.kept, *outcome.candidate.kept))
+    return PrecisionChoice(candidate, outcome.judgement, timings, outcome.remarks)
+
+
+def _bf16(bench: Bench, hinted: Callable[[], Engine]) -> PrecisionChoice:
+    try:
+        engine = hinted()
+    except EngineError as error:
+        raise ConfigError(
+            f"bf16 cannot be had here: {error.what}",
+            "Take OpenVINO (--engine openvino) on a processor with AVX512-BF16 or AMX, or another precision.",
+        ) from error
+    candidate = Candidate("bf16", "hint", bench.plain)
+    judgement = bench.judge(candidate)
+    exact = bench.time({"fp32": bench.plain})
+    bench.engine = engine
+    timings = {**exact, "bf16": bench.time({"bf16": bench.plain})["bf16"]}
+    if timings["bf16"] >= timings["fp32"]:
+        bench.observer.notice("bf16 is not faster than float32 on this machine and engine")
+    return PrecisionChoice(candidate, judgement, timings)

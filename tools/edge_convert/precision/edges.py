@@ -1,0 +1,109 @@
+"""Where INT8 ends: what a float32 operation reads is float32, not a float32 that was rounded to 8 bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_CHEAP: Final = frozenset({"Add", "Mul", "Relu", "Clip", "LeakyRelu", "Sigmoid"})
+"""Arithmetic per element: it costs next to nothing in float32, and its result is then exact for whoever reads it."""
+
+_DEQUANTIZE: Final = "DequantizeLinear"
+_QUANTIZE: Final = "QuantizeLinear"
+
+
+def pull_back(model: Any, chosen: Iterable[str]) -> frozenset[str]:
+    """The nodes to quantize once cheap ones at the border were given back to float32.
+
+    A cheap node goes back if a float operation or the graph's caller reads it, and then one before it if only such
+    nodes read that one.
+
+    Args:
+        model: `onnx.ModelProto` before quantization.
+        chosen: names of the nodes that were to be quantized.
+    """
+    left = set(chosen)
+    readers = _readers(model)
+    outputs = {info.name for info in model.graph.output}
+    started_float = {node.name for node in model.graph.node} - left
+    for node in reversed(model.graph.node):
+        if node.name not in left or node.op_type not in _CHEAP:
+            continue
+        read_by = [reader.name for name in node.output for reader in readers.get(name, ())]
+        to_caller = any(name in outputs for name in node.output)
+        if to_caller or any(name in started_float for name in read_by) or not any(name in left for name in read_by):
+            left.discard(node.name)
+    return frozenset(left)
+
+
+def reads_padding_as_zero(model: Any, lowest: Mapping[str, float]) -> frozenset[str]:
+    """Average pools that count their padding, and what makes their input, where that input can be negative.
+
+    OpenVINO 2026.4 pools such a tensor in its 8 bits and pads with the byte 0, which stands for the lowest value and
+    not for zero: every value along the border is wrong by it. onnxruntime pads with zero.
+
+    Args:
+        model: `onnx.ModelProto` before quantization.
+        lowest: smallest value by tensor.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output}
+    found = set()
+    for node in model.graph.node:
+        if node.op_type != "AveragePool" or lowest.get(node.input[0], 0.0) >= 0:
+            continue
+        settings = {attribute.name: attribute for attribute in node.attribute}
+        if "count_include_pad" in settings and settings["count_include_pad"].i and any(settings["pads"].ints):
+            found.add(node.name)
+            if node.input[0] in makers:
+                found.add(makers[node.input[0]].name)
+    return frozenset(found)
+
+
+def rewire(quantized: Any, chosen: frozenset[str]) -> None:
+    """Let float32 operations read float32 results past the quantizer's rounding, in place.
+
+    A rounding is shared by all readers of a tensor; where its maker computes in float32, only those that compute in
+    INT8 are to have it. What nobody reads any more is removed.
+    """
+    makers = {name: node for node in quantized.graph.node for name in node.output}
+    weights = {item.name for item in quantized.graph.initializer}
+    outputs = {info.name for info in quantized.graph.output}
+    exact = {}
+    for node in quantized.graph.node:
+        rounding = makers.get(node.input[0]) if node.op_type == _DEQUANTIZE else None
+        if rounding is None or rounding.op_type != _QUANTIZE or rounding.input[0] in weights:
+            continue
+        maker = makers.get(rounding.input[0])
+        if maker is None or (maker.name not in chosen and maker.op_type != _DEQUANTIZE):
+            exact[node.output[0]] = rounding.input[0]
+    for node in quantized.graph.node:
+        if node.name in chosen or node.op_type == _QUANTIZE:
+            continue
+        for index, name in enumerate(node.input):
+            if name in exact:
+                node.input[index] = exact[name]
+    _sweep(quantized, outputs)
+
+
+def _sweep(model: Any, outputs: set[str]) -> None:
+    needed = set(outputs)
+    kept = []
+    for node in reversed(model.graph.node):
+        if needed & set(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    kept.reverse()
+    weights = [item for item in model.graph.initializer if item.name in needed]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(kept)
+    model.graph.initializer.extend(weights)
+
+
+def _readers(model: Any) -> dict[str, list[Any]]:
+    readers: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    return readers
