@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from edge_convert import train_command
+from edge_convert.advise import command as advise_command
 from edge_convert.backbones import command as backbone_command
 from edge_convert.evaluate import command as evaluate_command
 from edge_convert.parity import command as parity_command
@@ -22,6 +23,7 @@ teach_command.register(app)
 parity_command.register(app)
 relimit_command.register(app)
 backbone_command.register(app)
+advise_command.register(app)
 train_command.register(app)
 
 

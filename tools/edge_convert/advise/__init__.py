@@ -1,0 +1,1 @@
+"""`edge-convert advise`: which model for which line, with the reasons."""
