@@ -60,7 +60,9 @@ def _reverse_distillation(_: Path) -> Any:
 
 
 def _draem(fit: Path) -> Any:
-    return _models().Draem(dtd_dir=fit)
+    model = _models().Draem(dtd_dir=fit)
+    model.augmenter.anomaly_source_paths.clear()  # it then draws its own noise, in place of photographed textures
+    return model
 
 
 def _ganomaly(_: Path) -> Any:

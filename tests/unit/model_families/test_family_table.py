@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+
+from model_families.convert_all import attempt, describe, error_in, images_of, model_file, read_row
+from model_families.families import FAMILIES, family
+from model_families.table import HEADINGS, Attempt, Row, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FILES = {"good_drift": 0.0123, "separation_loss": 0.004, "flips": 0, "map_correlation": None}
+
+
+def _document(*, holds: bool = True, **figures: float | None) -> dict[str, object]:
+    return {"holds": holds, "files": {**_FILES, **figures}, "golden": {"parity": {"map_correlation": 0.99991}}}
+
+
+def _row(**replaced: object) -> Row:
+    whole = Attempt(
+        "int8",
+        None,
+        {
+            "route": "qdq",
+            "kept": ["conv_1 (Conv): too coarse", "exp_2 (Exp): range", "conv_3 (Conv): x"],
+            "size_bytes": 3e6,
+        },
+        {"onnxruntime": _document(holds=False, flips=2), "openvino": {"error": "cannot run this graph"}},
+    )
+    plain = Attempt(
+        "fp32", None, {"route": "plain", "kept": [], "size_bytes": 12_340_000}, {"onnxruntime": _document()}
+    )
+    values = {"title": "PaDiM", "graph": "`input` 1×3×8×8 → `map` 1×1×8×8", "attempts": (plain, whole)}
+    return Row(**{**values, **replaced})
+
+
+def _cells(row: Row) -> list[str]:
+    lines = render([row]).splitlines()
+    assert len(lines) == 3
+    return [cell.strip() for cell in lines[2].strip("|").split(" | ")]
+
+
+def test_a_row_tells_parity_route_and_size_of_both_precisions():
+    """What was measured stands in the row: figures per engine, what was kept in float, megabytes."""
+    cells = dict(zip(HEADINGS, _cells(_row()), strict=True))
+
+    assert cells["imported"] == "yes"
+    assert cells["float32 parity"] == (
+        "onnxruntime: drift 0.012, separation 0.40%, flips 0, maps 0.9999 (golden images)"
+    )
+    assert cells["INT8 route, kept in float"] == "qdq; 3 kept (2 Conv, 1 Exp)"
+    assert cells["INT8 parity"].startswith("onnxruntime: drift 0.012, separation 0.40%, flips 2")
+    assert "DOES NOT HOLD" in cells["INT8 parity"]
+    assert cells["INT8 parity"].endswith("openvino: cannot run this graph")
+    assert cells["size (float32, INT8)"] == "12.3 MB, 3.0 MB"
+
+
+def test_what_could_not_be_exported_says_why_and_claims_nothing():
+    """A family without a graph has its error in the table and dashes for every figure."""
+    cells = _cells(_row(error="UnsupportedOperatorError:\n aten::foo | bar", attempts=()))
+
+    assert cells[1] == "not exported: UnsupportedOperatorError: aten::foo \\| bar"
+    assert set(cells[2:]) == {"–"}
+
+
+def test_a_refused_int8_leaves_the_float32_figures_alone():
+    """The refusal's message takes the place of the route; nothing is invented for it."""
+    plain = _row().attempts[0]
+    cells = dict(zip(HEADINGS, _cells(_row(attempts=(plain, Attempt("int8", "refused: flips 3")))), strict=True))
+
+    assert cells["INT8 route, kept in float"] == "refused: refused: flips 3"
+    assert cells["INT8 parity"] == "–"
+    assert cells["size (float32, INT8)"] == "12.3 MB, –"
+
+
+def test_a_row_survives_being_written_and_read(tmp_path: Path):
+    """An interrupted run goes on from result files that hold all of a row."""
+    file = tmp_path / "padim.result.json"
+    file.write_text(json.dumps(asdict(_row())))
+
+    assert render([read_row(file)]) == render([_row()])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("scoring …\nerror: it departs. Do this.\n", "it departs. Do this."),
+        ("Traceback\nValueError: x\n", "ValueError: x"),
+        ("", "it failed without a word"),
+    ],
+)
+def test_the_message_of_a_failed_command_is_found(text: str, expected: str):
+    """The product's error line counts, else the last line, never the progress before it."""
+    assert error_in(text) == expected
+
+
+def test_a_graph_is_described_by_names_and_sizes(tmp_path: Path):
+    """Open sizes are stars."""
+    value = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node("Relu", ["input"], ["map"])
+    ends = (
+        [value("input", onnx.TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [value("map", onnx.TensorProto.FLOAT, ["batch", 3, 8, 8])],
+    )
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", *ends)), tmp_path / "model.onnx")
+
+    model = model_file(tmp_path)
+
+    assert model is not None
+    assert describe(model) == "`input` *×3×8×8 → `map` *×3×8×8"
+
+
+def test_an_export_may_name_the_images_of_its_own_reference(tmp_path: Path):
+    """Most exports share one folder; one recorded on others says so beside the model."""
+    assert images_of(tmp_path, tmp_path / "shared") == tmp_path / "shared"
+    (tmp_path / "images.txt").write_text("/elsewhere\n")
+    assert str(images_of(tmp_path, tmp_path / "shared")) == "/elsewhere"
+
+
+def test_an_empty_export_is_no_bundle(tmp_path: Path):
+    """A folder without a graph ends as an error in the row, not as an exception that ends the run."""
+    assert attempt(tmp_path, tmp_path, tmp_path, "fp32", ()).error == f"no model in {tmp_path.name}"
+
+
+def test_a_model_that_is_no_graph_is_refused_with_the_products_own_message(tmp_path: Path):
+    """The conversion is the product's command, so its error is what the table shows."""
+    export = tmp_path / "broken"
+    (export / "reference").mkdir(parents=True)
+    (export / "model.onnx").write_bytes(b"not a graph")
+    (tmp_path / "images" / "good").mkdir(parents=True)
+    np.save(export / "reference" / "0001.npy", np.zeros((2, 2), np.float32))
+
+    tried = attempt(export, tmp_path / "images", tmp_path, "fp32", ())
+
+    assert tried.error
+    assert "Traceback" not in tried.error
+
+
+def test_families_have_names_of_their_own():
+    """`--family` finds exactly the recipe that is meant."""
+    names = [recipe.name for recipe in FAMILIES]
+
+    assert len(set(names)) == len(names) == 20
+    assert family("padim").title == "PaDiM"
