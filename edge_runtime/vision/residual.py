@@ -95,7 +95,8 @@ def residual_of(
     Returns:
         H×W×C.
     """
-    difference = np.subtract(image, reconstruction, dtype=np.float32)
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ is NaN, which the criteria refuse
+        difference = np.subtract(image, reconstruction, dtype=np.float32)
     if sigma_px > 0:
         channels = [smooth(difference[:, :, channel], sigma_px) for channel in range(difference.shape[2])]
         difference = np.stack(channels, axis=2)

@@ -48,18 +48,24 @@ class AutoencoderFlags:
     size: Annotated[str, typer.Option(help="Input size in pixels: 128 or 128x160 (height x width).")] = "128"
     colour: Annotated[Literal["auto", "mono", "rgb"], typer.Option(help="What the network sees.")] = "auto"
     region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
-    epochs: Annotated[int, typer.Option(min=1, help="At most so many.")] = _PLAN.epochs
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="At most so many. Default: 20, of few images enough for 1600 steps.")
+    ] = None
     batch: Annotated[int, typer.Option(min=2, help="Images per step.")] = _PLAN.batch
     rate: Annotated[float, typer.Option(help="Learning rate.")] = _PLAN.rate
     width: Annotated[int, typer.Option(help="Channels of the first layer.")] = _PLAN.width
     latent: Annotated[int, typer.Option(help="Length of the latent.")] = _PLAN.latent
     beta: Annotated[float, typer.Option(help="Weight of the KL divergence (VAE).")] = _PLAN.beta
     annealing: Annotated[float, typer.Option(help="Share of the epochs over which it grows.")] = _PLAN.annealing
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without progress before the end.")] = _PLAN.patience
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Epochs without progress before the end. Default: a quarter, at least 10.")
+    ] = None
     holdout: Annotated[
         float | None, typer.Option(help="Share of images never trained on. Default: 0.1, more of few.")
     ] = None
-    residual_sigma: Annotated[float, typer.Option(min=0, help="Gaussian on the residual, in input pixels.")] = 0.0
+    residual_sigma: Annotated[
+        float | None, typer.Option(min=0, help="Gaussian on the residual, input pixels. Default: by validation.")
+    ] = None
     map_sigma: Annotated[float | None, typer.Option(min=0, help="Gaussian on the map. Default: 1/64 of a side.")] = None
     checkpoint: Annotated[Path | None, typer.Option(help="Default: the bundle's name with .checkpoint.")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False
@@ -85,12 +91,10 @@ class AutoencoderFlags:
             width_px=width_px,
             width=self.width,
             latent=self.latent,
-            epochs=self.epochs,
             batch=self.batch,
             rate=self.rate,
             beta=self.beta,
             annealing=self.annealing,
-            patience=self.patience,
             holdout=self.holdout,
             seed=self.seed,
         )
@@ -133,6 +137,7 @@ def _train(flags: AutoencoderFlags) -> None:
 
 
 def _options(flags: AutoencoderFlags) -> AutoencoderOptions:
+    from edge_convert.autoencoder.criteria import Wanted  # noqa: PLC0415
     from edge_convert.autoencoder.run import AutoencoderOptions  # noqa: PLC0415  (imports PyTorch)
 
     return AutoencoderOptions(
@@ -142,11 +147,11 @@ def _options(flags: AutoencoderFlags) -> AutoencoderOptions:
         checkpoint=flags.checkpoint or flags.out.with_suffix(".checkpoint"),
         colour=flags.colour,
         region=_region(flags.region),
-        criterion=flags.criterion,
-        residual=flags.residual,
-        residual_sigma_px=flags.residual_sigma,
+        wanted=Wanted(flags.criterion, flags.residual, flags.residual_sigma),
         map_sigma_px=flags.map_sigma,
         validation=flags.validation,
+        epochs=flags.epochs,
+        patience=flags.patience,
         resume=flags.resume,
         device=flags.device,
         threads=flags.threads,
@@ -156,12 +161,13 @@ def _options(flags: AutoencoderFlags) -> AutoencoderOptions:
 
 def _criteria(report: AutoencoderReport) -> Table:
     table = Table(title=f"criteria on {report.criterion.source}", title_justify="left")
-    for heading in ("criterion", "residual", "anomalous", "AUROC", "AUPRC"):
+    for heading in ("criterion", "residual", "smoothed", "anomalous", "AUROC", "AUPRC"):
         table.add_column(heading)
     for figure in report.criterion.figures[:_SHOWN]:
         sense = "high" if figure.sign > 0 else "low"
         figures = (f"{figure.auroc:.4f}", f"{figure.average_precision:.4f}")
-        table.add_row(figure.criterion.value, figure.form.value, sense, *figures)
+        measure = figure.measure
+        table.add_row(measure.criterion.value, measure.form.value, f"{measure.sigma_px:g} px", sense, *figures)
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,7 +12,14 @@ from edge_convert.evaluate.dataset import open_dataset
 from edge_convert.evaluate.metrics import image_ap, image_auroc
 from edge_convert.images import load_image
 from edge_runtime.domain.errors import ConfigError
-from edge_runtime.vision.residual import Criterion, Histogram, ResidualForm, all_criteria, usual_sign
+from edge_runtime.vision.residual import (
+    Criterion,
+    Histogram,
+    ResidualForm,
+    criterion_value,
+    residual_of,
+    usual_sign,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,8 +35,8 @@ if TYPE_CHECKING:
 
 AUTO: Final = "auto"
 
-Measure: TypeAlias = tuple[Criterion, ResidualForm]
-"""What a score can be taken from."""
+SIGMAS_PX: Final = (0.0, 1.0, 2.0)
+"""Smoothing that `auto` tries: a defect covers several pixels of the residual, noise covers one."""
 
 _SEED_OFFSET: Final = 20_000
 """Planted defects here are none of those that calibrate, prove parity or become golden images."""
@@ -37,12 +44,49 @@ _HISTOGRAMS: Final = {ResidualForm.SIGNED: Histogram(-1.0, 1.0), ResidualForm.AB
 """Of images in 0…1: as the detector takes them."""
 
 
+class Measure(NamedTuple):
+    """What a score can be taken from."""
+
+    criterion: Criterion
+    form: ResidualForm
+    sigma_px: float
+    """Of the Gaussian over the residual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for; `auto` and None: let the validation images decide."""
+
+    criterion: str = AUTO
+    residual: str = AUTO
+    sigma_px: float | None = None
+
+    def measures(self) -> list[Measure]:
+        """The candidates.
+
+        Raises:
+            ConfigError: no such criterion or form.
+        """
+        for text, option, words in (
+            (self.criterion, "--criterion", [one.value for one in Criterion]),
+            (self.residual, "--residual", [one.value for one in ResidualForm]),
+        ):
+            if text not in {AUTO, *words}:
+                raise ConfigError(f"{option} {text!r} is unknown", f"Choose {AUTO}, {', '.join(words)}.")
+        return [
+            Measure(criterion, form, sigma_px)
+            for criterion in Criterion
+            for form in ResidualForm
+            for sigma_px in (SIGMAS_PX if self.sigma_px is None else (self.sigma_px,))
+            if self.criterion in {AUTO, criterion.value} and self.residual in {AUTO, form.value}
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class CriterionFigure:
     """How one measure does on the validation images."""
 
-    criterion: Criterion
-    form: ResidualForm
+    measure: Measure
     sign: int
     """−1: low is anomalous."""
     auroc: float
@@ -64,39 +108,39 @@ class CriterionChoice:
 
 
 class MeasureTable:
-    """Every measure of every image that was added."""
+    """Measures of every image that was added."""
 
-    def __init__(self) -> None:
-        self._columns: dict[Measure, list[float]] = {
-            (criterion, form): [] for form in ResidualForm for criterion in Criterion
-        }
+    def __init__(self, measures: Iterable[Measure]) -> None:
+        self.columns: Final[dict[Measure, list[float]]] = {measure: [] for measure in measures}
+        """Values per measure, in the order of the images."""
 
     def add(self, residual: npt.NDArray[np.float32]) -> None:
-        """Add one image's signed residual, H×W×C, of images in 0…1."""
-        for form in ResidualForm:
-            values = np.abs(residual) if form is ResidualForm.ABSOLUTE else residual
-            for criterion, value in all_criteria(values, _HISTOGRAMS[form]).items():
-                self._columns[criterion, form].append(value)
+        """Add one image's signed, unsmoothed residual, H×W×C, of images in 0…1."""
+        nothing = np.zeros_like(residual)
+        smoothed = {
+            (form, sigma_px): residual_of(residual, nothing, form, sigma_px)
+            for form, sigma_px in {(one.form, one.sigma_px) for one in self.columns}
+        }
+        for one, values in self.columns.items():
+            values.append(criterion_value(smoothed[one.form, one.sigma_px], one.criterion, _HISTOGRAMS[one.form]))
 
-    def columns(self) -> Mapping[Measure, list[float]]:
-        """Values per measure, in the order of the images."""
-        return self._columns
 
-
-def measure_images(residual: ResidualSource, exposures: Iterable[Exposure], step: Callable[[], None]) -> MeasureTable:
-    """All measures of some images; `step` is called after each."""
-    table = MeasureTable()
+def measure_images(
+    residual: ResidualSource, exposures: Iterable[Exposure], measures: Iterable[Measure], step: Callable[[], None]
+) -> Mapping[Measure, list[float]]:
+    """The measures of some images; `step` is called after each."""
+    table = MeasureTable(measures)
     for exposure in exposures:
         table.add(residual(exposure))
         step()
-    return table
+    return table.columns
 
 
 def choose_criterion(
     residual: ResidualSource,
     held_out: ImageSet,
     validation: Path | None,
-    wanted: tuple[str, str],
+    wanted: Wanted,
     region: tuple[int, int, int, int] | None,
     observer: Observer,
     seed: int,
@@ -104,10 +148,10 @@ def choose_criterion(
     """Judge every measure, and take the best or the one that was asked for.
 
     Args:
-        residual: signed residual of an exposure.
+        residual: signed, unsmoothed residual of an exposure.
         held_out: good images that the network was not trained on.
         validation: labelled images in MVTec's folders; None: defects are planted on `held_out`.
-        wanted: criterion and form, each a name or `auto`.
+        wanted: restricts the candidates.
         region: where defects are planted.
         observer: who watches.
         seed: of the planted defects.
@@ -117,26 +161,26 @@ def choose_criterion(
         DatasetError: `validation` is not a labelled dataset.
         ImageError: an image cannot be decoded, or does not fit.
     """
-    candidates = _candidates(*wanted)
+    measures = wanted.measures()
     good, defective, source = _validation_images(held_out, validation, region, seed)
     with observer.stage("judging criteria", good.count + defective.count) as stage:
-        clean = measure_images(residual, good.exposures, stage.advance).columns()
-        bad = measure_images(residual, defective.exposures, stage.advance).columns()
+        clean = measure_images(residual, good.exposures, measures, stage.advance)
+        bad = measure_images(residual, defective.exposures, measures, stage.advance)
     if not all(np.isfinite(values).all() for columns in (clean, bad) for values in columns.values()):
         raise ConfigError("the network gives residuals that are not finite numbers", "Train anew with a lower --rate.")
-    figures = sorted((judge(clean[one], bad[one], *one) for one in candidates), key=_rank)
+    figures = sorted((judge(clean[one], bad[one], one) for one in measures), key=_rank)
     return CriterionChoice(figures[0], tuple(figures), source)
 
 
-def judge(good: list[float], defective: list[float], criterion: Criterion, form: ResidualForm) -> CriterionFigure:
+def judge(good: list[float], defective: list[float], measure: Measure) -> CriterionFigure:
     """One measure, with the sign that makes its AUROC at least one half; in doubt the usual one."""
-    usual = usual_sign(criterion, form)
+    usual = usual_sign(measure.criterion, measure.form)
     sign = -usual if image_auroc(*_signed(good, defective, usual)) < 0.5 else usual  # noqa: PLR2004  (no better than chance)
     clean, bad = _signed(good, defective, sign)
     spread = float(np.std(clean))
     distance = float(np.median(bad) - np.median(clean))
     separation = distance / spread if spread > 0 else float(np.sign(distance)) * np.inf if distance else 0.0
-    return CriterionFigure(criterion, form, sign, image_auroc(clean, bad), image_ap(clean, bad), separation)
+    return CriterionFigure(measure, sign, image_auroc(clean, bad), image_ap(clean, bad), separation)
 
 
 def _rank(figure: CriterionFigure) -> tuple[float, float]:
@@ -145,21 +189,6 @@ def _rank(figure: CriterionFigure) -> tuple[float, float]:
 
 def _signed(good: list[float], defective: list[float], sign: int) -> tuple[list[float], list[float]]:
     return [sign * value for value in good], [sign * value for value in defective]
-
-
-def _candidates(criterion: str, form: str) -> list[Measure]:
-    for text, option, words in (
-        (criterion, "--criterion", [one.value for one in Criterion]),
-        (form, "--residual", [one.value for one in ResidualForm]),
-    ):
-        if text not in {AUTO, *words}:
-            raise ConfigError(f"{option} {text!r} is unknown", f"Choose {AUTO}, {', '.join(words)}.")
-    return [
-        (one, shape)
-        for one in Criterion
-        for shape in ResidualForm
-        if criterion in {AUTO, one.value} and form in {AUTO, shape.value}
-    ]
 
 
 @dataclass(frozen=True, slots=True)

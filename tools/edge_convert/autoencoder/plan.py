@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ PARAMETER_LIMIT: Final = 15_000_000
 
 _SIZE_LOWEST: Final = 32
 _SIZE_HIGHEST: Final = 1024
+_USUAL_EPOCHS: Final = 20
+_USUAL_STEPS: Final = 1_600
+_USUAL_PATIENCE: Final = 10
 
 
 class ModelName(StrEnum):
@@ -36,11 +40,11 @@ class TrainPlan:
     width_px: int = 128
     channels: int = 1
     """1 for grey sets, 3 for RGB."""
-    width: int = 32
+    width: int = 16
     """Channels of the first layer; later ones have up to eight times as many."""
     latent: int = 128
     """VAE: length of the vector. AE: numbers per cell of the bottleneck's grid, see `networks`."""
-    epochs: int = 60
+    epochs: int = 20
     batch: int = 32
     rate: float = 1e-3
     """Peak of the learning rate; it falls to nearly nothing along a cosine."""
@@ -97,6 +101,15 @@ class TrainPlan:
     def variational(self) -> bool:
         """Whether the latent is a distribution."""
         return self.model is not ModelName.AE
+
+    def sized(self, images: int, epochs: int | None, patience: int | None) -> TrainPlan:
+        """With the epochs and patience that were asked for, or usual ones for this number of training images.
+
+        Few images make short epochs: there are at least 20, and enough for 1600 steps. Patience is a quarter of them.
+        """
+        steps = math.ceil(images / self.batch)
+        chosen = epochs or max(_USUAL_EPOCHS, math.ceil(_USUAL_STEPS / steps))
+        return replace(self, epochs=chosen, patience=patience or max(_USUAL_PATIENCE, chosen // 4))
 
     def document(self) -> dict[str, Any]:
         """Plain values, for a checkpoint and the bundle's notes."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from edge_convert.autoencoder.criteria import choose_criterion
+from edge_convert.autoencoder.criteria import Wanted, choose_criterion
 from edge_convert.autoencoder.graph import OUTPUT, to_onnx
 from edge_convert.autoencoder.networks import parameter_count
-from edge_convert.autoencoder.pictures import all_grey, input_spec, load_pictures, only
+from edge_convert.autoencoder.pictures import all_grey, input_spec, load_pictures, only, split
 from edge_convert.autoencoder.reference import TorchReference
 from edge_convert.autoencoder.train import Trainer, find_hardware, fit
 from edge_convert.convert.candidates import draft_of
@@ -45,16 +45,17 @@ class AutoencoderOptions:
 
     images: Path
     plan: TrainPlan
+    """Its channels, epochs and patience are replaced by what the images and the fields below say."""
     convert: ConvertOptions
     checkpoint: Path
     colour: str = "auto"
     """auto (grey images give a grey network), mono or rgb."""
     region: tuple[int, int, int, int] | None = None
-    criterion: str = "auto"
-    residual: str = "auto"
-    residual_sigma_px: float = 0.0
+    wanted: Wanted = field(default_factory=Wanted)
     map_sigma_px: float | None = None
     validation: Path | None = None
+    epochs: int | None = None
+    patience: int | None = None
     resume: bool = False
     device: str = "auto"
     threads: int = 0
@@ -109,7 +110,8 @@ def train_autoencoder(options: AutoencoderOptions, observer: Observer, clock: Cl
     """
     images = _gather(options, observer)
     channels = 1 if options.colour == "mono" or (options.colour == "auto" and all_grey(images)) else 3
-    plan = replace(options.plan, channels=channels)
+    training, _ = split(len(images.files), options.plan.holdout, options.plan.seed)
+    plan = replace(options.plan, channels=channels).sized(len(training), options.epochs, options.patience)
     plan.check()
     spec = input_spec(plan, options.region)
     trained = _train(options, images, plan, spec, observer, clock)
@@ -119,7 +121,7 @@ def train_autoencoder(options: AutoencoderOptions, observer: Observer, clock: Cl
         probe.residual,
         trained.held_out,
         options.validation,
-        (options.criterion, options.residual),
+        options.wanted,
         options.region,
         observer,
         plan.seed,
@@ -181,16 +183,17 @@ def _train(
 def _source(
     options: AutoencoderOptions, trained: _Trained, spec: InputSpec, images: ImageSet, choice: CriterionChoice | None
 ) -> SourceModel:
-    """Without a choice: the signed residual, for judging criteria."""
+    """Without a choice: the signed residual as it is, for judging criteria."""
     plan = trained.plan
     map_sigma_px = options.map_sigma_px
     if map_sigma_px is None:
         map_sigma_px = _MAP_SIGMA_SHARE * min(plan.height_px, plan.width_px)
-    parameters = {"map_sigma_px": map_sigma_px, "residual_sigma_px": options.residual_sigma_px}
+    parameters = {"map_sigma_px": map_sigma_px}
     words: dict[str, str] = {}
     if choice is not None:
-        words = {"criterion": choice.chosen.criterion.value, "residual": choice.chosen.form.value}
-        parameters["criterion_sign"] = float(choice.chosen.sign)
+        measure = choice.chosen.measure
+        words = {"criterion": measure.criterion.value, "residual": measure.form.value}
+        parameters |= {"criterion_sign": float(choice.chosen.sign), "residual_sigma_px": measure.sigma_px}
     return SourceModel(
         model=to_onnx(trained.network, plan),
         kind=DetectorKind.RECONSTRUCTION,
@@ -220,10 +223,11 @@ def _notes(trained: _Trained, images: ImageSet, choice: CriterionChoice | None) 
 
 
 def _in_words(choice: CriterionChoice) -> str:
-    best = choice.chosen
-    low = ", low is anomalous" if best.sign < 0 else ""
-    measure = f"{best.criterion.value} of the {best.form.value} residual{low}"
-    return f"score: {measure}; AUROC {best.auroc:.4f} on {choice.source}"
+    measure = choice.chosen.measure
+    smoothed = f", smoothed by {measure.sigma_px:g} px" if measure.sigma_px else ""
+    low = ", low is anomalous" if choice.chosen.sign < 0 else ""
+    score = f"{measure.criterion.value} of the {measure.form.value} residual{smoothed}{low}"
+    return f"score: {score}; AUROC {choice.chosen.auroc:.4f} on {choice.source}"
 
 
 def _created(images: ImageSet) -> str:

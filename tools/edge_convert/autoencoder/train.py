@@ -29,6 +29,8 @@ _NOISE: Final = 0.1
 _RATE_FLOOR: Final = 0.02
 _REPORTS: Final = 10
 """So many notices over a whole training."""
+_STEPS_AT_RISK: Final = 50
+"""Between two checkpoints where epochs are shorter than that."""
 _FORMAT: Final = 1
 
 
@@ -199,23 +201,21 @@ class Trainer:
 
 
 def fit(trainer: Trainer, plan: TrainPlan, pictures: Pictures, checkpoint: Path, observer: Observer) -> Reconstructor:
-    """Train to the end, with a checkpoint after every epoch; the network of the best epoch.
+    """Train to the end, with a checkpoint after every epoch of some length; the network of the best epoch.
 
     Raises:
         ConfigError: the checkpoint cannot be written, or training diverged.
     """
-    steps = math.ceil(len(pictures.training) / plan.batch) * (plan.epochs - trainer.progress.epoch)
-    every = max(1, plan.epochs // _REPORTS)
-    with observer.stage("training", steps) as stage:
+    steps = math.ceil(len(pictures.training) / plan.batch)
+    every, saved = max(1, plan.epochs // _REPORTS), max(1, _STEPS_AT_RISK // steps)
+    with observer.stage("training", steps * (plan.epochs - trainer.progress.epoch)) as stage:
         while not trainer.finished:
             trainer.run_epoch(pictures, stage)
-            try:
-                trainer.save(checkpoint)
-            except OSError as error:
-                raise ConfigError(f"cannot write {checkpoint}: {error}", "Choose another --checkpoint.") from error
             progress = trainer.progress
             if not math.isfinite(progress.errors[-1]):
                 raise ConfigError("training diverged: the residual is not a number", "Lower --rate.")
+            if progress.epoch % saved == 0 or trainer.finished:
+                _save(trainer, checkpoint)
             if progress.epoch % every == 0 or trainer.finished:
                 observer.notice(
                     f"epoch {progress.epoch} of {plan.epochs}: held-out residual (root mean square) "
@@ -223,6 +223,13 @@ def fit(trainer: Trainer, plan: TrainPlan, pictures: Pictures, checkpoint: Path,
                     f"after epoch {progress.best_epoch}"
                 )
     return trainer.best()
+
+
+def _save(trainer: Trainer, checkpoint: Path) -> None:
+    try:
+        trainer.save(checkpoint)
+    except OSError as error:
+        raise ConfigError(f"cannot write {checkpoint}: {error}", "Choose another --checkpoint.") from error
 
 
 def kl_divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
