@@ -62,7 +62,7 @@ def choose_golden(
     kept: list[_Candidate] = []
     warnings = []
     for defective in (False, True):
-        found = _clear(probes, limits, detector, others, defective=defective)[:each]
+        found = _clear(probes, limits, detector, others, each, defective=defective)
         if len(found) < each:
             kind = "defective" if defective else "good"
             warnings.append(
@@ -79,14 +79,13 @@ def choose_golden(
 
 
 def _clear(
-    probes: Probes, limits: Limits, detector: Detector, others: Sequence[Detector], *, defective: bool
+    probes: Probes, limits: Limits, detector: Detector, others: Sequence[Detector], each: int, *, defective: bool
 ) -> list[_Candidate]:
     found: list[_Candidate] = []
     margin = NEAR_LIMIT * probes.ruler.spread
     for probe in probes.items:
-        wanted = (classify(probe.reference.score, limits)[0] is not Disposition.PASS) == defective
         near = min(abs(probe.reference.score - limit) for limit in (limits.review, limits.reject)) <= margin
-        if probe.defective is not defective or not wanted or near:
+        if probe.defective is not defective or near or len(found) == each:
             continue
         detection = detector.inspect((probe.exposure,))
         pair = Pair(probe.name, defective, probe.reference, _plain(detection))
@@ -96,6 +95,8 @@ def _clear(
                 f"{probe.reference.score:.6g}, the device {detection.score:.6g}, at a limit of {limits.review:.6g}",
                 "No allowance covers this. Convert in another precision (--precision fp32), or export the model again.",
             )
+        if (classify(detection.score, limits)[0] is not Disposition.PASS) != defective:
+            continue  # the source itself is wrong about this part: it proves nothing to a technician
         drift = max((abs(other.inspect((probe.exposure,)).score - detection.score) for other in others), default=0.0)
         distance = abs(detection.score - probes.ruler.median)
         tolerance = max(_RELATIVE_TOLERANCE * distance, _SPREAD_TOLERANCE * probes.ruler.spread, _ENGINE_MARGIN * drift)
