@@ -37,8 +37,8 @@ class TiledDetector:
     where they overlap, 0 where nothing is inspected, its longer side at most `MAP_SIDE_LIMIT_PX`.
 
     PatchCore gets mid-grey where the mask is 0, so that nothing there can change a score; other models, which were not
-    trained on such pictures, see the frame as it is, and only their map's values there do not count. For them the score
-    is the largest value of the masked map, even if the graph has a score of its own.
+    trained on such pictures, see the frame as it is, and only their map's values there do not count. For a graph with a
+    map and a score of its own the score is the largest value of the masked map.
     """
 
     def __init__(self, bundle: ModelBundle, whole: WholeDetector, payloads: PayloadReader) -> None:
@@ -71,8 +71,8 @@ class TiledDetector:
         x, y, width, height = spec.region or (0, 0, spec.width_px, spec.height_px)
         if self._mask_px is None:
             return y + height, x + width
-        scale = max((y + height) / self._mask_px[0], (x + width) / self._mask_px[1], 1.0)
-        return math.ceil(self._mask_px[0] * scale), math.ceil(self._mask_px[1] * scale)
+        times = max(1, math.ceil((y + height) / self._mask_px[0]), math.ceil((x + width) / self._mask_px[1]))
+        return self._mask_px[0] * times, self._mask_px[1] * times
 
     def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
         """See the port."""
