@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -35,6 +35,8 @@ class HeldOut:
     """Ascending."""
     map_range: tuple[float, float]
     method: str
+    by_image: dict[int, float] = field(default_factory=dict)
+    """Image → its score."""
 
 
 def plan_folds(images: int, rate: float, share: float | None, seed: int) -> list[list[int]]:
@@ -75,7 +77,7 @@ def score_held_out(
     side.
     """
     patches, count = parts.grid_height * parts.grid_width, len(views.images.files)
-    scores: list[float] = []
+    scores: dict[int, float] = {}
     medians: list[float] = []
     peaks: list[float] = []
     with observer.stage("scoring held-out good parts", sum(len(fold) for fold in folds)) as stage:
@@ -87,7 +89,7 @@ def score_held_out(
             detector = parts.viewer(build_search(bank, patches), engine)
             for index in fold:
                 detection = detector.look(*views.held_out(index))
-                scores.append(detection.score)
+                scores[index] = detection.score
                 if detection.anomaly_map is not None:
                     medians.append(float(np.median(detection.anomaly_map)))
                     peaks.append(float(np.max(detection.anomaly_map)))
@@ -98,4 +100,5 @@ def score_held_out(
         if len(folds) == 1
         else f"{len(folds)}-fold: each of {count} images held out once"
     )
-    return HeldOut(tuple(sorted(scores)), (low, low + _MAP_HEADROOM * max(peak - low, 1e-6)), method)
+    map_range = (low, low + _MAP_HEADROOM * max(peak - low, 1e-6))
+    return HeldOut(tuple(sorted(scores.values())), map_range, method, scores)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edge_runtime.domain.errors import ConfigError, ImageError
 from edge_runtime.vision.decode import decode_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge_runtime.domain.frame import Exposure
@@ -40,6 +40,10 @@ class ImageSet:
             ImageError: the file changed since it was surveyed.
         """
         return load_image(self.files[index])
+
+    def only(self, indices: Sequence[int]) -> ImageSet:
+        """These images of the set; warnings, digest and time stay those of the whole folder."""
+        return replace(self, files=tuple(self.files[index] for index in indices))
 
 
 def load_image(path: Path) -> Exposure:

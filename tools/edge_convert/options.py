@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_convert.coreset import CoresetSize
 from edge_convert.teaching.area import AreaOptions
+from edge_convert.teaching.contamination import Contamination
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
 
@@ -47,6 +48,7 @@ class TeachOptions:
     region: tuple[int, int, int, int] | None = None
     """x, y, width, height in frame pixels."""
     area: AreaOptions = field(default_factory=AreaOptions)
+    contamination: Contamination = field(default_factory=Contamination)
 
     def check(self) -> None:
         """Refuse at once what would fail after minutes.

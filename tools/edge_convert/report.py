@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from edge_convert.precision.features import Parity
+    from edge_convert.precision.defect_parity import Parity
+    from edge_convert.teaching.contamination import Suspect
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class TeachReport:
     held_out: int
     golden: int
     engine_drift: float | None
+    left_out: tuple[Suspect, ...]
+    """Images that were taken for not good."""
     warnings: tuple[str, ...]
     seconds: float
     peak_rss_mb: int

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 from edge_convert.agreement import compare_engines
 from edge_convert.draft import PatchCoreParts
 from edge_convert.golden import make_golden
-from edge_convert.holdout import plan_folds, score_held_out
-from edge_convert.limits import limits_for, rate_warnings, usual_rate
+from edge_convert.limits import limits_for, rate_warnings
 from edge_convert.precision.features import choose_features
 from edge_convert.seal import other_engines
 from edge_convert.teaching.bank import collect, make_bank
 from edge_convert.teaching.cost import tile_cost
 from edge_convert.teaching.finish import Taught, summarise, write
 from edge_convert.teaching.material import announce, gather
+from edge_convert.teaching.screening import screen
 
 if TYPE_CHECKING:
     from edge_convert.agreement import Agreement
-    from edge_convert.coreset import CandidatePatches
     from edge_convert.golden import GoldenSet
-    from edge_convert.holdout import HeldOut
     from edge_convert.limits import ScoreLimits
     from edge_convert.options import TeachOptions
     from edge_convert.precision.features import FeaturesChoice
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from edge_convert.report import TeachReport
     from edge_convert.teaching.bank import Bank
     from edge_convert.teaching.material import Material
+    from edge_convert.teaching.screening import Screening
     from edge_runtime.ops.clock import Clock
 
 
@@ -58,12 +57,15 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
     announce(choice.warnings, observer)
     parts = _parts(material, choice)
     candidates = collect(parts, material, observer)
-    held_out, found = _limits(parts, candidates, material, observer)
+    screening = screen(parts, candidates, material, observer)
+    announce(screening.warnings, observer)
+    material = screening.material
+    found = _limits(screening, observer)
     bank = make_bank(candidates, options.coreset, material, observer)
     if material.area.count > 1:
         announce((tile_cost(parts, bank, material, clock),), observer)
     agreement, golden = _prove(parts, bank, found, material, observer)
-    taught = Taught(material, choice, parts, held_out, found, bank, agreement, golden)
+    taught = Taught(material, choice, parts, screening, found, bank, agreement, golden)
     digest = write(taught)
     return summarise(taught, digest, (clock.monotonic_ns() - started_ns) / 1e9)
 
@@ -80,21 +82,14 @@ def _parts(material: Material, choice: FeaturesChoice) -> PatchCoreParts:
     )
 
 
-def _limits(
-    parts: PatchCoreParts, candidates: CandidatePatches, material: Material, observer: Observer
-) -> tuple[HeldOut, ScoreLimits]:
+def _limits(screening: Screening, observer: Observer) -> ScoreLimits:
     """Limits from the scores of parts that the bank had not seen."""
-    options, count = material.options, len(material.images.files)
-    rate = options.false_reject_rate or usual_rate(count)
-    folds = plan_folds(count, rate, options.holdout, options.seed)
-    held_out = score_held_out(
-        parts, candidates, options.coreset, material.views, folds, material.engine, observer, options.seed
-    )
-    found = limits_for(held_out.scores, rate)
-    if options.false_reject_rate is None:
-        found = replace(found, warnings=(*rate_warnings(len(held_out.scores), rate), *found.warnings))
+    scores, rate = screening.held_out.scores, screening.rate
+    found = limits_for(scores, rate)
+    if screening.material.options.false_reject_rate is None:
+        found = replace(found, warnings=(*rate_warnings(len(scores), rate), *found.warnings))
     announce(found.warnings, observer)
-    return held_out, found
+    return found
 
 
 def _prove(

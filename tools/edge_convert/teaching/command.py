@@ -14,6 +14,7 @@ from edge_convert.coreset import CoresetSize
 from edge_convert.flags import add_command
 from edge_convert.options import TeachOptions
 from edge_convert.teaching.area import AreaOptions
+from edge_convert.teaching.contamination import Contamination
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.ops.clock import SystemClock
@@ -59,6 +60,9 @@ class TeachFlags:
     rotate: Annotated[
         Literal["0", "90", "free"], typer.Option(help="Parts lie as in the images, in steps of 90°, or any way.")
     ] = "0"
+    contamination: Annotated[
+        str, typer.Option(help="Images that are not good: auto leaves them out, keep, or a share such as 0.05.")
+    ] = "auto"
     json: Annotated[Path | None, typer.Option(help="File for the summary.")] = None
 
     def options(self) -> TeachOptions:
@@ -87,6 +91,7 @@ class TeachFlags:
             int8=self.int8,
             golden=self.golden,
             region=_region(self.region),
+            contamination=Contamination.parse(self.contamination),
             area=AreaOptions(self.tiles, self.tile_overlap, self.mask, self.rotate),
         )
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from edge_convert.agreement import Agreement
     from edge_convert.draft import PatchCoreParts
     from edge_convert.golden import GoldenSet
-    from edge_convert.holdout import HeldOut
     from edge_convert.limits import ScoreLimits
     from edge_convert.precision.features import FeaturesChoice
     from edge_convert.teaching.bank import Bank
     from edge_convert.teaching.material import Material
+    from edge_convert.teaching.screening import Screening
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Taught:
     material: Material
     choice: FeaturesChoice
     parts: PatchCoreParts
-    held_out: HeldOut
+    screening: Screening
     found: ScoreLimits
     bank: Bank
     agreement: Agreement
@@ -43,6 +43,7 @@ class Taught:
         return (
             *told,
             *self.choice.warnings,
+            *self.screening.warnings,
             *self.found.warnings,
             *self.agreement.warnings,
             *self.golden.warnings,
@@ -55,7 +56,7 @@ def write(taught: Taught) -> str:
     Raises:
         BundleError: it cannot be written, or does not reproduce itself.
     """
-    found, held_out = taught.found, taught.held_out
+    found, held_out = taught.found, taught.screening.held_out
     draft = taught.parts.draft(
         Calibration(found.limits, held_out.scores, found.rate, held_out.map_range, taught.warnings),
         taught.golden.images,
@@ -74,10 +75,11 @@ def _notes(taught: Taught) -> dict[str, str]:
         "backbone": f"{backbone.file_name} sha256 {backbone.digest}",
         "layers": ", ".join(layer.name for layer in material.layers),
         "normalisation": f"mean {backbone.mean}, std {backbone.std} of pixels in 0…1, RGB, inside the graph",
-        "images": f"{len(material.images.files)} good, sha256 of names and contents {material.images.digest}",
+        "images": f"{len(material.images.files)} good; folder's sha256 of names and contents {material.images.digest}",
         "precision": choice.precision if choice.parity is None else f"{choice.precision}; {choice.parity}",
         "memory_bank": f"{len(taught.bank.rows)} patches, greedy k-centre coreset, seed {material.options.seed}",
-        "limits": f"{taught.found.method}; {taught.held_out.method}; the bank was then made of all images",
+        "limits": f"{taught.found.method}; {taught.screening.held_out.method}; the bank was then made of all images",
+        "contamination": taught.screening.note,
         "golden_tolerance": TOLERANCE_NOTE,
         "taught_on": material.engine.description,
         **material.area_notes,
@@ -106,9 +108,10 @@ def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
         reject_limit=found.limits.reject,
         limits_method=found.method,
         false_reject_rate=found.rate,
-        held_out=len(taught.held_out.scores),
+        held_out=len(taught.screening.held_out.scores),
         golden=len(taught.golden.images),
         engine_drift=taught.golden.largest_engine_drift,
+        left_out=taught.screening.suspects,
         warnings=taught.warnings,
         seconds=seconds,
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
