@@ -1,0 +1,1 @@
+"""From a model that somebody else exported to a bundle that gives its verdicts."""

@@ -1,0 +1,54 @@
+"""From a graph's outputs to a score and a map, by the definitions: the reference's side of `edge_runtime.detectors`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.detectors.port import Detection
+from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.model_bundle import Layout
+from edge_runtime.vision.residual import ResidualForm, criterion_value, residual_map, residual_of, usual_sign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from edge_runtime.vision.residual import Criterion
+
+
+def detection_of(
+    found: Mapping[str, npt.NDArray[Any]], tensor: npt.NDArray[Any], layout: Layout, criterion: Criterion
+) -> Detection:
+    """The answer for one image.
+
+    Args:
+        found: role → array.
+        tensor: what was fed, for a reconstruction's residual.
+        layout: of the tensor.
+        criterion: of the residual; only a reconstruction needs it.
+
+    Raises:
+        ConfigError: neither map, score nor reconstruction is among the outputs.
+    """
+    if "reconstruction" in found:
+        image, drawn = (_last(np.asarray(values), layout) for values in (tensor, found["reconstruction"]))
+        residual = residual_of(image, drawn, ResidualForm.SIGNED)
+        sign = usual_sign(criterion, ResidualForm.SIGNED)
+        return Detection(sign * criterion_value(residual, criterion), residual_map(residual))
+    anomaly_map = None
+    if "anomaly_map" in found:
+        values = np.asarray(found["anomaly_map"], dtype=np.float32)
+        anomaly_map = np.ascontiguousarray(values.reshape(values.shape[-2:]))
+    if "score" in found:
+        return Detection(float(np.asarray(found["score"]).reshape(())), anomaly_map)
+    if anomaly_map is None:
+        raise ConfigError("the graph gives neither map, score nor reconstruction", "Name its outputs with --output.")
+    return Detection(float(np.max(anomaly_map)), anomaly_map)
+
+
+def _last(values: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+    """H×W×C of a batch of one."""
+    return np.asarray(values[0].transpose(1, 2, 0) if layout is Layout.NCHW else values[0])
