@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -50,10 +49,10 @@ class TiledDetector:
             payloads: the bundle's.
 
         Raises:
-            BundleError: the mask is missing, no grey PNG, or leaves nothing.
+            BundleError: the mask is missing, no grey PNG, too small for the region, or leaves nothing.
         """
         spec = bundle.input_spec
-        mask = None if spec.mask is None else _read_mask(bundle.identity.name, payloads.read(spec.mask))
+        mask = None if spec.mask is None else _read_mask(bundle, payloads.read(spec.mask))
         self._bundle = bundle
         self._mask_px = None if mask is None else mask.shape
         self._whole = whole
@@ -69,10 +68,7 @@ class TiledDetector:
         """Height and width of a frame that it accepts, for warming up."""
         spec = self._bundle.input_spec
         x, y, width, height = spec.region or (0, 0, spec.width_px, spec.height_px)
-        if self._mask_px is None:
-            return y + height, x + width
-        times = max(1, math.ceil((y + height) / self._mask_px[0]), math.ceil((x + width) / self._mask_px[1]))
-        return self._mask_px[0] * times, self._mask_px[1] * times
+        return self._mask_px or (y + height, x + width)
 
     def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
         """See the port."""
@@ -124,14 +120,21 @@ def without_area(bundle: ModelBundle) -> ModelBundle:
     return replace(bundle, input_spec=replace(spec, region=None, tiles=None, mask=None), outputs=outputs)
 
 
-def _read_mask(name: str, content: bytes) -> Mask:
+def _read_mask(bundle: ModelBundle, content: bytes) -> Mask:
+    name = bundle.identity.name
     try:
         image = decode_image(content)
     except ImageError as error:
         raise BundleError(f"the mask of bundle {name} is no image: {error.what}", _CONVERT_AGAIN) from error
     if image.format != "png" or image.array.ndim != 2:  # noqa: PLR2004  (H×W)
         raise BundleError(f"the mask of bundle {name} is no grey PNG", _CONVERT_AGAIN)
-    mask = image.array > 0
-    if not mask.any():
+    mask = np.asarray(image.array > 0, dtype=np.bool_)
+    inspected = mask
+    if bundle.input_spec.region is not None:
+        x, y, width, height = bundle.input_spec.region
+        inspected = mask[y : y + height, x : x + width]
+        if inspected.shape != (height, width):
+            raise BundleError(f"the region of bundle {name} reaches beyond its mask", _CONVERT_AGAIN)
+    if not inspected.any():
         raise BundleError(f"the mask of bundle {name} leaves nothing to inspect", _CONVERT_AGAIN)
-    return np.asarray(mask, dtype=np.bool_)
+    return mask

@@ -109,7 +109,8 @@ class InputSpec:
     tiles: Tiles | None = None
     """None: the whole region at once."""
     mask: str | None = None
-    """Payload with a lossless grey PNG of the frame's proportions: where it is 0, nothing is inspected."""
+    """Payload with a lossless grey PNG of the frame's proportions (with a region: of the frame's size): where it is 0,
+    nothing is inspected."""
 
 
 @dataclass(frozen=True, slots=True)

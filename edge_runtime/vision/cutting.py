@@ -78,7 +78,7 @@ class Cutter:
 
     Args:
         spec: region, tiles, and what a centre crop leaves of a piece.
-        mask: of the frame's proportions at any scale; None inspects everything.
+        mask: of the frame's proportions at any scale, with a region of the frame's size; None inspects everything.
         paint: mid-grey where the mask is false, see `paint_out`.
     """
 
@@ -116,10 +116,11 @@ class Cutter:
         region = _fitting(self._region, height, width)
         mask = None
         if self._mask is not None:
-            if not same_proportions((height, width), self._mask.shape):
+            same = self._mask.shape == (height, width)
+            if not same and (self._region is not None or not same_proportions((height, width), self._mask.shape)):
                 raise ImageError(
-                    f"the mask has {self._mask.shape[1]}×{self._mask.shape[0]} pixels, which are not the proportions "
-                    f"of the {width}×{height} frame",
+                    f"the mask has {self._mask.shape[1]}×{self._mask.shape[0]} pixels, which are not those of "
+                    f"the {width}×{height} frame" + (" in proportion" if self._region is None else ""),
                     _ANOTHER_CAMERA,
                 )
             mask = _cropped(fit_mask(self._mask, height, width), region)

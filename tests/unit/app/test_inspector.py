@@ -12,7 +12,8 @@ from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.writer import write_bundle
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import BundleError, EngineError, ImageError
-from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Requires, Resize
+from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Requires, Resize, Tiles
+from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,19 @@ def brightest() -> bytes:
         "brightest",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, [])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return bytes(model.SerializeToString())
+
+
+def doubled() -> bytes:
+    """A graph whose anomaly map is twice the picture."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["x_map"])],
+        "doubled",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("x_map", TensorProto.FLOAT, [1, 1, 8, 8])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
@@ -99,3 +113,23 @@ def test_warm_up_meets_region_and_exposures(tmp_path: Path) -> None:
         assert inspector.inspect((dark, bright)).score == 1.0
         with pytest.raises(ImageError):
             inspector.inspect((dark,))
+
+
+def test_warm_up_meets_mask_and_tiles(tmp_path: Path) -> None:
+    """A bundle with a region far from the corner of an unusual frame is warmed up and inspects."""
+    mask = np.zeros((90, 500), dtype=np.uint8)
+    mask[30:60, 200:400] = 255
+    spec = dataclasses.replace(SPEC, region=(220, 20, 60, 30), tiles=Tiles(2, 3, 0.1), mask="mask.png")
+    draft = make_draft(
+        kind=DetectorKind.GENERIC,
+        input_spec=spec,
+        graphs={"model": "m.onnx"},
+        outputs={"anomaly_map": "x_map"},
+        parameters={},
+        golden=(),
+    )
+    write_bundle(tmp_path / "p.bundle", draft, {"m.onnx": doubled(), "mask.png": encode_png(mask)})
+    with load_inspector(tmp_path / "p.bundle", ENGINE, "development") as inspector:
+        frame = np.full((90, 500), 51, dtype=np.uint8)
+        frame[:20] = 255
+        assert inspector.inspect((frame,)).score == pytest.approx(0.4)

@@ -143,6 +143,8 @@ def resolve_area(options: AreaOptions, spec: InputSpec, first: Exposure) -> Area
     """
     frame_px = (first.shape[0], first.shape[1])
     mask = None if options.mask is None else _read_mask(options.mask, frame_px)
+    if mask is not None and spec.region is not None:  # whose coordinates bind the frame to its size
+        mask = fit_mask(mask, *frame_px)
     spec = replace(spec, mask=None if mask is None else MASK_PAYLOAD)
     width, height = spec.region[2:] if spec.region is not None else (frame_px[1], frame_px[0])
     tiles, notices = _choose_tiles(options, spec, height, width)
