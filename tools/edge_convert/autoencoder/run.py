@@ -61,6 +61,19 @@ class AutoencoderOptions:
     threads: int = 0
     bf16: bool | None = None
 
+    def check(self) -> None:
+        """Refuse before training what would fail after it.
+
+        Raises:
+            ConfigError: names the option.
+        """
+        self.wanted.measures()
+        for option, path in (("--out", self.convert.out), ("--checkpoint", self.checkpoint)):
+            if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+                raise ConfigError(f"{option}: cannot write into {path.parent}", "Create the folder, or choose another.")
+            if path.is_dir():
+                raise ConfigError(f"{option}: {path} is a folder", "Name a file, e.g. part.bundle.")
+
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderReport:
@@ -108,6 +121,7 @@ def train_autoencoder(options: AutoencoderOptions, observer: Observer, clock: Cl
         EngineError: the engine is not there.
         BundleError: the bundle cannot be written.
     """
+    options.check()
     images = _gather(options, observer)
     channels = 1 if options.colour == "mono" or (options.colour == "auto" and all_grey(images)) else 3
     training, _ = split(len(images.files), options.plan.holdout, options.plan.seed)

@@ -142,7 +142,8 @@ class Trainer:
             "errors": self.progress.errors,
         }
         part = path.with_name(f".{path.name}.part")
-        torch.save(state, part)
+        with part.open("wb") as file:
+            torch.save(state, file)
         part.replace(path)
 
     def load(self, path: Path) -> None:
