@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.domain.errors import EngineError
 from edge_runtime.engine.feeds import check_request, usable_cores
+from edge_runtime.engine.ir import is_ir
 from edge_runtime.engine.port import TensorInfo
 from edge_runtime.engine.providers import chain_of
 
@@ -75,6 +76,11 @@ class OnnxRuntimeEngine:
 
     def load(self, model: bytes) -> OnnxRuntimeGraph:
         """See the port."""
+        if is_ir(model):
+            raise EngineError(
+                "the bundle's model is OpenVINO IR, which onnxruntime cannot run",
+                'set engine.name = "openvino", or import the model from its ONNX export instead',
+            )
         wanted = self._providers[0][0]
         try:
             session = self._ort.InferenceSession(model, self._options(), providers=list(self._providers))

@@ -11,6 +11,7 @@ import numpy as np
 from edge_runtime.domain.errors import EngineError
 from edge_runtime.engine.cache import usable_cache_dir
 from edge_runtime.engine.feeds import check_request, usable_cores
+from edge_runtime.engine.ir import is_ir, unpack_ir
 from edge_runtime.engine.port import TensorInfo
 
 if TYPE_CHECKING:
@@ -108,13 +109,20 @@ class OpenVinoEngine:
     def load(self, model: bytes) -> OpenVinoGraph:
         """See the port."""
         try:
-            compiled = self._core.compile_model(self._core.read_model(model), self._device, self._config)
+            compiled = self._core.compile_model(self._read(model), self._device, self._config)
         except RuntimeError as error:
             raise EngineError(
                 f"OpenVINO cannot load the graph on {self._device}: {_first_lines(error)}",
                 "convert the bundle again for this version of OpenVINO, or choose another engine",
             ) from error
         return OpenVinoGraph(compiled)
+
+    def _read(self, model: bytes) -> Any:
+        """An ONNX graph, or OpenVINO's own IR in one piece."""
+        if not is_ir(model):
+            return self._core.read_model(model)
+        xml, weights = unpack_ir(model)
+        return self._core.read_model(xml, self._openvino.Tensor(np.frombuffer(weights, dtype=np.uint8)))
 
     def _require_device(self) -> None:
         family = self._device.split(".")[0].split(":")[0]

@@ -55,7 +55,7 @@ class Engine(Protocol):
         """Version, device or provider, precision and threads: written beside every figure."""
 
     def load(self, model: bytes) -> Graph:
-        """Load an ONNX graph from memory.
+        """Load an ONNX graph from memory; OpenVINO also takes its own IR in one piece (`engine.ir`).
 
         Raises:
             EngineError: the graph cannot be loaded here; says why and what to do.

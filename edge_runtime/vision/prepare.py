@@ -56,9 +56,7 @@ def prepare(exposure: Exposure, spec: InputSpec) -> npt.NDArray[Any]:
     return tensor
 
 
-def _values(
-    plane: npt.NDArray[Any], spec: InputSpec, channel: int, channels: int, full_scale: int
-) -> npt.NDArray[Any]:
+def _values(plane: npt.NDArray[Any], spec: InputSpec, channel: int, channels: int, full_scale: int) -> npt.NDArray[Any]:
     """What one colour plane becomes."""
     if spec.dtype == "uint8":
         return plane if plane.dtype == np.uint8 else plane >> 8

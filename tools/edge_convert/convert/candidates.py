@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edge_convert.draft import UNCALIBRATED
 from edge_runtime import detectors, engine
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from edge_runtime.config.engine import EngineSettings
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.model_bundle import Calibration, GoldenImage, Reference, Requires
-
-MODEL_PAYLOAD: Final = "model.onnx"
-
 
 def draft_of(
     source: SourceModel,
@@ -36,7 +33,7 @@ def draft_of(
         created=source.created,
         kind=source.kind,
         input_spec=source.input_spec,
-        graphs={"model": MODEL_PAYLOAD},
+        graphs={"model": source.payload},
         outputs=source.outputs,
         parameters=source.parameters,
         calibration=calibration,
@@ -57,6 +54,6 @@ def detector_of(
         EngineError: the engine is not there or cannot run the graph.
         BundleError: the graph lacks what the detector needs.
     """
-    payloads = {MODEL_PAYLOAD: model}
+    payloads = {source.payload: model}
     manifest = manifest_of(draft_of(source, options, requires), payloads)
     return detectors.create(manifest, MemoryPayloads(payloads), engine.create(settings))

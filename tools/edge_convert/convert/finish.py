@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge_convert.convert.candidates import MODEL_PAYLOAD, detector_of, draft_of
+from edge_convert.convert.candidates import detector_of, draft_of
 from edge_convert.convert.golden_set import TOLERANCE_NOTE, choose_golden
 from edge_convert.convert.report import ConvertReport
+from edge_convert.parity.allowance import widened
 from edge_convert.seal import other_engines, seal
 from edge_runtime import __version__, engine
 from edge_runtime.decision.parity import departures, measure
 from edge_runtime.domain.errors import EngineError
-from edge_runtime.domain.model_bundle import ParityLimits, Reference, ReferenceImage, Requires
+from edge_runtime.domain.model_bundle import Reference, ReferenceImage, Requires
 
 if TYPE_CHECKING:
     from edge_convert.convert.golden_set import GoldenSet
@@ -59,7 +60,7 @@ def finish(
         _notes(work, probes, choice, candidate, after),
         {"precision": "bf16"} if candidate.precision == "bf16" else {},
     )
-    payloads = {MODEL_PAYLOAD: candidate.model, **golden.payloads}
+    payloads = {source.payload: candidate.model, **golden.payloads}
     digest = seal(options.out, draft, payloads, options.engine)
     clock, started_ns = timing
     return ConvertReport(
@@ -92,7 +93,9 @@ def _other_engines(
     """Prove the bundle on this machine's other engines; it is bound to those on which parity holds."""
     used = engine.create(work.options.engine)
     names, agreeing, warnings, measured = [used.name], [], [], []
+    only = work.source.engines
     others = [] if candidate.precision == "bf16" else other_engines(work.options.engine, used.name)
+    others = [other for other in others if not only or other.name in only]
     for other in others:
         settings = work.options.engine.model_copy(
             update={"name": other.name, "provider": "cpu", "device": "CPU", "precision": "f32"}
@@ -110,7 +113,7 @@ def _other_engines(
         names.append(other.name)
         agreeing.append(detector)
         measured.append(figures)
-    bound = bool(warnings) or candidate.precision == "bf16"
+    bound = bool(warnings or only) or candidate.precision == "bf16"
     requires = Requires(runtime=RUNTIME, engines=tuple(names) if bound else ())
     return tuple(agreeing), requires, tuple(warnings), tuple(measured)
 
@@ -127,28 +130,10 @@ def _reference(
         source=work.reference.description,
         good_median=probes.ruler.median,
         good_spread=probes.ruler.spread,
-        limits=_stated(work.limits, after) if after.beyond else work.limits,
+        limits=widened(work.limits, after.figures) if after.beyond else work.limits,
         allowed=after.beyond,
         images=golden.references + files,
         measured=(after.figures, *measured),
-    )
-
-
-_ALLOWANCE: Final = 1.25
-"""What was allowed at conversion is allowed on the device a quarter wider: other processors round otherwise."""
-
-
-def _stated(limits: ParityLimits, after: Proof) -> ParityLimits:
-    """Limits wide enough for what was allowed."""
-    figures = after.figures
-    correlation = figures.map_correlation if figures.map_correlation is not None else 1.0
-    return ParityLimits(
-        good_drift=max(limits.good_drift, _ALLOWANCE * (figures.good_drift or 0.0)),
-        separation_loss=max(limits.separation_loss, _ALLOWANCE * (figures.separation_loss or 0.0)),
-        flips=max(limits.flips, figures.flips),
-        map_correlation=min(limits.map_correlation, 1 - _ALLOWANCE * (1 - correlation)),
-        image_auroc_loss=max(limits.image_auroc_loss, _ALLOWANCE * (figures.image_auroc_loss or 0.0)),
-        pixel_auroc_loss=max(limits.pixel_auroc_loss, _ALLOWANCE * (figures.pixel_auroc_loss or 0.0)),
     )
 
 

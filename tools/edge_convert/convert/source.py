@@ -35,6 +35,11 @@ class SourceModel:
     notes: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     """What was assumed or found odd; goes into the bundle's warnings."""
+    engines: tuple[str, ...] = ()
+    """The only engines that can run it; empty: `model` is ONNX, which any can. Otherwise `model` is anything with
+    `SerializeToString()` that these engines load, and its numbers stay as they are."""
+    payload: str = "model.onnx"
+    """Its name in the bundle."""
 
 
 class ReferenceModel(Protocol):

@@ -101,6 +101,8 @@ def choose_precision(
         ConfigError: `wanted` is unknown, is slower than float32 here, or cannot be had on this engine.
         EngineError: the engine is not there or cannot run the graph.
     """
+    if source.engines:
+        return _as_it_is(source, judge, wanted)
     # Heavy libraries: only where something is chosen.
     from edge_convert.precision.bench import Bench  # noqa: PLC0415
     from edge_convert.precision.chooser import choose  # noqa: PLC0415
@@ -110,3 +112,14 @@ def choose_precision(
     bench = Bench(float_graph(source), calibration, judge, engine.create(engine_settings), clock, observer)
     hint = engine_settings.model_copy(update={"precision": "bf16"})
     return choose(bench, wanted, lambda: engine.create(hint), even_if_slower=even_if_slower)
+
+
+def _as_it_is(source: SourceModel, judge: Callable[[Candidate], Judgement], wanted: str) -> PrecisionChoice:
+    """A model in an engine's own format keeps the numbers that it came with."""
+    if wanted not in {"auto", "fp32"}:
+        raise ConfigError(
+            f"--precision {wanted}: a model in the format of {' or '.join(source.engines)} keeps its own numbers",
+            "Leave --precision out, or import the model's ONNX export.",
+        )
+    candidate = Candidate("fp32", "plain", bytes(source.model.SerializeToString()))
+    return PrecisionChoice(candidate, judge(candidate))
