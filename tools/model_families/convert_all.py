@@ -1,11 +1,12 @@
 """Import every export below a folder, in float32 and INT8, check parity on both engines, and print the table.
 
     cd tools
-    python -m model_families.convert_all EXPORTS --images data/test --work var/families > table.md
+    python -m model_families.convert_all EXPORTS --data DATA --work var/families > table.md
 
 Each folder in `EXPORTS` is what `model_families.export` wrote. `--work` receives the bundles and one `result.json` per
-export, from which an interrupted run goes on; `--again NAME` converts that one once more. `--images` is the folder
-that the references were recorded on; an export with a file `images.txt` names its own there.
+export, from which an interrupted run goes on; `--again NAME` converts that one once more. `--data` is the dataset in
+MVTec's folders whose `test` the references were recorded on; an export with a file `data.txt` names its own there, and
+one with `flags.txt` has further options of the import in it, one to a line.
 Runs in the project's environment and needs no anomalib.
 """
 
@@ -36,10 +37,16 @@ def model_file(export: Path) -> Path | None:
     return next((export / name for name in ("model.onnx", "model.xml") if (export / name).is_file()), None)
 
 
-def images_of(export: Path, images: Path) -> Path:
-    """The folder that the export's reference was recorded on."""
-    named = export / "images.txt"
-    return Path(named.read_text(encoding="utf-8").strip()) if named.is_file() else images
+def data_of(export: Path, data: Path) -> Path:
+    """The dataset on whose test images the export's reference was recorded."""
+    named = export / "data.txt"
+    return Path(named.read_text(encoding="utf-8").strip()) if named.is_file() else data
+
+
+def flags_of(export: Path) -> list[str]:
+    """Options of the import that this export needs."""
+    file = export / "flags.txt"
+    return file.read_text(encoding="utf-8").split() if file.is_file() else []
 
 
 def describe(model: Path) -> str:
@@ -89,21 +96,21 @@ def error_in(text: str) -> str:
     return " ".join(lines[start:]).removeprefix("error:").strip() if lines else "it failed without a word"
 
 
-def attempt(export: Path, images: Path, work: Path, precision: str, extra: Sequence[str]) -> Attempt:
+def attempt(export: Path, data: Path, work: Path, precision: str, extra: Sequence[str]) -> Attempt:
     """Import one export with one precision and check the bundle on every engine."""
     model = model_file(export)
     if model is None:
         return Attempt(precision, f"no model in {export.name}")
     bundle = work / f"{export.name}-{precision}.bundle"
     report_file = bundle.with_suffix(".json")
-    options = ["--reference", export / "reference", "--images", images / "good", "--precision", precision]
-    if precision == "int8":
-        options.append("--even-if-slower")
-    code, errors = edge_convert("import", model, *options, "--out", bundle, "--json", report_file, *extra)
+    options = ["--reference", export / "reference", "--images", data / "test" / "good", "--dataset", data]
+    options += ["--precision", precision, *(["--even-if-slower"] if precision == "int8" else [])]
+    options += [*flags_of(export), *extra]
+    code, errors = edge_convert("import", model, *options, "--out", bundle, "--json", report_file)
     if code != 0:
         return Attempt(precision, error_in(errors))
     report = json.loads(report_file.read_text(encoding="utf-8"))
-    return Attempt(precision, None, report, {engine: parity(bundle, images, engine) for engine in ENGINES})
+    return Attempt(precision, None, report, {engine: parity(bundle, data / "test", engine) for engine in ENGINES})
 
 
 def parity(bundle: Path, images: Path, engine: str) -> dict[str, Any]:
@@ -117,7 +124,7 @@ def parity(bundle: Path, images: Path, engine: str) -> dict[str, Any]:
     return document
 
 
-def convert(export: Path, images: Path, work: Path, extra: Sequence[str]) -> Row:
+def convert(export: Path, data: Path, work: Path, extra: Sequence[str]) -> Row:
     """One row of the table."""
     built_file = export / "export.json"
     built = json.loads(built_file.read_text(encoding="utf-8")) if built_file.is_file() else {}
@@ -129,7 +136,7 @@ def convert(export: Path, images: Path, work: Path, extra: Sequence[str]) -> Row
         return Row(title, "", (), "the export folder holds no model")
     if model.suffix == ".xml":
         title += " (OpenVINO export)"
-    own = images_of(export, images)
+    own = data_of(export, data)
     attempts = tuple(attempt(export, own, work, precision, extra) for precision in PRECISIONS)
     return Row(title, describe(model), attempts)
 
@@ -145,7 +152,7 @@ def main() -> None:
     """Convert what is not converted yet, then print the whole table."""
     parser = argparse.ArgumentParser(description="Import every export and print the table of families.")
     parser.add_argument("exports", type=Path)
-    parser.add_argument("--images", type=Path, required=True, help="folder with `good` and defects of the references")
+    parser.add_argument("--data", type=Path, required=True, help="dataset in MVTec's folders, of the references")
     parser.add_argument("--work", type=Path, required=True, help="receives bundles and results")
     parser.add_argument("--again", action="append", default=[], metavar="NAME", help="convert this export once more")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="convert no other export")
@@ -158,7 +165,7 @@ def main() -> None:
         result = arguments.work / f"{export.name}.result.json"
         wanted = not arguments.table_only and (not arguments.only or export.name in arguments.only)
         if wanted and (not result.is_file() or export.name in arguments.again):
-            row = convert(export, arguments.images, arguments.work, arguments.options)
+            row = convert(export, arguments.data, arguments.work, arguments.options)
             result.write_text(json.dumps(asdict(row), indent=1) + "\n", encoding="utf-8")
         if result.is_file():
             rows.append(read_row(result))

@@ -95,7 +95,19 @@ def _counted(kept: Sequence[str]) -> list[str]:
 def _parity(attempt: Attempt | None) -> str:
     if attempt is None or attempt.error is not None:
         return _NOTHING
-    return "; ".join(f"{engine}: {_figures(document)}" for engine, document in attempt.engines.items()) or _NOTHING
+    texts = [f"{engine}: {_figures(document)}" for engine, document in attempt.engines.items()]
+    return "; ".join(texts + _labelled(attempt)) or _NOTHING
+
+
+def _labelled(attempt: Attempt) -> list[str]:
+    """Image and pixel AUROC, the source's beside the bundle's."""
+    labelled = attempt.report.get("labelled") or {}
+    texts = []
+    for label, kind in (("AUROC", "auroc"), ("pixel AUROC", "pixel_auroc")):
+        source, device = labelled.get(f"source_{kind}"), labelled.get(f"device_{kind}")
+        if source is not None and device is not None:
+            texts.append(f"{label} {source:.3f} → {device:.3f}")
+    return texts
 
 
 def _figures(document: Mapping[str, Any]) -> str:

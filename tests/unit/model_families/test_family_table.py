@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from model_families.convert_all import attempt, describe, error_in, images_of, model_file, read_row
+from model_families.convert_all import attempt, data_of, describe, error_in, model_file, read_row
 from model_families.families import FAMILIES, family
 from model_families.table import HEADINGS, Attempt, Row, render
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FILES = {"good_drift": 0.0123, "separation_loss": 0.004, "flips": 0, "map_correlation": None}
+_AUROC = {"source_auroc": 0.981, "device_auroc": 0.98, "source_pixel_auroc": None, "device_pixel_auroc": None}
 
 
 def _document(*, holds: bool = True, **figures: float | None) -> dict[str, object]:
@@ -34,7 +35,10 @@ def _row(**replaced: object) -> Row:
         {"onnxruntime": _document(holds=False, flips=2), "openvino": {"error": "cannot run this graph"}},
     )
     plain = Attempt(
-        "fp32", None, {"route": "plain", "kept": [], "size_bytes": 12_340_000}, {"onnxruntime": _document()}
+        "fp32",
+        None,
+        {"route": "plain", "kept": [], "size_bytes": 12_340_000, "labelled": _AUROC},
+        {"onnxruntime": _document()},
     )
     values = {"title": "PaDiM", "graph": "`input` 1×3×8×8 → `map` 1×1×8×8", "attempts": (plain, whole)}
     return Row(**{**values, **replaced})
@@ -52,7 +56,7 @@ def test_a_row_tells_parity_route_and_size_of_both_precisions():
 
     assert cells["imported"] == "yes"
     assert cells["float32 parity"] == (
-        "onnxruntime: drift 0.012, separation 0.40%, flips 0, maps 0.9999 (golden images)"
+        "onnxruntime: drift 0.012, separation 0.40%, flips 0, maps 0.9999 (golden images); AUROC 0.981 → 0.980"
     )
     assert cells["INT8 route, kept in float"] == "qdq; 3 kept (2 Conv, 1 Exp)"
     assert cells["INT8 parity"].startswith("onnxruntime: drift 0.012, separation 0.40%, flips 2")
@@ -116,11 +120,11 @@ def test_a_graph_is_described_by_names_and_sizes(tmp_path: Path):
     assert describe(model) == "`input` *×3×8×8 → `map` *×3×8×8"
 
 
-def test_an_export_may_name_the_images_of_its_own_reference(tmp_path: Path):
+def test_an_export_may_name_the_data_of_its_own_reference(tmp_path: Path):
     """Most exports share one folder; one recorded on others says so beside the model."""
-    assert images_of(tmp_path, tmp_path / "shared") == tmp_path / "shared"
-    (tmp_path / "images.txt").write_text("/elsewhere\n")
-    assert str(images_of(tmp_path, tmp_path / "shared")) == "/elsewhere"
+    assert data_of(tmp_path, tmp_path / "shared") == tmp_path / "shared"
+    (tmp_path / "data.txt").write_text("/elsewhere\n")
+    assert str(data_of(tmp_path, tmp_path / "shared")) == "/elsewhere"
 
 
 def test_an_empty_export_is_no_bundle(tmp_path: Path):
@@ -133,10 +137,10 @@ def test_a_model_that_is_no_graph_is_refused_with_the_products_own_message(tmp_p
     export = tmp_path / "broken"
     (export / "reference").mkdir(parents=True)
     (export / "model.onnx").write_bytes(b"not a graph")
-    (tmp_path / "images" / "good").mkdir(parents=True)
+    (tmp_path / "data" / "test" / "good").mkdir(parents=True)
     np.save(export / "reference" / "0001.npy", np.zeros((2, 2), np.float32))
 
-    tried = attempt(export, tmp_path / "images", tmp_path, "fp32", ())
+    tried = attempt(export, tmp_path / "data", tmp_path, "fp32", ())
 
     assert tried.error
     assert "Traceback" not in tried.error
