@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from edge_convert.convert.report import in_words
+
 if TYPE_CHECKING:
     from edge_convert.precision.defect_parity import Parity
     from edge_convert.teaching.contamination import Suspect
+    from edge_runtime.domain.model_bundle import ParityFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,10 @@ class TeachReport:
     held_out: int
     golden: int
     engine_drift: float | None
+    figures: tuple[ParityFigures, ...]
+    """Against the float32 source; the engine that taught first."""
+    allowed: tuple[str, ...]
+    """How it departs from its source all the same (`--allow-loss`)."""
     left_out: tuple[Suspect, ...]
     """Images that were taken for not good."""
     warnings: tuple[str, ...]
@@ -67,6 +74,7 @@ class TeachReport:
                 "false rejects",
                 f"{self.false_reject_rate:.2%} of good parts above review, from {self.held_out} held out",
             ),
+            ("against float32", "; ".join(in_words(figures) for figures in self.figures)),
             ("golden images", f"{self.golden} reproduced; {self._drift()}"),
             ("effort", f"{self.seconds:.0f} s, peak memory {self.peak_rss_mb} MB"),
         ]

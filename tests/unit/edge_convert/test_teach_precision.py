@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,18 +10,16 @@ from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.features import SharedGraphs, input_spec
 from edge_convert.graphs import build_features
 from edge_convert.images import survey
-from edge_convert.precision.features import Parity, choose_features
+from edge_convert.precision.defect_parity import Parity
+from edge_convert.precision.features import choose_features
 from edge_convert.progress import Silent
-from edge_convert.precision.backbone_int8 import quantize
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.ops.clock import SimulatedClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    import numpy.typing as npt
 
     from edge_convert.graphs import FeatureGraph
     from edge_convert.images import ImageSet
@@ -102,7 +99,7 @@ def test_int8_is_taken_where_it_is_faster_and_true(images: ImageSet, graph: Feat
 
 
 @pytest.mark.parametrize(
-    ("int8_ms", "gain", "word"), [(5, 1.0, "not faster"), (9, 1.0, "not faster"), (2, 0.7, "misjudge")]
+    ("int8_ms", "gain", "word"), [(5, 1.0, "not faster"), (9, 1.0, "not faster"), (2, 0.7, "does not keep parity")]
 )
 def test_otherwise_float32_stays_with_a_warning(
     images: ImageSet, graph: FeatureGraph, int8_ms: int, gain: float, word: str
@@ -112,7 +109,7 @@ def test_otherwise_float32_stays_with_a_warning(
     engine = PacedEngine(clock, int8_ms=int8_ms, fp32_ms=5, int8_gain=gain)
     choice = choose_features(graph, images, SPEC, engine, clock, Silent(), int8=True, seed=0)
     assert choice.precision == "fp32"
-    assert word in choice.warnings[0]
+    assert word in choice.warnings[-1]
     assert b"QuantizeLinear" not in choice.model
 
 
@@ -128,39 +125,6 @@ def test_parity_looks_at_the_worst_defect_too(median: float, lowest: float, hold
     """A good median does not excuse one defect that has lost a fifth of its score; NaN never holds."""
     assert Parity(median, lowest, 1.02, 30).holds is holds
     assert not Parity(float("nan"), float("nan"), float("nan"), 0).holds
-
-
-def test_calibration_keeps_no_image(graph: FeatureGraph) -> None:
-    """However many images calibrate, no more than two are alive at a time."""
-    alive: weakref.WeakSet[npt.NDArray[np.uint8]] = weakref.WeakSet()
-    most = 0
-
-    class Image(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
-        """An array that can be watched and hashed by identity."""
-
-        __hash__ = object.__hash__
-
-    def stream() -> Iterator[npt.NDArray[np.uint8]]:
-        nonlocal most
-        draw = np.random.default_rng(0)
-        for _ in range(40):
-            image = draw.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8).view(Image)
-            alive.add(image)
-            most = max(most, len(list(alive.data)))
-            yield image
-
-    quantize(graph, stream())
-    assert 1 <= most <= 3
-
-
-def test_quantizing_twice_gives_the_same_bytes(images: ImageSet, graph: FeatureGraph) -> None:
-    """Nothing random or dated enters the quantized graph."""
-
-    def stream() -> Iterator[npt.NDArray[np.uint8]]:
-        for index in range(4):
-            yield np.ascontiguousarray(images.load(index)[np.newaxis, :64, :64])
-
-    assert quantize(graph, stream()) == quantize(graph, stream())
 
 
 def test_shared_graphs_are_loaded_once() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_convert.precision.sensitivity import Span
 
 _INT8: Final = b"QuantizeLinear"
+_NOTHING_LEFT: Final = Judgement(holds=False, badness=float("inf"), text="nothing is left in INT8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def attempt_route(
         costs: operations by what they cost; asked for only where it is needed.
 
     Raises:
-        ConfigError: the route cannot quantize this graph.
+        ConfigError: the route cannot quantize this graph, or nothing of it.
         EngineError: the engine cannot run the result.
     """
     title = f"{precision.upper()} ({quantizer.route})"
@@ -52,10 +53,14 @@ def attempt_route(
         kept = frozenset(name for span in spans for name in span.nodes)
         made.clear()  # models are large: only the latest can be asked for again
         made[kept] = quantizer.quantize(kept)
+        if precision == "int8" and _INT8 not in made[kept]:
+            return _NOTHING_LEFT
         return bench.judge(Candidate(precision, quantizer.route, made[kept]))
 
     bench.budget.left -= 1
     first = Attempt((), judge(()))
+    if first.judgement is _NOTHING_LEFT:
+        raise ConfigError("no operation of this graph can be quantized", "Take --precision fp32.")
     best = first
     if not first.judgement.holds and bench.budget.left > 0:
         spans = costs()
@@ -68,8 +73,6 @@ def attempt_route(
 
             best = restore_and_give_back(first, spans, watched, bench.budget)
     model = made.get(best.nodes) or quantizer.quantize(best.nodes)
-    if precision == "int8" and _INT8 not in model:
-        raise ConfigError("nothing that could be quantized may be", "Take --precision fp32.")
     candidate = Candidate(precision, quantizer.route, model, _kept(bench.graph, precision, best.spans))
     return Outcome(candidate, best.judgement, _remarks(title, first, best))
 

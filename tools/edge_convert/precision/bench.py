@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
 
 JUDGEMENTS: Final = 24
-_PROBES: Final = 4
+_PROBES: Final = 2
+"""A good part and a defect: each runs once per operation that is ranked."""
 
 
 @dataclass
@@ -39,15 +40,13 @@ class Bench:
     original: FloatGraph
     calibration: Callable[[], Iterator[Tensor]]
     """A fresh pass over the prepared images, the same each time."""
-    judge_candidate: Callable[[Candidate], Judgement]
+    judge: Callable[[Candidate], Judgement]
     engine: Engine
     clock: Clock
     observer: Observer
+    routes: tuple[str, ...] = ("ort-qdq", "nncf")
+    """To INT8, in this order; the next only where one fails."""
     budget: Budget = field(default_factory=lambda: Budget(JUDGEMENTS))
-
-    def judge(self, candidate: Candidate) -> Judgement:
-        """Judge; counted by the caller's budget only where it searches."""
-        return self.judge_candidate(candidate)
 
     @cached_property
     def graph(self) -> FloatGraph:

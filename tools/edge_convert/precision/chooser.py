@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge_convert.precision import nncf_route
 from edge_convert.precision.attempt import attempt_route
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from edge_convert.precision.choice import Judgement
     from edge_runtime.engine.port import Engine
 
-_WORDS = ("auto", "int8", "fp32", "fp16", "bf16")
+_WORTH_IT: Final = 0.95
+"""Less than a twentieth faster may be chance, and is not worth 8 bits."""
+_WORDS: Final = ("auto", "int8", "fp32", "fp16", "bf16")
 
 
 def choose(bench: Bench, wanted: str, hinted: Callable[[], Engine], *, even_if_slower: bool) -> PrecisionChoice:
@@ -61,13 +63,9 @@ class _Int8:
         self._timings: Mapping[str, float] = {}
 
     def choose(self, plain: Candidate, wanted: str) -> PrecisionChoice:
-        if (found := self._try("ort-qdq")) is not None:
-            return found
-        if nncf_route.is_installed():
-            if (found := self._try("nncf")) is not None:
+        for route in self._bench.routes:
+            if (found := self._try(route)) is not None:
                 return found
-        else:
-            self._refused.append("INT8 by NNCF was not tried: it is not installed")
         if wanted == "auto":
             return PrecisionChoice(plain, self._exact, self._timings, tuple(self._refused))
         if not self._fallen_short:
@@ -81,6 +79,9 @@ class _Int8:
 
     def _try(self, route: str) -> PrecisionChoice | None:
         bench = self._bench
+        if route == "nncf" and not nncf_route.is_installed():
+            self._refused.append("INT8 (nncf) was not tried: NNCF is not installed")
+            return None
         try:
             quantizer = bench.qdq if route == "ort-qdq" else bench.nncf
             # Before the search: what is left in float32 later only makes it slower.
@@ -102,7 +103,7 @@ class _Int8:
 
     def _slower(self, route: str, model: bytes) -> bool:
         self._timings = self._bench.time({"fp32": self._bench.plain, "int8": model})
-        if self._timings["int8"] < self._timings["fp32"] or self._even_if_slower:
+        if self._timings["int8"] < self._timings["fp32"] * _WORTH_IT or self._even_if_slower:
             return False
         # No milliseconds: this goes into the bundle, and equal inputs make equal bundles.
         self._refused.append(f"INT8 ({route}) is not faster than float32 on this machine and engine")

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_CHEAP: Final = frozenset({"Add", "Mul", "Relu", "Clip", "LeakyRelu", "Sigmoid"})
+_HEAVY: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""What INT8 makes faster."""
+
+_EXACT: Final = frozenset({"Add", "Mul", "Relu", "Clip", "LeakyRelu", "Sigmoid"})
 """Arithmetic per element: it costs next to nothing in float32, and its result is then exact for whoever reads it."""
 
 _DEQUANTIZE: Final = "DequantizeLinear"
@@ -15,10 +18,10 @@ _QUANTIZE: Final = "QuantizeLinear"
 
 
 def pull_back(model: Any, chosen: Iterable[str]) -> frozenset[str]:
-    """The nodes to quantize once cheap ones at the border were given back to float32.
+    """The nodes to quantize once those were given back to float32 that gain nothing from INT8.
 
-    A cheap node goes back if a float operation or the graph's caller reads it, and then one before it if only such
-    nodes read that one.
+    Products of weights gain; everything else does only between them. So what leads to no such product goes back, and
+    arithmetic per element already goes back where a float operation or the graph's caller reads its result.
 
     Args:
         model: `onnx.ModelProto` before quantization.
@@ -29,11 +32,11 @@ def pull_back(model: Any, chosen: Iterable[str]) -> frozenset[str]:
     outputs = {info.name for info in model.graph.output}
     started_float = {node.name for node in model.graph.node} - left
     for node in reversed(model.graph.node):
-        if node.name not in left or node.op_type not in _CHEAP:
+        if node.name not in left or node.op_type in _HEAVY:
             continue
-        read_by = [reader.name for name in node.output for reader in readers.get(name, ())]
-        to_caller = any(name in outputs for name in node.output)
-        if to_caller or any(name in started_float for name in read_by) or not any(name in left for name in read_by):
+        read_by = {reader.name for name in node.output for reader in readers.get(name, ())}
+        in_float = not read_by.isdisjoint(started_float) or not outputs.isdisjoint(node.output)
+        if read_by.isdisjoint(left) or (in_float and node.op_type in _EXACT):
             left.discard(node.name)
     return frozenset(left)
 

@@ -72,7 +72,7 @@ class NncfQuantizer:
             graph: the float32 graph.
             images: a fresh pass over the prepared images.
             count: how many there are in a pass.
-            nodes: what may be quantized, in the graph's order.
+            nodes: what may be quantized, in the graph's order; everything else is left alone.
 
         Raises:
             ConfigError: NNCF is not installed.
@@ -103,6 +103,8 @@ class NncfQuantizer:
         ranges = importlib.import_module("nncf.quantization.range_estimator")
         advanced = importlib.import_module("nncf.quantization.advanced_parameters")
         nncf.set_log_level(logging.ERROR)
+        chosen = set(self._nodes) - kept
+        ignored = [node.name for node in self._graph.model.graph.node if node.name not in chosen]
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
                 quantized = nncf.quantize(
@@ -110,7 +112,7 @@ class NncfQuantizer:
                     nncf.Dataset(_Pass(self._images), lambda image: {self._graph.input_name: image}),
                     subset_size=self._count,
                     target_device=nncf.TargetDevice.CPU,
-                    ignored_scope=nncf.IgnoredScope(names=sorted(kept | self._graph.keep_float), validate=False),
+                    ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),
                     advanced_parameters=advanced.AdvancedQuantizationParameters(
                         activations_range_estimator_params=ranges.RangeEstimatorParametersSet.MINMAX
                     ),

@@ -11,6 +11,7 @@ from onnx import TensorProto
 from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.quant_utils import add_infer_metadata
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edge_convert.precision.edges import pull_back, reads_padding_as_zero, rewire
@@ -37,12 +38,13 @@ class QdqQuantizer:
         """
         self._ranges = ranges
         self._model = onnx.shape_inference.infer_shapes(_modern(graph.model))
+        add_infer_metadata(self._model)  # or the library writes it to a file and infers its shapes each time
         kinds = _kinds(self._model)
         constants = {item.name for item in self._model.graph.initializer} | {
             name for node in self._model.graph.node if node.op_type == "Constant" for name in node.output
         }
         unsafe = reads_padding_as_zero(self._model, {name: low for name, (low, _) in ranges.items()})
-        self._nodes = tuple(
+        able = tuple(
             node.name
             for node in self._model.graph.node
             if node.op_type in _TYPES
@@ -54,6 +56,8 @@ class QdqQuantizer:
                 if name not in constants and kinds.get(name) == TensorProto.FLOAT
             )
         )
+        inner = pull_back(self._model, able)
+        self._nodes = tuple(name for name in able if name in inner)
 
     @property
     def route(self) -> Route:

@@ -72,8 +72,14 @@ def restore_and_give_back(
             smallest = _bisect(found, failing, spans, attempt, budget)
             return _give_back(smallest, attempt, budget)
         least_bad = min(least_bad, found, key=lambda item: item.badness)
-        failing, count = count, count * 2
+        failing, count = count, _more(count, len(spans))
     return least_bad
+
+
+def _more(count: int, all_of_them: int) -> int:
+    """Twice as many, later half of the rest; beyond seven eighths it is hardly INT8 any more."""
+    more = min(2 * count, (count + all_of_them) // 2)
+    return more if count < more <= all_of_them - all_of_them // 8 else all_of_them
 
 
 def _bisect(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_convert.progress import Observer
     from edge_runtime.engine.port import Engine, Graph, Tensor
 
-_RUNS: Final = 64
+_RUNS: Final = 48
 """Graphs that are built, loaded and run; a network with fewer operations has each of them measured by itself."""
 _FIRST_SPANS: Final = 24
 
@@ -72,7 +72,7 @@ def rank_operations(
 ) -> tuple[Span, ...]:
     """Operations by what they alone do to the outputs, worst first.
 
-    A large graph is measured in stretches, and those that do most are halved again and again: at most 64 graphs.
+    A large graph is measured in stretches, and those that do most are halved again and again: at most 48 graphs.
 
     Args:
         graph: the float32 graph.
