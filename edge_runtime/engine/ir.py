@@ -1,9 +1,9 @@
 """OpenVINO IR as one payload: `model.xml` and `model.bin` in one piece.
 
-    8 bytes   b"EDGE-IR0"
-    8 bytes   length of the XML, little-endian
-    …         the XML
-    …         the weights, to the end
+8 bytes   b"EDGE-IR0"
+8 bytes   length of the XML, little-endian
+…         the XML
+…         the weights, to the end
 """
 
 from __future__ import annotations

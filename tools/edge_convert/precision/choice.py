@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from edge_runtime.domain.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
