@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from edge_convert.defects import LOCAL_KINDS, plant_defect
+from edge_convert.defects import KINDS, plant_defect
 from edge_convert.evaluate.dataset import open_dataset
 from edge_convert.evaluate.metrics import image_ap, image_auroc
 from edge_convert.images import load_image
@@ -150,7 +150,9 @@ def choose_criterion(
     Args:
         residual: signed, unsmoothed residual of an exposure.
         held_out: good images that the network was not trained on.
-        validation: labelled images in MVTec's folders; None: defects are planted on `held_out`.
+        validation: labelled images in MVTec's folders; None: defects are planted on `held_out`, marks and pictures
+            that are wrong as a whole alike. Of marks alone, measures of shape would be chosen that ignore the size of
+            an error: a kurtosis is low where nothing at all was drawn as it is.
         wanted: restricts the candidates.
         region: where defects are planted.
         observer: who watches.
@@ -208,7 +210,7 @@ def _validation_images(
         return _Images(len(good), map(load_image, good)), _Images(len(bad), map(load_image, bad)), source
     count = len(held_out.files)
     planted = (
-        plant_defect(held_out.load(index), seed + _SEED_OFFSET + index, index % LOCAL_KINDS, region)
+        plant_defect(held_out.load(index), seed + _SEED_OFFSET + index, index % len(KINDS), region)
         for index in range(count)
     )
     source = f"{count} good images that were not trained on, and a defect planted on each"

@@ -123,32 +123,47 @@ def train_autoencoder(options: AutoencoderOptions, observer: Observer, clock: Cl
     """
     options.check()
     images = _gather(options, observer)
+    plan = _plan(options, images)
+    spec = input_spec(plan, options.region)
+    trained = _train(options, images, plan, spec, observer, clock)
+    choice = _choose(options, trained, spec, images, observer)
+    source = _source(options, trained, spec, images, choice)
+    reference = _reference(trained, source, options.convert)
+    conversion = convert(source, reference, trained.held_out, options.convert, observer, clock)
+    return _report(conversion, choice, trained)
+
+
+def _plan(options: AutoencoderOptions, images: ImageSet) -> TrainPlan:
     channels = 1 if options.colour == "mono" or (options.colour == "auto" and all_grey(images)) else 3
     training, _ = split(len(images.files), options.plan.holdout, options.plan.seed)
     plan = replace(options.plan, channels=channels).sized(len(training), options.epochs, options.patience)
     plan.check()
-    spec = input_spec(plan, options.region)
-    trained = _train(options, images, plan, spec, observer, clock)
+    return plan
+
+
+def _choose(
+    options: AutoencoderOptions, trained: _Trained, spec: InputSpec, images: ImageSet, observer: Observer
+) -> CriterionChoice:
     plain = _source(options, trained, spec, images, None)
-    probe = _reference(trained, plain, options.convert)
     choice = choose_criterion(
-        probe.residual,
+        _reference(trained, plain, options.convert).residual,
         trained.held_out,
         options.validation,
         options.wanted,
         options.region,
         observer,
-        plan.seed,
+        trained.plan.seed,
     )
     observer.notice(_in_words(choice))
-    source = _source(options, trained, spec, images, choice)
-    reference = _reference(trained, source, options.convert)
-    conversion = convert(source, reference, trained.held_out, options.convert, observer, clock)
+    return choice
+
+
+def _report(conversion: ConvertReport, choice: CriterionChoice, trained: _Trained) -> AutoencoderReport:
     progress = trained.trainer.progress
     return AutoencoderReport(
         conversion=conversion,
         criterion=choice,
-        plan=plan.document(),
+        plan=trained.plan.document(),
         parameters=parameter_count(trained.network),
         trained_images=trained.trained_images,
         held_out_images=len(trained.held_out.files),
