@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from edge_convert.importing.stated import Stated
+from edge_runtime.domain.model_bundle import Fit, Resize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,8 +14,17 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edge_convert.importing.stated import Stated
     from edge_runtime.domain.model_bundle import InputSpec
+
+
+ANOMALIB: Final = Stated(fit=Fit.STRETCH, resize=Resize.LINEAR_ANTIALIAS, keep_fractions=True, scale=1.0)
+"""What anomalib does to every image unless it is told otherwise: floats in 0…1, resized with antialiasing."""
+
+ANOMALIB_2: Final = frozenset({"pred_score", "anomaly_map"})
+"""Outputs by which an export of anomalib 2.x is known."""
+
+NORMALISED: Final = {"score": "normalised_score", "anomaly_map": "normalised_map"}
+"""Role → output that the importer appends where only metadata beside the model says how raw values are normalised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,10 @@ class Export(Protocol):
     @property
     def resizes(self) -> bool:
         """Its graph resizes images itself."""
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The only engines that can run it; empty: any."""
 
     @property
     def files(self) -> tuple[Path, ...]:

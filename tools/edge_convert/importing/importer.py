@@ -84,6 +84,7 @@ def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> Co
         BundleError: the bundle cannot be written.
     """
     case = _gather(options, observer)
+    options = _engine(options, case.export)
     stated, resize_notices = _settle_resize(case)
     built = case.export.build(stated, options.outputs)
     built = replace(built, input_spec=replace(built.input_spec, region=options.region))
@@ -212,6 +213,8 @@ def _source(
         keep_float=built.keep_float,
         notes=notes,
         notices=notices,
+        engines=case.export.engines,
+        payload="model.ir" if case.export.engines else "model.onnx",
     )
 
 
@@ -222,6 +225,20 @@ def _in_words(built: Built, case: _Case) -> str:
     height, width = spec.resized_px or (spec.height_px, spec.width_px)
     pixels = "fractions" if spec.keep_fractions else "whole pixels"
     return f"{spec.resize.value} to {width}×{height} in {pixels}{crop}, {spec.fit.value}, {spec.colour.value}, {origin}"
+
+
+def _engine(options: ImportOptions, export: Export) -> ImportOptions:
+    """The engine that can run the export, where only one can."""
+    settings = options.convert.engine
+    if not export.engines or settings.name in export.engines:
+        return options
+    if settings.name != "auto":
+        raise ConfigError(
+            f"--engine {settings.name}: {export.path.name} is for {export.engines[0]} alone",
+            f"Take --engine {export.engines[0]}, or import the model's ONNX export.",
+        )
+    bound = settings.model_copy(update={"name": export.engines[0]})
+    return replace(options, convert=replace(options.convert, engine=bound))
 
 
 def _limits(options: ImportOptions, built: Built) -> ConvertOptions:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_convert.importing import graph as graphs
-from edge_convert.importing.exports import Built
+from edge_convert.importing.exports import ANOMALIB, ANOMALIB_2, NORMALISED, Built
 from edge_convert.importing.head import Head, cut_head, read_head
 from edge_convert.importing.metadata import FILE_NAME, Metadata, read_metadata
 from edge_convert.importing.roles import choose_roles
 from edge_convert.importing.source_graph import OnnxSource
-from edge_convert.importing.stated import Stated, complete
+from edge_convert.importing.stated import Stated, complete, image_shape
 from edge_convert.importing.tail import NORMALISED_THRESHOLD, Tail, settle_wheres, threshold_of, unclamp
-from edge_runtime.domain.model_bundle import Fit, Layout, Resize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 
     from edge_convert.importing.metadata import Normalisation
     from edge_runtime.domain.model_bundle import InputSpec
-
-_ANOMALIB_2: Final = frozenset({"pred_score", "anomaly_map"})
-_ANOMALIB: Final = Stated(fit=Fit.STRETCH, resize=Resize.LINEAR_ANTIALIAS, keep_fractions=True, scale=1.0)
-"""What anomalib does to every image unless it is told otherwise: floats in 0…1, resized with antialiasing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +36,7 @@ class OnnxExport:
     metadata: Metadata | None
     format_name: str
     files: tuple[Path, ...]
+    engines: tuple[str, ...] = ()
 
     @property
     def stated(self) -> Stated:
@@ -48,7 +44,7 @@ class OnnxExport:
         found = self.head.stated if self.head is not None else Stated()
         if self.metadata is not None:
             found = self.metadata.stated.over(found)
-        return found if self.format_name == "ONNX" else found.over(_ANOMALIB)
+        return found if self.format_name == "ONNX" else found.over(ANOMALIB)
 
     @property
     def resizes(self) -> bool:
@@ -98,9 +94,9 @@ class OnnxExport:
         found = dict(exported)
         if self._normalisation("score") is None or "reconstruction" in exported:
             return found
-        found["score"] = _NORMALISED["score"]
+        found["score"] = NORMALISED["score"]
         if "anomaly_map" in exported and self._normalisation("anomaly_map") is not None:
-            found["anomaly_map"] = _NORMALISED["anomaly_map"]
+            found["anomaly_map"] = NORMALISED["anomaly_map"]
         return found
 
     def _normalisation(self, role: str) -> Normalisation | None:
@@ -150,7 +146,7 @@ def open_onnx(path: Path, metadata: Path | None) -> OnnxExport:
     channels = entry.dimensions[1] if len(entry.dimensions) == 4 else None  # noqa: PLR2004  (an image batch)
     head = read_head(model, channels) if channels in {1, 3} and entry.dtype == "float32" else None
     names = {output.name for output in model.graph.output}
-    if names & _ANOMALIB_2:
+    if names & ANOMALIB_2:
         format_name = "anomalib 2.x, ONNX"
     elif found is not None:
         format_name = "anomalib 1.x, ONNX"
@@ -159,9 +155,6 @@ def open_onnx(path: Path, metadata: Path | None) -> OnnxExport:
     data = path.with_name(path.name + ".data")
     files = tuple(file for file in (path, data, beside) if file.is_file())
     return OnnxExport(path, model, head, found, format_name, files)
-
-
-_NORMALISED: Final = {"score": "normalised_score", "anomaly_map": "normalised_map"}
 
 
 def _normalise(model: Any, outputs: Mapping[str, str], normalisation_of: Callable[[str], Normalisation | None]) -> None:
@@ -176,7 +169,7 @@ def _normalise(model: Any, outputs: Mapping[str, str], normalisation_of: Callabl
         found = normalisation_of(role)
         if found is None:
             continue
-        name = _NORMALISED[role]
+        name = NORMALISED[role]
         numbers = {"threshold": found.threshold, "width": found.width, "half": NORMALISED_THRESHOLD}
         model.graph.initializer.extend(
             numpy_helper.from_array(np.float32(value), f"{name}_{key}") for key, value in numbers.items()
@@ -197,14 +190,6 @@ def _outputs(model: Any, spec: InputSpec) -> tuple[graphs.OutputInfo, ...]:
     trial.CopyFrom(model)
     _one_image(trial)
     return graphs.outputs_of(trial, np.zeros((1, *image_shape(spec)), spec.dtype))
-
-
-def image_shape(spec: InputSpec) -> tuple[int, int, int]:
-    """The input without its batch."""
-    channels = len(spec.mean)
-    if spec.layout is Layout.NCHW:
-        return channels, spec.height_px, spec.width_px
-    return spec.height_px, spec.width_px, channels
 
 
 def _take_float32(model: Any) -> None:

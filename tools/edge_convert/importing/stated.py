@@ -87,6 +87,14 @@ def complete(stated: Stated, graph: GraphInput) -> tuple[InputSpec, tuple[str, .
     return spec, tuple(assumed)
 
 
+def image_shape(spec: InputSpec) -> tuple[int, int, int]:
+    """The input without its batch."""
+    channels = len(spec.mean)
+    if spec.layout is Layout.NCHW:
+        return channels, spec.height_px, spec.width_px
+    return spec.height_px, spec.width_px, channels
+
+
 def _per_channel(values: Sequence[float] | None, channels: int, default: float) -> tuple[float, ...]:
     if values is None:
         return (default,) * channels
