@@ -11,7 +11,7 @@ from edge_convert.defects import KINDS
 from edge_runtime.domain.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from edge_convert.draft import PatchCoreParts
     from edge_convert.images import ImageSet
@@ -28,11 +28,28 @@ _DRIFT_LIMIT: Final = 0.05
 class Agreement:
     """The other engines of this machine, judged."""
 
+    used: str
+    """The engine that taught."""
+    others: tuple[Engine, ...]
+    """Those that agree with it."""
     detectors: tuple[Detector, ...]
-    """On the engines that agree."""
-    engines: tuple[str, ...]
-    """What the bundle must ask for: empty where every engine agrees, else the ones that do."""
+    """The bundle on each of `others`."""
     warnings: tuple[str, ...]
+    """Why another engine is not for this bundle."""
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """What the bundle must ask for: empty where every engine agrees, else the ones that do."""
+        return (self.used, *(other.name for other in self.others)) if self.warnings else ()
+
+    def only(self, kept: Sequence[int], warnings: tuple[str, ...]) -> Agreement:
+        """Without the engines that another test found wanting; `warnings` says which those are, too."""
+        return Agreement(
+            self.used,
+            tuple(self.others[number] for number in kept),
+            tuple(self.detectors[number] for number in kept),
+            warnings,
+        )
 
 
 def compare_engines(
@@ -43,8 +60,8 @@ def compare_engines(
     An engine that departs is not allowed to widen the tolerances of the golden images: the bundle is bound to the
     engines that agree.
     """
-    agreeing: list[Detector] = []
-    names = [used]
+    agreeing: list[Engine] = []
+    detectors: list[Detector] = []
     warnings: list[str] = []
     for other in others:
         try:
@@ -54,14 +71,14 @@ def compare_engines(
             warnings.append(f"{other.name} cannot run this bundle, which is bound to {used}: {error.what}")
             continue
         if drift <= _DRIFT_LIMIT:
-            agreeing.append(candidate)
-            names.append(other.name)
+            agreeing.append(other)
+            detectors.append(candidate)
         else:
             warnings.append(
                 f"{other.name} gives scores that differ by up to {drift:.0%}, so the bundle is bound to {used}; "
                 f"for {other.name} teach with --engine {other.name}"
             )
-    return Agreement(tuple(agreeing), tuple(names) if warnings else (), tuple(warnings))
+    return Agreement(used, tuple(agreeing), tuple(detectors), tuple(warnings))
 
 
 def _drift(reference: Detector, candidate: Detector, parts: PatchCoreParts, images: ImageSet) -> float:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edge_convert.teaching.area import Area
     from edge_runtime.detectors.port import Detector
-    from edge_runtime.domain.model_bundle import GoldenImage, InputSpec
+    from edge_runtime.domain.model_bundle import GoldenImage, InputSpec, Reference
     from edge_runtime.engine.port import Engine
 
 FEATURES_PAYLOAD: Final = "features.onnx"
@@ -55,6 +55,7 @@ class PatchCoreParts:
         golden: tuple[GoldenImage, ...] = (),
         notes: Mapping[str, str] | None = None,
         engines: tuple[str, ...] = (),
+        reference: Reference | None = None,
     ) -> BundleDraft:
         """A draft of the manifest; `engines` are those that the bundle is bound to, empty for any."""
         shorter = min(self.input_spec.height_px, self.input_spec.width_px)
@@ -73,8 +74,9 @@ class PatchCoreParts:
             },
             calibration=calibration,
             golden=golden,
-            requires=Requires(runtime="0.1.0", engines=engines),
+            requires=Requires(runtime="0.2.0", engines=engines),
             notes=notes or {},
+            reference=reference,
         )
 
     def payloads(self, search: bytes) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -9,8 +10,10 @@ import cv2
 import numpy as np
 
 from edge_convert.defects import LOCAL_KINDS
+from edge_runtime.bundles.reference_maps import write_map
 from edge_runtime.decision.judge import classify
-from edge_runtime.domain.model_bundle import GoldenImage
+from edge_runtime.decision.parity import Answer, Pair, flips, measure, worst_ratio
+from edge_runtime.domain.model_bundle import GoldenImage, ReferenceImage
 from edge_runtime.domain.verdict import Disposition
 from edge_runtime.vision.encode import encode_png
 
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from edge_convert.images import ImageSet
     from edge_convert.progress import Observer
     from edge_convert.teaching.area import Area
-    from edge_runtime.detectors.port import Detector
+    from edge_convert.teaching.proof import Proof
+    from edge_runtime.detectors.port import Detection, Detector
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.verdict import Limits
 
@@ -30,6 +34,8 @@ _TILE_MULTIPLE: Final = 1.5
 _TRIES_PER_IMAGE: Final = 8
 _RELATIVE_TOLERANCE: Final = 0.02
 _ENGINE_MARGIN: Final = 2.0
+_PARITY_SHARE: Final = 0.8
+"""Of the parity limits: a golden image that nearly departs here would depart on another processor."""
 
 TOLERANCE_NOTE: Final = (
     "2 % of the expected score, or twice the difference to the other engines installed at teaching where that is more: "
@@ -43,6 +49,8 @@ class GoldenSet:
     """Golden images with their PNG files."""
 
     images: tuple[GoldenImage, ...]
+    references: tuple[ReferenceImage, ...]
+    """The float32 source's answers to them."""
     payloads: dict[str, bytes]
     largest_engine_drift: float | None
     """Largest relative score difference to another engine; None where there is none that the bundle may run on."""
@@ -53,13 +61,17 @@ class GoldenSet:
 class _Candidate:
     name: str
     frame: Exposure
-    score: float
-    others: tuple[float, ...]
+    found: tuple[Detection, ...]
+    """The engine in use first, then the others."""
     wanted: Disposition
 
     @property
+    def score(self) -> float:
+        return self.found[0].score
+
+    @property
     def drift(self) -> float:
-        return max((abs(other - self.score) for other in self.others), default=0.0)
+        return max(abs(other.score - self.score) for other in self.found)
 
 
 def make_golden(
@@ -67,7 +79,7 @@ def make_golden(
     area: Area,
     limits: Limits,
     detector: Detector,
-    others: Sequence[Detector],
+    proof: Proof,
     observer: Observer,
     *,
     each: int,
@@ -75,33 +87,42 @@ def make_golden(
 ) -> GoldenSet:
     """Choose `each` good parts and `each` planted defects whose disposition cannot tip within the tolerance.
 
+    The whole band of an image's tolerance has one disposition, and its float32 source and every engine of this machine
+    agree on it: whatever engine keeps the tolerance, gives the verdict.
+
     Args:
         images: good parts.
         area: what the bundle inspects.
         limits: the bundle's limits.
         detector: the very detector that gives the expected scores.
-        others: the same bundle on the other engines of this machine.
+        proof: the float32 source, and the same bundle on the other engines of this machine.
         observer: who watches.
         each: how many of both, at least 1.
         seed: of the choice and of the defects.
     """
     good: list[_Candidate] = []
     bad: list[_Candidate] = []
+    references: list[Answer] = []
+    engines = (detector, *proof.agreement.detectors)
     tried = caught = 0
     with observer.stage("golden images", 2 * each) as stage:
         for wanted, kept in ((Disposition.PASS, good), (Disposition.REJECT, bad)):
-            for candidate in _candidates(images, area, detector, others, wanted, each, seed):
+            for candidate in _candidates(images, area, engines, wanted, each, seed):
                 if len(kept) == each:
                     break
                 found = classify(candidate.score, limits)[0]
                 tried += wanted is Disposition.REJECT
                 caught += wanted is Disposition.REJECT and found is not Disposition.PASS
                 fits = (found is Disposition.PASS) == (wanted is Disposition.PASS)
-                if fits and _steady(candidate, limits):
+                if not fits or not _steady(candidate, limits):
+                    continue
+                reference = _faithful(candidate, proof, limits)
+                if reference is not None:
                     kept.append(candidate)
+                    references.append(reference)
                     stage.advance()
     doubts = _doubts(len(good), len(bad), each, tried, caught)
-    return _pack(good + bad, limits, doubts, compared=bool(others))
+    return _pack(good + bad, references, limits, doubts)
 
 
 def _doubts(good: int, bad: int, each: int, tried: int, caught: int) -> list[str]:
@@ -123,8 +144,7 @@ def _doubts(good: int, bad: int, each: int, tried: int, caught: int) -> list[str
 def _candidates(
     images: ImageSet,
     area: Area,
-    detector: Detector,
-    others: Sequence[Detector],
+    engines: Sequence[Detector],
     wanted: Disposition,
     each: int,
     seed: int,
@@ -136,8 +156,7 @@ def _candidates(
         frame = _shrink(images.load(int(order[turn % len(order)])), area)
         if wanted is Disposition.REJECT:
             frame = area.plant(frame, seed + 5_000 + turn, turn % LOCAL_KINDS)
-        scores = [one.inspect((frame,)).score for one in (detector, *others)]
-        yield _Candidate(wanted.value, frame, scores[0], tuple(scores[1:]), wanted)
+        yield _Candidate(wanted.value, frame, tuple(one.inspect((frame,)) for one in engines), wanted)
 
 
 def _shrink(frame: Exposure, area: Area) -> Exposure:
@@ -172,14 +191,37 @@ def _steady(candidate: _Candidate, limits: Limits) -> bool:
     return classify(low, limits)[0] is classify(high, limits)[0]
 
 
-def _pack(kept: Sequence[_Candidate], limits: Limits, warnings: Sequence[str], *, compared: bool) -> GoldenSet:
+def _faithful(candidate: _Candidate, proof: Proof, limits: Limits) -> Answer | None:
+    """The source's answer, if every engine gives its verdict and stays clear of the parity limits."""
+    detection = proof.source.detector.inspect((candidate.frame,))
+    defective = candidate.wanted is Disposition.REJECT
+    reference = Answer(detection.score, detection.anomaly_map if defective else None)
+    for found in candidate.found:
+        pair = Pair(candidate.name, defective, reference, Answer(found.score, found.anomaly_map))
+        if flips(pair, limits):
+            return None
+        if worst_ratio(measure([pair], limits, proof.source.ruler, ""), proof.limits) > _PARITY_SHARE:
+            return None
+    return reference
+
+
+def _pack(kept: Sequence[_Candidate], answers: Sequence[Answer], limits: Limits, warnings: Sequence[str]) -> GoldenSet:
     golden: list[GoldenImage] = []
+    references: list[ReferenceImage] = []
     payloads: dict[str, bytes] = {}
-    for number, candidate in enumerate(kept, start=1):
+    for number, (candidate, answer) in enumerate(zip(kept, answers, strict=True), start=1):
         kind = "good" if candidate.wanted is Disposition.PASS else "defect"
         name = f"golden/{number:02d}-{kind}.png"
         payloads[name] = encode_png(candidate.frame)
         disposition = classify(candidate.score, limits)[0].value
         golden.append(GoldenImage(name, candidate.score, _tolerance(candidate), disposition))
-    drift = max((candidate.drift / abs(candidate.score) for candidate in kept if candidate.score), default=0.0)
-    return GoldenSet(tuple(golden), payloads, drift if compared else None, tuple(warnings))
+        map_name = None
+        if answer.anomaly_map is not None:
+            map_name = f"reference/{number:02d}.npy"
+            payloads[map_name] = write_map(answer.anomaly_map)
+        digest = hashlib.sha256(payloads[name]).hexdigest()
+        references.append(ReferenceImage(digest, answer.score, kind == "defect", name, map_name))
+    drifts = [candidate.drift / abs(candidate.score) for candidate in kept if candidate.score]
+    compared = any(len(candidate.found) > 1 for candidate in kept)
+    drift = max(drifts, default=0.0) if compared else None
+    return GoldenSet(tuple(golden), tuple(references), payloads, drift, tuple(warnings))

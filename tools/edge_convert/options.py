@@ -49,6 +49,8 @@ class TeachOptions:
     """x, y, width, height in frame pixels."""
     area: AreaOptions = field(default_factory=AreaOptions)
     contamination: Contamination = field(default_factory=Contamination)
+    allow_loss: bool = False
+    """Write the INT8 that was chosen although it departs from float32, and state by how much."""
 
     def check(self) -> None:
         """Refuse at once what would fail after minutes.

@@ -15,10 +15,12 @@ from edge_convert.teaching.bank import collect, make_bank
 from edge_convert.teaching.cost import tile_cost
 from edge_convert.teaching.finish import Taught, summarise, write
 from edge_convert.teaching.material import announce, gather
+from edge_convert.teaching.proof import prove
 from edge_convert.teaching.screening import screen
+from edge_convert.teaching.source import build_source
+from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edge_convert.agreement import Agreement
     from edge_convert.golden import GoldenSet
     from edge_convert.limits import ScoreLimits
     from edge_convert.options import TeachOptions
@@ -27,17 +29,22 @@ if TYPE_CHECKING:
     from edge_convert.report import TeachReport
     from edge_convert.teaching.bank import Bank
     from edge_convert.teaching.material import Material
+    from edge_convert.teaching.proof import Proof
     from edge_convert.teaching.screening import Screening
+    from edge_convert.teaching.source import Source
     from edge_runtime.ops.clock import Clock
 
 
 def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachReport:
     """Teach a bundle and write it; the same images, backbone, options and machine give the same bytes.
 
-    Nothing is written unless the finished bundle, opened as the daemon opens it, reproduces its golden images.
+    The source is the float32 features graph with a bank of the same patches, in onnxruntime. INT8 that departs from it
+    is given up. Nothing is written unless the finished bundle, opened as the daemon opens it, reproduces its golden
+    images.
 
     Raises:
-        ConfigError: an option, the images or the backbone cannot be used.
+        ConfigError: an option, the images or the backbone cannot be used, or the bundle departs from its float32
+            source farther than the parity limits allow.
         EngineError: the engine is not there or cannot run the graphs.
         BundleError: the bundle cannot be written, or does not reproduce itself.
     """
@@ -55,19 +62,43 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
         seed=options.seed,
     )
     announce(choice.warnings, observer)
+    taught = _learn(material, choice, observer, clock)
+    beyond = taught.proof.beyond
+    if beyond and choice.precision != "fp32" and not options.allow_loss:
+        choice = _in_float(material, choice, beyond)
+        announce(choice.warnings[-1:], observer)
+        taught = _learn(material, choice, observer, clock)
+        beyond = taught.proof.beyond
+    if beyond and not options.allow_loss:
+        raise ConfigError(
+            f"refused: on {material.engine.name} the bundle is not its float32 source: {'; '.join(beyond)}",
+            "Teach with another --engine, or state the loss with --allow-loss.",
+        )
+    digest = write(taught)
+    return summarise(taught, digest, (clock.monotonic_ns() - started_ns) / 1e9)
+
+
+def _in_float(material: Material, choice: FeaturesChoice, beyond: tuple[str, ...]) -> FeaturesChoice:
+    refusal = f"INT8 departs from float32 ({'; '.join(beyond)}), so the bundle stays in float32"
+    plain = bytes(material.graph.model.SerializeToString())
+    return replace(choice, model=plain, precision="fp32", kept=(), warnings=(*choice.warnings, refusal))
+
+
+def _learn(material: Material, choice: FeaturesChoice, observer: Observer, clock: Clock) -> Taught:
+    """Bank, limits, proof and golden images with one features graph."""
     parts = _parts(material, choice)
     candidates = collect(parts, material, observer)
     screening = screen(parts, candidates, material, observer)
     announce(screening.warnings, observer)
     material = screening.material
     found = _limits(screening, observer)
-    bank = make_bank(candidates, options.coreset, material, observer)
+    bank = make_bank(candidates, material.options.coreset, material, observer)
     if material.area.count > 1:
         announce((tile_cost(parts, bank, material, clock),), observer)
-    agreement, golden = _prove(parts, bank, found, material, observer)
-    taught = Taught(material, choice, parts, screening, found, bank, agreement, golden)
-    digest = write(taught)
-    return summarise(taught, digest, (clock.monotonic_ns() - started_ns) / 1e9)
+    source = build_source(parts, choice.precision, candidates, bank, material, observer)
+    del candidates
+    proof, golden = _prove(parts, bank, source, found, observer)
+    return Taught(material, choice, parts, screening, found, bank, proof, golden)
 
 
 def _parts(material: Material, choice: FeaturesChoice) -> PatchCoreParts:
@@ -93,22 +124,17 @@ def _limits(screening: Screening, observer: Observer) -> ScoreLimits:
 
 
 def _prove(
-    parts: PatchCoreParts, bank: Bank, found: ScoreLimits, material: Material, observer: Observer
-) -> tuple[Agreement, GoldenSet]:
-    """Ask the other engines of this machine, and choose the images by which a device proves itself."""
+    parts: PatchCoreParts, bank: Bank, source: Source, found: ScoreLimits, observer: Observer
+) -> tuple[Proof, GoldenSet]:
+    """Compare with float32 and the other engines, and choose the images by which a device proves itself."""
+    material = source.material
     options, images = material.options, material.images
     detector = parts.detector(bank.search, material.engine)
     others = other_engines(options.engine, material.engine.name)
     agreement = compare_engines(parts, bank.search, detector, material.engine.name, others, images)
+    proof = prove(source, detector, material.engine.description, agreement, found.limits, observer)
     golden = make_golden(
-        images,
-        material.area,
-        found.limits,
-        detector,
-        agreement.detectors,
-        observer,
-        each=options.golden,
-        seed=options.seed,
+        images, material.area, found.limits, detector, proof, observer, each=options.golden, seed=options.seed
     )
-    announce((*agreement.warnings, *golden.warnings), observer)
-    return agreement, golden
+    announce((*proof.agreement.warnings, *golden.warnings), observer)
+    return proof, golden

@@ -149,8 +149,9 @@ def test_int8_is_repeatable_too(tmp_path: Path) -> None:
     """Quantized or fallen back, two runs that chose alike give the same bytes."""
     first = run(make_options(tmp_path, int8=True))
     second = run(make_options(tmp_path, int8=True, out=tmp_path / "again.bundle"))
-    assert first.parity is not None
-    assert first.parity.holds
+    if first.precision == "int8":
+        assert first.parity is not None
+        assert first.parity.holds
     if first.precision == second.precision:  # the choice itself rests on a timing
         assert first.digest == second.digest
 

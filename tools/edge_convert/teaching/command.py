@@ -63,6 +63,9 @@ class TeachFlags:
     contamination: Annotated[
         str, typer.Option(help="Images that are not good: auto leaves them out, keep, or a share such as 0.05.")
     ] = "auto"
+    allow_loss: Annotated[
+        bool, typer.Option("--allow-loss", help="Keep an INT8 that departs from float32, and state by how much.")
+    ] = False
     json: Annotated[Path | None, typer.Option(help="File for the summary.")] = None
 
     def options(self) -> TeachOptions:
@@ -92,6 +95,7 @@ class TeachFlags:
             golden=self.golden,
             region=_region(self.region),
             contamination=Contamination.parse(self.contamination),
+            allow_loss=self.allow_loss,
             area=AreaOptions(self.tiles, self.tile_overlap, self.mask, self.rotate),
         )
 

@@ -13,13 +13,13 @@ from edge_runtime import __version__
 from edge_runtime.domain.model_bundle import Calibration
 
 if TYPE_CHECKING:
-    from edge_convert.agreement import Agreement
     from edge_convert.draft import PatchCoreParts
     from edge_convert.golden import GoldenSet
     from edge_convert.limits import ScoreLimits
     from edge_convert.precision.features import FeaturesChoice
     from edge_convert.teaching.bank import Bank
     from edge_convert.teaching.material import Material
+    from edge_convert.teaching.proof import Proof
     from edge_convert.teaching.screening import Screening
 
 
@@ -33,7 +33,7 @@ class Taught:
     screening: Screening
     found: ScoreLimits
     bank: Bank
-    agreement: Agreement
+    proof: Proof
     golden: GoldenSet
 
     @property
@@ -45,7 +45,7 @@ class Taught:
             *self.choice.warnings,
             *self.screening.warnings,
             *self.found.warnings,
-            *self.agreement.warnings,
+            *self.proof.agreement.warnings,
             *self.golden.warnings,
         )
 
@@ -61,7 +61,8 @@ def write(taught: Taught) -> str:
         Calibration(found.limits, held_out.scores, found.rate, held_out.map_range, taught.warnings),
         taught.golden.images,
         _notes(taught),
-        taught.agreement.engines,
+        taught.proof.agreement.engines,
+        taught.proof.reference(taught.golden.references),
     )
     options = taught.material.options
     return seal(options.out, draft, taught.parts.payloads(taught.bank.search) | taught.golden.payloads, options.engine)
@@ -81,6 +82,7 @@ def _notes(taught: Taught) -> dict[str, str]:
         "limits": f"{taught.found.method}; {taught.screening.held_out.method}; the bank was then made of all images",
         "contamination": taught.screening.note,
         "golden_tolerance": TOLERANCE_NOTE,
+        "reference": taught.proof.source.description,
         "taught_on": material.engine.description,
         **material.area_notes,
     }
@@ -111,6 +113,8 @@ def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
         held_out=len(taught.screening.held_out.scores),
         golden=len(taught.golden.images),
         engine_drift=taught.golden.largest_engine_drift,
+        figures=taught.proof.figures,
+        allowed=taught.proof.beyond,
         left_out=taught.screening.suspects,
         warnings=taught.warnings,
         seconds=seconds,

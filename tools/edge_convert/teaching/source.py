@@ -1,0 +1,160 @@
+"""The source of a taught bundle, float32 in onnxruntime, and its answers: what the bundle has to give on a device."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge_convert.defects import KINDS
+from edge_convert.features import FeatureExtractor
+from edge_convert.search_graph import build_search
+from edge_runtime import engine
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.decision.parity import Answer, Pair, good_parts
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edge_convert.coreset import CandidatePatches
+    from edge_convert.draft import PatchCoreParts
+    from edge_convert.progress import Observer
+    from edge_convert.teaching.bank import Bank
+    from edge_convert.teaching.material import Material
+    from edge_runtime.decision.parity import GoodParts
+    from edge_runtime.detectors.port import Detection, Detector
+    from edge_runtime.domain.frame import Exposure
+    from edge_runtime.engine.port import Engine
+
+_GOOD_PROBES: Final = 32
+_PLANTED_PROBES: Final = 15
+_PLANTED_SEED: Final = 7_000
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """An image with the source's answer."""
+
+    image: int
+    """Number in the set of good parts."""
+    planted: int | None
+    """Which defect is planted on it; None: none, it is a good part."""
+    reference: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The float32 features graph with a bank of the very patches that the bundle's bank is made of."""
+
+    detector: Detector
+    description: str
+    probes: tuple[Probe, ...]
+    ruler: GoodParts
+    material: Material
+
+    def pairs(self, device: Detector) -> list[Pair]:
+        """What the source and a device say about the probes."""
+        return [
+            Pair(
+                self.material.images.files[probe.image].name,
+                probe.planted is not None,
+                probe.reference,
+                answer_of(device.inspect((_frame(self.material, probe.image, probe.planted),))),
+            )
+            for probe in self.probes
+        ]
+
+    def file_scores(self) -> list[tuple[str, float]]:
+        """SHA-256 and score of each good image that was asked about."""
+        files = self.material.images.files
+        return [
+            (hashlib.sha256(files[probe.image].read_bytes()).hexdigest(), probe.reference.score)
+            for probe in self.probes
+            if probe.planted is None
+        ]
+
+
+def answer_of(detection: Detection) -> Answer:
+    """A detection as one side of a comparison."""
+    return Answer(detection.score, detection.anomaly_map)
+
+
+def build_source(
+    parts: PatchCoreParts,
+    precision: str,
+    candidates: CandidatePatches,
+    bank: Bank,
+    material: Material,
+    observer: Observer,
+) -> Source:
+    """Make the float32 model that the bundle stands for, and ask it about good parts and planted defects.
+
+    Args:
+        parts: of the bundle.
+        precision: of its features graph.
+        candidates: patches that the bundle's bank was chosen from.
+        bank: the bundle's.
+        material: the images that were taught.
+        observer: who watches.
+
+    Raises:
+        EngineError: onnxruntime cannot run the graph.
+    """
+    settings = EngineSettings(name="onnxruntime", threads=material.options.engine.threads)
+    runner = engine.create(settings)
+    plain = replace(parts, features=bytes(material.graph.model.SerializeToString()))
+    rows = candidates.rows()[bank.rows]
+    if precision != "fp32":
+        rows = _float_rows(plain, runner, candidates, bank, material, observer)
+    detector = plain.detector(build_search(rows, material.patches), runner)
+    probes = _ask(detector, material, observer)
+    ruler = good_parts([probe.reference.score for probe in probes if probe.planted is None])
+    description = f"float32 features and memory bank, {runner.description}"
+    return Source(detector, description, probes, ruler, material)
+
+
+def _float_rows(
+    plain: PatchCoreParts,
+    runner: Engine,
+    candidates: CandidatePatches,
+    bank: Bank,
+    material: Material,
+    observer: Observer,
+) -> npt.NDArray[np.float32]:
+    """The bank's patches as float32 sees them: the same images, the same places."""
+    origins = candidates.origins(bank.rows)
+    grid = (plain.grid_height, plain.grid_width)
+    extractor = FeatureExtractor(runner.load(plain.features), plain.input_spec, plain.area.mask, grid)
+    rows = np.empty((len(bank.rows), material.graph.channels), dtype=np.float32)
+    with observer.stage("the bank's images in float32", len(origins)) as stage:
+        for (image, number), (positions, places) in origins.items():
+            view = next(islice(material.views.taught(image), number, None))
+            rows[positions] = extractor.patches(*view)[places]
+            stage.advance()
+    return rows
+
+
+def _ask(detector: Detector, material: Material, observer: Observer) -> tuple[Probe, ...]:
+    count = len(material.images.files)
+    good = sorted({int(index) for index in np.linspace(0, count - 1, min(count, _GOOD_PROBES)).round()})
+    questions: list[tuple[int, int | None]] = [(image, None) for image in good]
+    questions += [(good[turn * 5 % len(good)], turn) for turn in range(_PLANTED_PROBES)]
+    probes = []
+    with observer.stage("asking the float32 source", len(questions)) as stage:
+        for image, planted in questions:
+            found = detector.inspect((_frame(material, image, planted),))
+            # A good part's map is noise that no rounding keeps: only defects are compared by theirs.
+            reference = Answer(found.score) if planted is None else answer_of(found)
+            probes.append(Probe(image, planted, reference))
+            stage.advance()
+    return tuple(probes)
+
+
+def _frame(material: Material, image: int, planted: int | None) -> Exposure:
+    frame = material.images.load(image)
+    if planted is None:
+        return frame
+    return material.area.plant(frame, material.options.seed + _PLANTED_SEED + planted, planted % len(KINDS))
