@@ -4,13 +4,14 @@
 
 For each model: `edge-convert train autoencoder` on `train/good` (or the bundle that is already in WORK), which chooses
 a criterion by defects planted on held-out good images; then every criterion on the test images. `--beside NAME=FILE`
-adds another detector from the figures that `edge-convert eval --json FILE` wrote. `--near-duplicates` says how alike
-the test and training images are.
+adds another detector from the figures that `edge-convert eval --json FILE` wrote. First it says how alike test and
+training images are.
 
 The published F1 and accuracy belong together only if 46 to 58 % of the test images were defective, while 63 % are in
 the set as it is distributed (and 70 % here, without the copies of training images). So each figure is given for the
 images as they are, with the threshold of the best F1, and for good and defective images weighing the same, with the
-threshold of the best accuracy (Youden's; columns ½). The last columns are of the residual smoothed by a Gaussian.
+threshold of the best accuracy (Youden's; columns ½). `AUROC, unlike` is over the third of the good test images that is
+least like any training image. The last columns are of the residual smoothed by a Gaussian.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ PUBLISHED = {
 """AUROC, AUPRC, F1, accuracy."""
 HEADING = (
     "| score | residual | anomalous | AUROC | AUPRC | F1 | accuracy | AUPRC ½ | F1 ½ | accuracy ½ "
-    "| AUROC at 1 px | at 2 px |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| AUROC, unlike | at 1 px | at 2 px |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 _THUMBNAIL_PX = 32
 
@@ -94,7 +95,7 @@ def figures_of(good: Sequence[float], defective: Sequence[float]) -> Figures:
     )
 
 
-def criteria_lines(bundle: Path, dataset: Dataset, engine: EngineSettings) -> Iterator[str]:
+def criteria_lines(bundle: Path, dataset: Dataset, unlike: list[int], engine: EngineSettings) -> Iterator[str]:
     """One line per criterion and form of the residual as it is, best first, then the bundle's own choice."""
     with load_inspector(bundle, engine, "development") as inspector:
         manifest = replace(inspector.bundle, options={}, parameters={})  # so: the signed residual as it is
@@ -119,8 +120,9 @@ def criteria_lines(bundle: Path, dataset: Dataset, engine: EngineSettings) -> It
             name = f"**chosen without test images: {measure.criterion}, smoothed by {measure.sigma_px:g} px**"
         sense = "high" if figure.sign > 0 else "low"
         smoothed = (judged[measure._replace(sigma_px=sigma)] for sigma in SIGMAS_PX[1:])
+        strange = image_auroc([good[index] for index in unlike], bad)
         softer = " | ".join(f"{one.auroc:.4f}" for one in smoothed)
-        yield f"| {name} | {measure.form} | {sense} | {figures_of(good, bad).cells()} | {softer} |"
+        yield f"| {name} | {measure.form} | {sense} | {figures_of(good, bad).cells()} | {strange:.4f} | {softer} |"
 
 
 def beside_line(name: str, file: Path) -> str:
@@ -128,26 +130,45 @@ def beside_line(name: str, file: Path) -> str:
     rows = [row for row in json.loads(file.read_text(encoding="utf-8"))["images"] if row["score"] is not None]
     good = [row["score"] for row in rows if row["label"] == "good"]
     bad = [row["score"] for row in rows if row["label"] != "good"]
-    return f"| {name} | – | high | {figures_of(good, bad).cells()} | – | – |"
+    return f"| {name} | – | high | {figures_of(good, bad).cells()} | – | – | – |"
 
 
-def near_duplicates(casting: Path, dataset: Dataset) -> str:
-    """How well the nearest training image alone tells good from defective: what a model learns by remembering."""
-    train = _thumbnails(list_images(casting / "train" / "good"))
-    scores: dict[bool, list[float]] = {}
-    dark: dict[bool, list[float]] = {}
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How alike test and training images are: what a model gains by remembering."""
+
+    text: str
+    unlike: list[int]
+    """The third of the good test images whose nearest training image is farthest, turned and mirrored ones included."""
+
+
+def likeness(casting: Path, dataset: Dataset) -> Likeness:
+    """Nearest training image of each test image, by the correlation of thumbnails, and what it alone tells apart."""
+    train = _normed(_thumbnails(list_images(casting / "train" / "good")))
+    nearest, turned, dark = {}, {}, {}
     for defective in (False, True):
         paths = [sample.path for sample in dataset.samples if sample.is_defect is defective]
         found = _thumbnails(paths)
-        scores[defective] = (1 - (_normed(found) @ _normed(train).T).max(axis=1)).tolist()
-        dark[defective] = (-found.mean(axis=1)).tolist()
-    median = {defective: 1 - float(np.median(values)) for defective, values in scores.items()}
-    return (
-        f"Nearest training image by correlation of {_THUMBNAIL_PX}×{_THUMBNAIL_PX} thumbnails: median correlation "
-        f"{median[False]:.4f} for good, {median[True]:.4f} for defective test images; as a score AUROC "
-        f"{image_auroc(scores[False], scores[True]):.4f}. Darkness of the whole image as a score: AUROC "
-        f"{image_auroc(dark[False], dark[True]):.4f}."
+        nearest[defective] = (_normed(found) @ train.T).max(axis=1)
+        turned[defective] = np.max([(_normed(one) @ train.T).max(axis=1) for one in _turns(found)], axis=0)
+        dark[defective] = -found.mean(axis=1)
+    strange = np.argsort(turned[False])[: len(turned[False]) // 3]
+    text = (
+        f"Nearest training image by correlation of {_THUMBNAIL_PX}×{_THUMBNAIL_PX} thumbnails: median "
+        f"{np.median(nearest[False]):.4f} for good and {np.median(nearest[True]):.4f} for defective test images "
+        f"({np.median(turned[False]):.4f} and {np.median(turned[True]):.4f} if turned and mirrored ones count). "
+        f"1 − correlation as a score: AUROC {image_auroc(1 - nearest[False], 1 - nearest[True]):.4f}. "
+        f"Darkness of the whole image as a score: AUROC {image_auroc(dark[False], dark[True]):.4f}."
     )
+    return Likeness(text, strange.tolist())
+
+
+def _turns(thumbnails: np.ndarray) -> Iterator[np.ndarray]:
+    square = thumbnails.reshape(-1, _THUMBNAIL_PX, _THUMBNAIL_PX)
+    for quarter in range(4):
+        turned = np.rot90(square, quarter, axes=(1, 2))
+        yield turned.reshape(len(square), -1)
+        yield turned[:, :, ::-1].reshape(len(square), -1)
 
 
 def _thumbnails(paths: Sequence[Path]) -> np.ndarray:
@@ -187,17 +208,18 @@ def main() -> None:
     options.good = casting / "train" / "good"
     options.work.mkdir(parents=True, exist_ok=True)
     dataset = open_dataset(casting)
-    if options.near_duplicates:
-        _say(near_duplicates(casting, dataset))
+    alike = likeness(casting, dataset)
+    _say(alike.text)
     for model in options.models:
         bundle = options.work / f"{model}.bundle"
         words = f"{bundle}, trained before" if bundle.is_file() else train(model, options, bundle)
         _say(f"\n## {model}\n\n{words}\n\n{HEADING}")
-        for line in criteria_lines(bundle, dataset, EngineSettings(name="onnxruntime", threads=options.threads)):
+        engine = EngineSettings(name="onnxruntime", threads=options.threads)
+        for line in criteria_lines(bundle, dataset, alike.unlike, engine):
             _say(line)
     _say(f"\n## beside\n\n{HEADING}")
     for name, published in PUBLISHED.items():
-        _say(f"| {name} | – | – | " + " | ".join(f"{value:.4f}" for value in published) + " | – | – | – | – | – |")
+        _say(f"| {name} | – | – | " + " | ".join(f"{value:.4f}" for value in published) + " | – | – | – | – | – | – |")
     for entry in options.beside:
         name, _, file = entry.partition("=")
         _say(beside_line(name, Path(file)))
@@ -214,7 +236,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--beside", nargs="*", default=[], metavar="NAME=FILE")
-    parser.add_argument("--near-duplicates", action="store_true")
     return parser.parse_args()
 
 
