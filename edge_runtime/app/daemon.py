@@ -176,7 +176,7 @@ class Daemon:
             self._feed,
             self._clock,
             bundle.calibration.map_range,
-            bundle.input_spec.region,
+            bundle.input_spec,
             lambda: f"{self.devices.camera.name}: {self.devices.camera.status().state}",
             bundle.identity.trust,
         )

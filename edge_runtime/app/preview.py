@@ -19,6 +19,7 @@ from edge_runtime.ops.cell import LatestValue
 from edge_runtime.ops.server import Answer
 from edge_runtime.vision.display import as_picture
 from edge_runtime.vision.encode import encode_jpeg
+from edge_runtime.vision.framing import map_window
 from edge_runtime.vision.heatmap import overlay
 from edge_runtime.vision.sharpness import sharpness
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.model_bundle import InputSpec
     from edge_runtime.ops.clock import Clock
     from edge_runtime.ops.server import Route
 
@@ -129,7 +131,7 @@ class PreviewPages:
         feed: where the line drops its pictures.
         clock: for a picture's age.
         map_range: anomaly-map values drawn as 0 % and 100 %; None where there is no bundle.
-        region: the inspected part of the frame (`InputSpec.region`).
+        spec: says which part of the frame the map covers; None where there is no bundle.
         state: one line about the camera, shown in the page.
         trust: of the bundle behind the heatmap, shown beside it; empty where there is none.
     """
@@ -139,14 +141,14 @@ class PreviewPages:
         feed: PreviewFeed,
         clock: Clock,
         map_range: tuple[float, float] | None,
-        region: tuple[int, int, int, int] | None = None,
+        spec: InputSpec | None = None,
         state: Callable[[], str] = str,
         trust: str = "",
     ) -> None:
         self._feed = feed
         self._clock = clock
         self._map_range = map_range
-        self._region = region
+        self._spec = spec
         self._state = state
         self._trust = trust
         self._page = resources.files(__package__).joinpath("preview.html").read_bytes()
@@ -195,7 +197,8 @@ class PreviewPages:
     def _overlay(self, sample: Sample) -> Exposure:
         if sample.anomaly_map is None or self._map_range is None:
             return as_picture(sample.pixels, _LONGEST_SIDE_PX)
-        return overlay(sample.pixels, sample.anomaly_map, self._map_range, self._region, _LONGEST_SIDE_PX)
+        window = None if self._spec is None else map_window(self._spec, sample.pixels)
+        return overlay(sample.pixels, sample.anomaly_map, self._map_range, window, _LONGEST_SIDE_PX)
 
     def _jpeg(self, kind: str, sample: Sample | None, draw: Callable[[Sample], Exposure]) -> Answer:
         if sample is None:

@@ -86,7 +86,7 @@ class Watch:
             feed,
             self.clock,
             None if inspector is None else inspector.bundle.calibration.map_range,
-            None if inspector is None else inspector.bundle.input_spec.region,
+            None if inspector is None else inspector.bundle.input_spec,
             lambda: _state(camera),
             "" if inspector is None else inspector.bundle.identity.trust,
         )

@@ -8,6 +8,7 @@ from edge_runtime.domain.errors import ImageError
 from edge_runtime.domain.model_bundle import Fit
 
 if TYPE_CHECKING:
+    from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.model_bundle import InputSpec
 
 
@@ -58,11 +59,12 @@ def window_px(spec: InputSpec, frame_height: int, frame_width: int) -> tuple[int
         frame_width: of the frame.
 
     Returns:
-        x, y, width, height: the region, less what the centre crop cuts off. Of a region that does not fit the frame it
+        x, y, width, height: the region, less what the centre crop cuts off; with tiles all of it, for the crop is each
+        tile's. Of a region that does not fit the frame it
         is the region itself; of one that is too small for the crop, all of it: such a frame is never inspected.
     """
     x, y, width, height = spec.region or (0, 0, frame_width, frame_height)
-    if spec.fit is Fit.STRETCH and spec.resized_px is None:
+    if spec.tiles is not None or (spec.fit is Fit.STRETCH and spec.resized_px is None):
         return x, y, width, height
     try:
         found = framing(spec, height, width)
@@ -72,6 +74,13 @@ def window_px(spec: InputSpec, frame_height: int, frame_width: int) -> tuple[int
     left, right = round(found.left_px * across), round((found.left_px + spec.width_px) * across)
     top, bottom = round(found.top_px * down), round((found.top_px + spec.height_px) * down)
     return x + left, y + top, max(1, right - left), max(1, bottom - top)
+
+
+def map_window(spec: InputSpec, exposure: Exposure) -> tuple[int, int, int, int] | None:
+    """Where in a frame its anomaly map belongs: `window_px`, or None where that is the whole frame."""
+    frame_height, frame_width = exposure.shape[:2]
+    found = window_px(spec, frame_height, frame_width)
+    return None if found == (0, 0, frame_width, frame_height) else found
 
 
 def _shorter_side(size: int, height_px: int, width_px: int) -> tuple[int, int]:

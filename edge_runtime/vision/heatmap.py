@@ -40,7 +40,7 @@ def overlay(
         exposure: H×W or H×W×3 RGB, uint8 or uint16.
         anomaly_map: any size; it covers `region`.
         map_range: values drawn as 0 % and 100 % (`Calibration.map_range`). NaN is drawn as 100 %.
-        region: x, y, width, height in frame pixels that were inspected (`InputSpec.region`); None is the whole frame.
+        region: x, y, width, height in frame pixels that the map covers (`framing.map_window`); None is the whole frame.
         max_side_px: the picture is shrunk to this.
 
     Returns:

@@ -13,6 +13,7 @@ from edge_convert.evaluate.pixels import PixelTally
 from edge_convert.evaluate.placement import place_map
 from edge_convert.evaluate.runner import load_fitting_mask
 from edge_convert.images import load_image
+from edge_runtime.vision.framing import map_window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +70,7 @@ class _Side:
         if isinstance(mask, str):
             return
         size_px = frame_px if mask is None else (mask.shape[0], mask.shape[1])
-        scores, outside = place_map(detection.anomaly_map, spec.region, frame_px, size_px)
+        scores, outside = place_map(detection.anomaly_map, map_window(spec, exposure), frame_px, size_px)
         self.pixels.add(scores, np.zeros(size_px, np.bool_) if mask is None else mask, outside)
 
     def auroc(self) -> float | None:

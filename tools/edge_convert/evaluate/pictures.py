@@ -14,6 +14,7 @@ from edge_convert.evaluate.runner import load_fitting_mask
 from edge_runtime.vision.decode import decode_image
 from edge_runtime.vision.display import as_picture
 from edge_runtime.vision.encode import encode_jpeg
+from edge_runtime.vision.framing import map_window
 from edge_runtime.vision.heatmap import overlay
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class CardMaker:
         if anomaly_map is None:
             return Card(row, _data_uri(original), "")
         bundle = self._inspector.bundle
-        spec = bundle.input_spec
-        heated = overlay(exposure, anomaly_map, bundle.calibration.map_range, spec.region, _SIDE_PX)
+        window = map_window(bundle.input_spec, exposure)
+        heated = overlay(exposure, anomaly_map, bundle.calibration.map_range, window, _SIDE_PX)
         mask = load_fitting_mask(sample.mask, exposure.shape[:2]) if sample.mask else None
         if mask is not None and not isinstance(mask, str):
             heated = _outlined(heated, mask)

@@ -26,11 +26,11 @@ def place_map(
     frame_px: tuple[int, int],
     size_px: tuple[int, int],
 ) -> tuple[AnomalyMap, Mask | None]:
-    """Bring a map to the size of a mask: resized linearly over the inspected region, −inf outside it.
+    """Bring a map to the size of a mask: resized linearly over the part of the frame it covers, −inf outside it.
 
     Args:
         anomaly_map: h×w float32; covers the whole region.
-        region: x, y, width, height in frame pixels; None is the whole frame.
+        region: x, y, width, height in frame pixels (`framing.map_window`); None is the whole frame.
         frame_px: height and width of the frame.
         size_px: height and width of the result (the mask's).
 

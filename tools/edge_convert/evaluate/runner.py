@@ -16,6 +16,7 @@ from edge_convert.evaluate.result import ImageRow
 from edge_runtime.decision.judge import classify
 from edge_runtime.domain.errors import EngineError, ImageError
 from edge_runtime.vision.decode import decode_image
+from edge_runtime.vision.framing import map_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,9 +122,9 @@ class Runner:
         if isinstance(mask, str):
             self._problems.append(f"{sample.file}: {mask}; left out of the pixel figures")
             return
-        region = self._inspector.bundle.input_spec.region
+        window = map_window(self._inspector.bundle.input_spec, exposure)
         size_px = frame_px if mask is None else (mask.shape[0], mask.shape[1])
-        scores, outside = place_map(detection.anomaly_map, region, frame_px, size_px)
+        scores, outside = place_map(detection.anomaly_map, window, frame_px, size_px)
         try:
             self._pixels.add(scores, np.zeros(size_px, np.bool_) if mask is None else mask, outside)
         except ValueError as error:
