@@ -139,7 +139,8 @@ def warm_up(detector: Detector) -> None:
         ImageError: the bundle's input makes no sense.
     """
     spec = detector.bundle.input_spec
-    x, y, width, height = spec.region or (0, 0, spec.width_px, spec.height_px)
+    rows, columns = spec.resized_px or (spec.height_px, spec.width_px)  # with `Resize.NONE` nothing else is taken
+    x, y, width, height = spec.region or (0, 0, columns, rows)
     frame_px = detector.frame_px if isinstance(detector, TiledDetector) else (y + height, x + width)
     channels = () if spec.colour is ColourOrder.MONO else (3,)
     black: Exposure = np.zeros((*frame_px, *channels), dtype=np.uint8)
