@@ -6,7 +6,8 @@
 Each folder in `EXPORTS` is what `model_families.export` wrote. `--work` receives the bundles and one `result.json` per
 export, from which an interrupted run goes on; `--again NAME` converts that one once more. `--data` is the dataset in
 MVTec's folders whose `test` the references were recorded on; an export with a file `data.txt` names its own there, and
-one with `flags.txt` has further options of the import in it, one to a line.
+one with `flags.txt` has further options of the import in it. Options that are not known here (`--threads 1`) go to
+every import.
 Runs in the project's environment and needs no anomalib.
 """
 
@@ -157,15 +158,14 @@ def main() -> None:
     parser.add_argument("--again", action="append", default=[], metavar="NAME", help="convert this export once more")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="convert no other export")
     parser.add_argument("--table-only", action="store_true", help="print what is there, convert nothing")
-    parser.add_argument("options", nargs="*", help="further options of `edge-convert import`, after --")
-    arguments = parser.parse_args()
+    arguments, options = parser.parse_known_args()  # what is not known here goes to the import
     arguments.work.mkdir(parents=True, exist_ok=True)
     rows = []
     for export in sorted(folder for folder in arguments.exports.iterdir() if (folder / "export.json").is_file()):
         result = arguments.work / f"{export.name}.result.json"
         wanted = not arguments.table_only and (not arguments.only or export.name in arguments.only)
         if wanted and (not result.is_file() or export.name in arguments.again):
-            row = convert(export, arguments.data, arguments.work, arguments.options)
+            row = convert(export, arguments.data, arguments.work, options)
             result.write_text(json.dumps(asdict(row), indent=1) + "\n", encoding="utf-8")
         if result.is_file():
             rows.append(read_row(result))

@@ -60,13 +60,15 @@ def _reverse_distillation(_: Path) -> Any:
 
 
 def _draem(fit: Path) -> Any:
-    model = _models().Draem(dtd_dir=fit)
+    draem = _models().Draem
+    model = draem(dtd_dir=fit, pre_processor=draem.configure_pre_processor((128, 128)))
     model.augmenter.anomaly_source_paths.clear()  # it then draws its own noise, in place of photographed textures
     return model
 
 
 def _ganomaly(_: Path) -> Any:
-    return _models().Ganomaly(batch_size=4)
+    ganomaly = _models().Ganomaly
+    return ganomaly(batch_size=2, n_features=32, pre_processor=ganomaly.configure_pre_processor((128, 128)))
 
 
 def _cfa(_: Path) -> Any:
@@ -78,7 +80,8 @@ def _cflow(_: Path) -> Any:
 
 
 def _csflow(_: Path) -> Any:
-    return _models().Csflow(cross_conv_hidden_channels=256)
+    csflow = _models().Csflow
+    return csflow(cross_conv_hidden_channels=128, pre_processor=csflow.configure_pre_processor((128, 128)))
 
 
 def _uflow(_: Path) -> Any:
@@ -132,11 +135,11 @@ FAMILIES: Final[tuple[Family, ...]] = (
     ),
     Family("fastflow", "FastFlow", _fastflow, steps=12),
     Family("reverse_distillation", "Reverse Distillation", _reverse_distillation, steps=12),
-    Family("draem", "DRAEM", _draem, steps=8, weights="none needed", batch=2),
-    Family("ganomaly", "GANomaly", _ganomaly, steps=20, weights="none needed"),
+    Family("draem", "DRAEM (128×128)", _draem, steps=6, weights="none needed", batch=2),
+    Family("ganomaly", "GANomaly (128×128)", _ganomaly, steps=12, weights="none needed", batch=2),
     Family("cfa", "CFA", _cfa, steps=8),
     Family("cflow", "CFlow", _cflow, steps=4),
-    Family("csflow", "CS-Flow", _csflow, steps=4, weights="random EfficientNet-B5", batch=2),
+    Family("csflow", "CS-Flow (128×128)", _csflow, steps=4, weights="random EfficientNet-B5", batch=2),
     Family("uflow", "U-Flow", _uflow, steps=6, batch=2),
     Family("dfkde", "DFKDE", _dfkde),
     Family("dfm", "DFM", _dfm),

@@ -24,7 +24,8 @@ Written are `reference.json` and one float32 `.npy` (H×W, the model's own size)
 
 `file` is relative to the image folder, `sha256` is of the file's bytes, `label` is the name of the image's folder
 ("good" or a kind of defect; "" where the images lie directly in the image folder), `map` is null without a map. Scores
-and maps are the final ones, after the model's post-processing.
+and maps are the final ones, after the model's post-processing. anomalib cuts its normalised scores to 0…1, and many
+good parts to exactly 0; an image then also has `unclamped`, the score before the cut.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     Predict = Callable[[npt.NDArray[np.uint8]], tuple[float, npt.NDArray[Any] | None]]
 
 FORMAT: Final = 0
+_ROUNDING: Final = 1e-4
 IMAGE_SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
@@ -60,6 +62,8 @@ class Answer:
     score: float
     anomaly_map: npt.NDArray[Any] | None
     """H×W, or with axes of length 1 before that."""
+    unclamped: float | None = None
+    """The score before it was cut to 0…1; None where it is not cut, or not known."""
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -143,6 +147,25 @@ def write_reference(answers: Iterable[Answer], folder: Path, out: Path, source: 
     return listing
 
 
+def before_the_cut(raw: float, threshold: float, low: float, high: float) -> float | None:
+    """A score as anomalib normalises it, without the cut to 0…1.
+
+    Args:
+        raw: what the network gave.
+        threshold: raw score that becomes 0.5; NaN: the middle of `low` and `high`.
+        low: smallest raw score in validation.
+        high: largest raw score in validation.
+
+    Returns:
+        None where anomalib does not normalise: `low` or `high` are not known, or equal.
+    """
+    span = high - low
+    if not np.isfinite(span) or span == 0:
+        return None
+    middle = threshold if np.isfinite(threshold) else (high + low) / 2
+    return (raw - middle) / span + 0.5
+
+
 def _entry(answer: Answer, folder: Path, out: Path, number: int) -> dict[str, str | float | None]:
     if not np.isfinite(answer.score):
         raise ValueError(f"the model's score of {answer.file} is {answer.score}: it is not trained, or it diverged")
@@ -150,13 +173,14 @@ def _entry(answer: Answer, folder: Path, out: Path, number: int) -> dict[str, st
     if answer.anomaly_map is not None:
         name = f"{number:04d}.npy"
         np.save(out / name, _plane(answer.anomaly_map, answer.file))
-    return {
+    entry = {
         "file": answer.file.relative_to(folder).as_posix(),
         "sha256": hashlib.sha256(answer.file.read_bytes()).hexdigest(),
         "label": label_of(answer.file, folder),
         "score": float(answer.score),
         "map": name,
     }
+    return entry if answer.unclamped is None else {**entry, "unclamped": float(answer.unclamped)}
 
 
 def _plane(anomaly_map: npt.NDArray[Any], file: Path) -> npt.NDArray[np.float32]:
@@ -179,13 +203,31 @@ def _anomalib_answers(model: Any, files: Sequence[Path]) -> Iterator[Answer]:
 
     model.eval()
     model.visualizer = None
-    with tempfile.TemporaryDirectory() as scratch:
-        engine = Engine(accelerator="cpu", devices=1, logger=False, default_root_dir=scratch)
-        for file in files:
-            batch = engine.predict(model=model, dataset=PredictDataset(path=file))[0]
-            anomaly_map = getattr(batch, "anomaly_map", None)
-            score = batch.pred_score if batch.pred_score is not None else anomaly_map.amax()
-            yield Answer(file, float(score), None if anomaly_map is None else anomaly_map.cpu().numpy())
+    raw: dict[str, Any] = {}
+    hook = model.model.register_forward_hook(lambda _module, _inputs, output: raw.update(output=output))
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            engine = Engine(accelerator="cpu", devices=1, logger=False, default_root_dir=scratch)
+            for file in files:
+                batch = engine.predict(model=model, dataset=PredictDataset(path=file))[0]
+                score, anomaly_map = _score_of(batch), getattr(batch, "anomaly_map", None)
+                plane = None if anomaly_map is None else anomaly_map.cpu().numpy()
+                yield Answer(file, score, plane, _unclamped(model.post_processor, raw.get("output"), score))
+    finally:
+        hook.remove()
+
+
+def _score_of(answer: Any) -> float:
+    return float(answer.pred_score if answer.pred_score is not None else answer.anomaly_map.amax())
+
+
+def _unclamped(post_processor: Any, raw: Any, score: float) -> float | None:
+    """What the post-processor made of the network's own score before its cut; None if that does not lead to `score`."""
+    if not getattr(post_processor, "enable_normalization", False) or not hasattr(raw, "pred_score"):
+        return None
+    ends = (post_processor.image_threshold, post_processor.image_min, post_processor.image_max)
+    value = before_the_cut(_score_of(raw), *(float(end) for end in ends))
+    return value if value is not None and abs(min(max(value, 0.0), 1.0) - score) < _ROUNDING else None
 
 
 def _load(class_name: str, checkpoint: Path) -> Any:

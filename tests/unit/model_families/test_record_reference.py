@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from model_families.record_reference import Answer, find_images, label_of, record, write_reference
+from model_families.record_reference import Answer, before_the_cut, find_images, label_of, record, write_reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,3 +107,38 @@ def test_a_map_of_several_channels_is_refused(images: Path, tmp_path: Path):
 
     with pytest.raises(ValueError, match="one value per pixel"):
         write_reference([answer], images, tmp_path / "reference", "s")
+
+
+@given(
+    low=st.floats(-5, 5),
+    span=st.floats(0.01, 10),
+    place=st.floats(0, 1),
+    raw=st.floats(-20, 20),
+)
+def test_a_score_before_the_cut_becomes_the_normalised_score_by_cutting(
+    low: float, span: float, place: float, raw: float
+):
+    """As anomalib does it, the threshold lies at 0.5 and the range of validation has length 1."""
+    threshold = low + place * span
+    value = before_the_cut(raw, threshold, low, low + span)
+
+    assert value is not None
+    assert before_the_cut(threshold, threshold, low, low + span) == 0.5
+    assert math.isclose(value - 0.5, (raw - threshold) / span, rel_tol=1e-6, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high"), [(math.nan, math.nan), (0.3, 0.3), (-math.inf, 1.0)])
+def test_without_a_range_nothing_was_normalised(low: float, high: float):
+    """A model that was never validated gives its raw score, which nobody has cut."""
+    assert before_the_cut(0.4, 0.2, low, high) is None
+
+
+def test_the_score_before_the_cut_is_kept_only_where_there_is_one(images: Path, tmp_path: Path):
+    """A reference of a model that cuts nothing has no such entry."""
+    file = images / "good" / "a.png"
+    out = tmp_path / "reference"
+    listing = write_reference([Answer(file, 0.0, None, -0.25), Answer(file, 0.5, None)], images, out, "s")
+
+    entries = json.loads(listing.read_text())["images"]
+    assert entries[0]["unclamped"] == -0.25
+    assert "unclamped" not in entries[1]
