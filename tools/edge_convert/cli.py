@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from edge_convert import train_command
+from edge_convert.adding import command as add_command
 from edge_convert.advise import command as advise_command
 from edge_convert.backbones import command as backbone_command
 from edge_convert.evaluate import command as evaluate_command
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 evaluate_command.register(app)
 teach_command.register(app)
+add_command.register(app)
 parity_command.register(app)
 relimit_command.register(app)
 backbone_command.register(app)

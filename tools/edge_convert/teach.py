@@ -95,7 +95,7 @@ def _learn(material: Material, choice: FeaturesChoice, observer: Observer, clock
     bank = make_bank(candidates, material.options.coreset, material, observer)
     if material.area.count > 1:
         announce((tile_cost(parts, bank, material, clock),), observer)
-    source = build_source(parts, choice.precision, candidates, bank, material, observer)
+    source = build_source(parts, choice.precision, candidates, bank, screening.held_out, material, observer)
     del candidates
     proof, golden = _prove(parts, bank, source, found, observer)
     return Taught(material, choice, parts, screening, found, bank, proof, golden)

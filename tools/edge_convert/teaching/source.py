@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from edge_convert.coreset import CandidatePatches
     from edge_convert.draft import PatchCoreParts
+    from edge_convert.holdout import HeldOut
     from edge_convert.progress import Observer
     from edge_convert.teaching.bank import Bank
     from edge_convert.teaching.material import Material
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _GOOD_PROBES: Final = 32
 _PLANTED_PROBES: Final = 15
 _PLANTED_SEED: Final = 7_000
+_STANDS_OUT: Final = 2.0
+"""Spreads above the median of good parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ def build_source(
     precision: str,
     candidates: CandidatePatches,
     bank: Bank,
+    held_out: HeldOut,
     material: Material,
     observer: Observer,
 ) -> Source:
@@ -97,6 +101,8 @@ def build_source(
         precision: of its features graph.
         candidates: patches that the bundle's bank was chosen from.
         bank: the bundle's.
+        held_out: its scores of good parts that it had not seen. They are the ruler: those that the bank knows all score
+            alike, about its covering radius.
         material: the images that were taught.
         observer: who watches.
 
@@ -110,8 +116,8 @@ def build_source(
     if precision != "fp32":
         rows = _float_rows(plain, runner, candidates, bank, material, observer)
     detector = plain.detector(build_search(rows, material.patches), runner)
-    probes = _ask(detector, material, observer)
-    ruler = good_parts([probe.reference.score for probe in probes if probe.planted is None])
+    ruler = good_parts(held_out.scores)
+    probes = _ask(detector, ruler, material, observer)
     description = f"float32 features and memory bank, {runner.description}"
     return Source(detector, description, probes, ruler, material)
 
@@ -137,7 +143,7 @@ def _float_rows(
     return rows
 
 
-def _ask(detector: Detector, material: Material, observer: Observer) -> tuple[Probe, ...]:
+def _ask(detector: Detector, ruler: GoodParts, material: Material, observer: Observer) -> tuple[Probe, ...]:
     count = len(material.images.files)
     good = sorted({int(index) for index in np.linspace(0, count - 1, min(count, _GOOD_PROBES)).round()})
     questions: list[tuple[int, int | None]] = [(image, None) for image in good]
@@ -146,8 +152,9 @@ def _ask(detector: Detector, material: Material, observer: Observer) -> tuple[Pr
     with observer.stage("asking the float32 source", len(questions)) as stage:
         for image, planted in questions:
             found = detector.inspect((_frame(material, image, planted),))
-            # A good part's map is noise that no rounding keeps: only defects are compared by theirs.
-            reference = Answer(found.score) if planted is None else answer_of(found)
+            # The map of a part without anything on it is noise that no rounding keeps.
+            stands_out = planted is not None and found.score - ruler.median > _STANDS_OUT * ruler.spread
+            reference = answer_of(found) if stands_out else Answer(found.score)
             probes.append(Probe(image, planted, reference))
             stage.advance()
     return tuple(probes)

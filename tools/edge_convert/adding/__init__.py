@@ -1,0 +1,1 @@
+"""Good parts added to a finished bundle: learning from false rejects."""
