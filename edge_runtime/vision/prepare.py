@@ -123,8 +123,8 @@ def _resized(pixels: npt.NDArray[Any], height: int, width: int, method: Resize) 
 
 
 def _nearest(before: int, after: int) -> npt.NDArray[np.intp]:
-    """The pixel under each new pixel's centre."""
-    return np.minimum(((np.arange(after) + 0.5) * (before / after)).astype(np.intp), before - 1)
+    """The pixel under each new pixel's centre, the later one where the centre lies between two: in whole numbers."""
+    return (2 * np.arange(after, dtype=np.intp) + 1) * before // (2 * after)
 
 
 def _dtype(spec: InputSpec) -> npt.DTypeLike:

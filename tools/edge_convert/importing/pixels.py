@@ -7,6 +7,7 @@ could never show.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ def _weights(before: int, after: int, method: Resize) -> Matrix:
         centre = (index + 0.5) * scale
         match method:
             case Resize.NEAREST:
-                matrix[index, min(int(centre), before - 1)] = 1.0
+                matrix[index, math.floor(Fraction(2 * index + 1, 2) * before / after)] = 1.0
             case Resize.LINEAR | Resize.CUBIC:
                 _sample(matrix[index], centre - 0.5, cubic=method is Resize.CUBIC)
             case Resize.LINEAR_ANTIALIAS | Resize.CUBIC_ANTIALIAS:
