@@ -32,7 +32,11 @@ class Outcome:
 
 
 def attempt_route(
-    bench: Bench, precision: Precision, quantizer: Quantizer, costs: Callable[[], tuple[Span, ...]]
+    bench: Bench,
+    precision: Precision,
+    quantizer: Quantizer,
+    throughout: bytes,
+    costs: Callable[[], tuple[Span, ...]],
 ) -> Outcome:
     """Quantize throughout; if that loses parity, search for what to keep.
 
@@ -40,6 +44,7 @@ def attempt_route(
         bench: what the attempts share.
         precision: int8 or fp16.
         quantizer: the route.
+        throughout: what it makes of the graph where nothing is kept.
         costs: operations by what they cost; asked for only where it is needed.
 
     Raises:
@@ -47,20 +52,21 @@ def attempt_route(
         EngineError: the engine cannot run the result.
     """
     title = f"{precision.upper()} ({quantizer.route})"
-    made: dict[frozenset[str], bytes] = {}
+    made = {frozenset[str](): throughout}
+    if precision == "int8" and _INT8 not in throughout:
+        raise ConfigError("no operation of this graph can be quantized", "Take --precision fp32.")
 
     def judge(spans: tuple[Span, ...]) -> Judgement:
         kept = frozenset(name for span in spans for name in span.nodes)
+        model = made.get(kept) or quantizer.quantize(kept)
         made.clear()  # models are large: only the latest can be asked for again
-        made[kept] = quantizer.quantize(kept)
-        if precision == "int8" and _INT8 not in made[kept]:
+        made[kept] = model
+        if precision == "int8" and _INT8 not in model:
             return _NOTHING_LEFT
-        return bench.judge(Candidate(precision, quantizer.route, made[kept]))
+        return bench.judge(Candidate(precision, quantizer.route, model))
 
     bench.budget.left -= 1
     first = Attempt((), judge(()))
-    if first.judgement is _NOTHING_LEFT:
-        raise ConfigError("no operation of this graph can be quantized", "Take --precision fp32.")
     best = first
     if not first.judgement.holds and bench.budget.left > 0:
         spans = costs()

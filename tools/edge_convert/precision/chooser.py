@@ -88,7 +88,7 @@ class _Int8:
             throughout = quantizer.quantize(frozenset())
             if self._slower(route, throughout) or bench.budget.left < 1:
                 return None
-            outcome = attempt_route(bench, "int8", quantizer, lambda: bench.int8_costs)
+            outcome = attempt_route(bench, "int8", quantizer, throughout, lambda: bench.int8_costs)
         except (ConfigError, EngineError) as error:
             self._refused.append(f"INT8 ({route}) cannot be had: {error.what}")
             return None
@@ -111,7 +111,7 @@ class _Int8:
 
 
 def _fp16(bench: Bench) -> PrecisionChoice:
-    outcome = attempt_route(bench, "fp16", bench.half, lambda: bench.half_costs)
+    outcome = attempt_route(bench, "fp16", bench.half, bench.half.quantize(frozenset()), lambda: bench.half_costs)
     timings = bench.time({"fp32": bench.plain, "fp16": outcome.candidate.model})
     if timings["fp16"] >= timings["fp32"]:
         bench.observer.notice("float16 is not faster than float32 on this machine and engine; the file is smaller")

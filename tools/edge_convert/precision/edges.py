@@ -72,7 +72,6 @@ def rewire(quantized: Any, chosen: frozenset[str]) -> None:
     """
     makers = {name: node for node in quantized.graph.node for name in node.output}
     weights = {item.name for item in quantized.graph.initializer}
-    outputs = {info.name for info in quantized.graph.output}
     exact = {}
     for node in quantized.graph.node:
         rounding = makers.get(node.input[0]) if node.op_type == _DEQUANTIZE else None
@@ -87,11 +86,12 @@ def rewire(quantized: Any, chosen: frozenset[str]) -> None:
         for index, name in enumerate(node.input):
             if name in exact:
                 node.input[index] = exact[name]
-    _sweep(quantized, outputs)
+    sweep(quantized)
 
 
-def _sweep(model: Any, outputs: set[str]) -> None:
-    needed = set(outputs)
+def sweep(model: Any) -> None:
+    """Remove what no longer leads to an output, in place; the nodes are in order."""
+    needed = {info.name for info in model.graph.output}
     kept = []
     for node in reversed(model.graph.node):
         if needed & set(node.output):

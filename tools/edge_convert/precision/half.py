@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
+from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
 from edge_convert.precision.choice import Kept
+from edge_convert.precision.edges import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,11 +85,32 @@ class HalfPrecision:
             op_block_list=DEFAULT_OP_BLOCK_LIST,
             node_block_list=sorted(self._blocked | kept),
         )
+        ONNXModel(converted).topological_sort()
+        _rejoin(converted)
         return bytes(converted.SerializeToString())
 
     def alone(self, nodes: frozenset[str]) -> bytes:
         """The graph with just these nodes in float16."""
         return self.quantize(frozenset(self._nodes) - nodes)
+
+
+def _rejoin(model: Any) -> None:
+    """Between two float32 operations the converter leads the value through float16, where it may overflow: not so."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    exact = {}
+    for node in model.graph.node:
+        narrowed = makers.get(node.input[0]) if _casts(node, TensorProto.FLOAT) else None
+        if narrowed is not None and _casts(narrowed, TensorProto.FLOAT16):
+            exact[node.output[0]] = narrowed.input[0]
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name in exact:
+                node.input[index] = exact[name]
+    sweep(model)
+
+
+def _casts(node: Any, kind: int) -> bool:
+    return node.op_type == "Cast" and any(item.name == "to" and item.i == kind for item in node.attribute)
 
 
 def _large(model: Any, ranges: Mapping[str, tuple[float, float]]) -> set[str]:

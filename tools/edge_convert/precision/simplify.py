@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from edge_convert.precision.routes import FloatGraph
 
 _ERRORS_ONLY: Final = 3
+_ONNX: Final = "ai.onnx"
+"""Stated as this, or as nothing."""
 
 
 def simplify(graph: FloatGraph) -> FloatGraph:
@@ -31,6 +33,10 @@ def simplify(graph: FloatGraph) -> FloatGraph:
         options.optimized_model_filepath = str(target)
         onnxruntime.InferenceSession(graph.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         model = onnx.load(target)
+    used = {node.domain or _ONNX for node in model.graph.node}
+    stated = [item for item in model.opset_import if (item.domain or _ONNX) in used]
+    del model.opset_import[:]
+    model.opset_import.extend(stated)
     before = {node.name for node in graph.model.graph.node}
     after = {node.name for node in model.graph.node}
     if after - before:
