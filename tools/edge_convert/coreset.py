@@ -30,6 +30,11 @@ class CoresetSize:
     minimum: int = 500
     maximum: int = 3_000
 
+    @classmethod
+    def exactly(cls, size: int) -> CoresetSize:
+        """So many patches, however many there are to choose from."""
+        return cls(1.0, size, size)
+
     def of(self, patches: int) -> int:
         """Bank size for a training set of so many patches, never more than there are."""
         return min(patches, max(self.minimum, min(self.maximum, round(patches * self.fraction))))

@@ -49,6 +49,10 @@ class TeachOptions:
     """x, y, width, height in frame pixels."""
     area: AreaOptions = field(default_factory=AreaOptions)
     contamination: Contamination = field(default_factory=Contamination)
+    auto_size: bool = False
+    """Choose the memory bank's size by accuracy against search time; `coreset` then only serves the first look."""
+    max_search_ms: float | None = None
+    """Longest search of a part, for `auto_size`; None: any."""
     allow_loss: bool = False
     """Write the INT8 that was chosen although it departs from float32, and state by how much."""
 
@@ -68,20 +72,28 @@ class TeachOptions:
             )
         if self.holdout is not None and not 0 < self.holdout <= 0.5:  # noqa: PLR2004
             raise ConfigError(f"--holdout {self.holdout} is impossible", "Choose a share above 0 and up to 0.5.")
-        if not 0 < self.coreset.fraction <= 1 or not 1 <= self.coreset.minimum <= self.coreset.maximum:
-            raise ConfigError(
-                f"a coreset of {self.coreset.fraction} with at least {self.coreset.minimum} and at most "
-                f"{self.coreset.maximum} patches is impossible",
-                "Choose 0 < --coreset ≤ 1 and 1 ≤ --coreset-min ≤ --coreset-max.",
-            )
         if self.golden < 1:
             raise ConfigError(
                 "--golden 0: a bundle without golden images proves nothing, and no device runs it", "Choose at least 1."
             )
         if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
             raise ConfigError(f"--region {self.region} is impossible", "Give x,y,width,height in frame pixels.")
+        self._check_sizes()
         self.area.check()
         if not self.out.parent.is_dir() or not os.access(self.out.parent, os.W_OK):
             raise ConfigError(f"--out: cannot write into {self.out.parent}", "Create the folder, or choose another.")
         if self.out.is_dir():
             raise ConfigError(f"--out: {self.out} is a folder", "Name the bundle file, e.g. part.bundle.")
+
+    def _check_sizes(self) -> None:
+        if not 0 < self.coreset.fraction <= 1 or not 1 <= self.coreset.minimum <= self.coreset.maximum:
+            raise ConfigError(
+                f"a coreset of {self.coreset.fraction} with at least {self.coreset.minimum} and at most "
+                f"{self.coreset.maximum} patches is impossible",
+                "Choose 0 < --coreset ≤ 1 and 1 ≤ --coreset-min ≤ --coreset-max.",
+            )
+        if self.max_search_ms is not None and (not self.auto_size or self.max_search_ms <= 0):
+            raise ConfigError(
+                f"--max-search-ms {self.max_search_ms} chooses nothing",
+                "Give it above 0, together with --coreset auto.",
+            )

@@ -11,6 +11,7 @@ from edge_convert.convert.report import in_words
 
 if TYPE_CHECKING:
     from edge_convert.precision.defect_parity import Parity
+    from edge_convert.teaching.bank_size import SizeTrial
     from edge_convert.teaching.contamination import Suspect
     from edge_runtime.domain.model_bundle import ParityFigures
 
@@ -45,6 +46,8 @@ class TeachReport:
     """Against the float32 source; the engine that taught first."""
     allowed: tuple[str, ...]
     """How it departs from its source all the same (`--allow-loss`)."""
+    bank_sizes: tuple[SizeTrial, ...]
+    """Sizes of the memory bank that were tried, ascending; empty where the size was given."""
     left_out: tuple[Suspect, ...]
     """Images that were taken for not good."""
     warnings: tuple[str, ...]
@@ -67,6 +70,7 @@ class TeachReport:
             ("bundle", f"{self.bundle}  ({self.size_bytes / 1e6:.1f} MB, sha256 {self.digest[:16]}…)"),
             ("images", f"{self.images} good, inspected at {self.input_px[1]}×{self.input_px[0]}"),
             ("memory bank", f"{self.bank} patches × {self.channels} from {' + '.join(self.layers)}"),
+            *(("bank size tried", f"{trial}, search {trial.search_ms:.1f} ms") for trial in self.bank_sizes),
             ("backbone", self._precision()),
             ("engine", self.engine),
             ("limits", f"review {self.review_limit:.4f}, reject {self.reject_limit:.4f} ({self.limits_method})"),

@@ -6,21 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_convert.agreement import compare_engines
+from edge_convert.coreset import CoresetSize
 from edge_convert.draft import PatchCoreParts
 from edge_convert.golden import make_golden
 from edge_convert.limits import limits_for, rate_warnings
 from edge_convert.precision.features import choose_features
 from edge_convert.seal import other_engines
 from edge_convert.teaching.bank import collect, make_bank
+from edge_convert.teaching.bank_size import choose_size
 from edge_convert.teaching.cost import tile_cost
 from edge_convert.teaching.finish import Taught, summarise, write
 from edge_convert.teaching.material import announce, gather
 from edge_convert.teaching.proof import prove
-from edge_convert.teaching.screening import screen
+from edge_convert.teaching.screening import hold_out, screen
 from edge_convert.teaching.source import build_source
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from edge_convert.coreset import CandidatePatches
     from edge_convert.golden import GoldenSet
     from edge_convert.limits import ScoreLimits
     from edge_convert.options import TeachOptions
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from edge_convert.progress import Observer
     from edge_convert.report import TeachReport
     from edge_convert.teaching.bank import Bank
+    from edge_convert.teaching.bank_size import BankSize
     from edge_convert.teaching.material import Material
     from edge_convert.teaching.proof import Proof
     from edge_convert.teaching.screening import Screening
@@ -90,6 +94,9 @@ def _learn(material: Material, choice: FeaturesChoice, observer: Observer, clock
     candidates = collect(parts, material, observer)
     screening = screen(parts, candidates, material, observer)
     announce(screening.warnings, observer)
+    sizing = None
+    if material.options.auto_size:
+        sizing, screening = _size_bank(parts, candidates, screening, observer, clock)
     material = screening.material
     found = _limits(screening, observer)
     bank = make_bank(candidates, material.options.coreset, material, observer)
@@ -98,7 +105,20 @@ def _learn(material: Material, choice: FeaturesChoice, observer: Observer, clock
     source = build_source(parts, choice.precision, candidates, bank, screening.held_out, material, observer)
     del candidates
     proof, golden = _prove(parts, bank, source, found, observer)
-    return Taught(material, choice, parts, screening, found, bank, proof, golden)
+    return Taught(material, choice, parts, screening, sizing, found, bank, proof, golden)
+
+
+def _size_bank(
+    parts: PatchCoreParts, candidates: CandidatePatches, screening: Screening, observer: Observer, clock: Clock
+) -> tuple[BankSize, Screening]:
+    """Choose the bank's size, and score the held-out parts with banks of that size."""
+    material = screening.material
+    sizing = choose_size(parts, candidates, material, observer, clock, material.options.max_search_ms)
+    announce((f"memory bank: {sizing.reason}", *sizing.warnings), observer)
+    options = replace(material.options, coreset=CoresetSize.exactly(sizing.size))
+    material = replace(material, options=options)
+    held_out, rate = hold_out(parts, candidates, material, observer)
+    return sizing, replace(screening, material=material, held_out=held_out, rate=rate)
 
 
 def _parts(material: Material, choice: FeaturesChoice) -> PatchCoreParts:

@@ -43,9 +43,12 @@ class TeachFlags:
         typer.Option(help="Share of good parts above the review limit. Default: 0.01, more where images are few."),
     ] = None
     holdout: Annotated[float | None, typer.Option(help="Share of the images held out at a time.")] = None
-    coreset: Annotated[float, typer.Option(help="Share of all patches in the memory bank.")] = 0.01
+    coreset: Annotated[
+        str, typer.Option(help="Share of all patches in the memory bank; auto: accuracy against search time decides.")
+    ] = "0.01"
     coreset_min: Annotated[int, typer.Option(min=1, help="Smallest memory bank.")] = 500
     coreset_max: Annotated[int, typer.Option(min=1, help="Largest memory bank.")] = 3_000
+    max_search_ms: Annotated[float | None, typer.Option(help="With --coreset auto: longest search of a part.")] = None
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantize the backbone.")] = True
     golden: Annotated[int, typer.Option(min=1, max=50, help="Golden images of good parts, and as many defects.")] = 3
@@ -89,7 +92,9 @@ class TeachFlags:
             engine=EngineSettings(name=self.engine, threads=self.threads),
             false_reject_rate=self.false_reject_rate,
             holdout=self.holdout,
-            coreset=CoresetSize(self.coreset, self.coreset_min, self.coreset_max),
+            coreset=CoresetSize(_share(self.coreset), self.coreset_min, self.coreset_max),
+            auto_size=self.coreset == "auto",
+            max_search_ms=self.max_search_ms,
             seed=self.seed,
             int8=self.int8,
             golden=self.golden,
@@ -130,6 +135,13 @@ def _size(text: str) -> tuple[int, int]:
     if len(parts) > 2 or not all(part.isdigit() for part in parts):  # noqa: PLR2004  (height and width)
         raise ConfigError(f"--size {text!r} is not a size", "Write 256, or 256x320 for height x width.")
     return int(parts[0]), int(parts[-1])
+
+
+def _share(text: str) -> float:
+    try:
+        return CoresetSize().fraction if text == "auto" else float(text)
+    except ValueError as error:
+        raise ConfigError(f"--coreset {text!r} is not a share", "Write auto, or e.g. 0.01.") from error
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_convert.limits import ScoreLimits
     from edge_convert.precision.features import FeaturesChoice
     from edge_convert.teaching.bank import Bank
+    from edge_convert.teaching.bank_size import BankSize
     from edge_convert.teaching.material import Material
     from edge_convert.teaching.proof import Proof
     from edge_convert.teaching.screening import Screening
@@ -31,6 +32,8 @@ class Taught:
     choice: FeaturesChoice
     parts: PatchCoreParts
     screening: Screening
+    sizing: BankSize | None
+    """None: the size was given."""
     found: ScoreLimits
     bank: Bank
     proof: Proof
@@ -44,6 +47,7 @@ class Taught:
             *told,
             *self.choice.warnings,
             *self.screening.warnings,
+            *(self.sizing.warnings if self.sizing is not None else ()),
             *self.found.warnings,
             *self.proof.agreement.warnings,
             *self.golden.warnings,
@@ -84,6 +88,7 @@ def _notes(taught: Taught) -> dict[str, str]:
         "golden_tolerance": TOLERANCE_NOTE,
         "reference": taught.proof.source.description,
         "taught_on": material.engine.description,
+        **({"bank_size": taught.sizing.note} if taught.sizing is not None else {}),
         **material.area_notes,
     }
 
@@ -115,6 +120,7 @@ def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
         engine_drift=taught.golden.largest_engine_drift,
         figures=taught.proof.figures,
         allowed=taught.proof.beyond,
+        bank_sizes=taught.sizing.trials if taught.sizing is not None else (),
         left_out=taught.screening.suspects,
         warnings=taught.warnings,
         seconds=seconds,

@@ -73,7 +73,7 @@ def screen(parts: PatchCoreParts, candidates: CandidatePatches, material: Materi
     """
     share = material.options.contamination.share
     total = len(material.images.files)
-    state = _State(material, *_held_out(parts, candidates, material, observer), [])
+    state = _State(material, *hold_out(parts, candidates, material, observer), [])
     allowed = round(total * (LARGEST_SHARE if share is None else share))
     warnings: list[str] = []
     for _ in range(_ROUNDS if share is None else 1):
@@ -102,9 +102,10 @@ def _named(suspects: list[Suspect] | tuple[Suspect, ...]) -> str:
     return ", ".join(f"{suspect.file} ({suspect.excess:.2f}×)" for suspect in suspects[:_NAMED]) + more
 
 
-def _held_out(
+def hold_out(
     parts: PatchCoreParts, candidates: CandidatePatches, material: Material, observer: Observer
 ) -> tuple[HeldOut, float]:
+    """Held-out scores of the material's good parts, and the false-reject rate that they are to support."""
     options, count = material.options, len(material.images.files)
     rate = options.false_reject_rate or usual_rate(count)
     folds = plan_folds(count, rate, options.holdout, options.seed)
@@ -127,7 +128,7 @@ def _leave_out(
     kept = [image for image in range(len(files)) if image not in gone]
     candidates.keep_only(kept)
     state.material = replace(state.material, images=state.material.images.only(kept))
-    state.held_out, state.rate = _held_out(parts, candidates, state.material, observer)
+    state.held_out, state.rate = hold_out(parts, candidates, state.material, observer)
 
 
 def _suspicious(
