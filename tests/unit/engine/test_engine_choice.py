@@ -14,6 +14,7 @@ from edge_runtime.domain.errors import EngineError
 from edge_runtime.engine import create
 from edge_runtime.engine.feeds import usable_cores
 from edge_runtime.engine.inventory import available_engines, preferred_engine
+from edge_runtime.engine.openvino import import_openvino
 from edge_runtime.engine.providers import CPU, CUDA, OPENVINO, TENSORRT, chain_of
 
 if TYPE_CHECKING:
@@ -119,6 +120,19 @@ def test_openvino_runs_in_the_precision_that_is_asked_for() -> None:
     engine = create(EngineSettings(name="openvino", threads=1))
     assert engine._config["INFERENCE_PRECISION_HINT"] == "f32"  # type: ignore[attr-defined]
     assert "f32" in engine.description
+
+
+@pytest.mark.parametrize(("precision", "capability"), [("bf16", "BF16"), ("f16", "FP16")])
+def test_openvino_takes_no_precision_that_the_device_lacks(precision: str, capability: str) -> None:
+    """It would take the hint and compute in something else: refused, or really computed so."""
+    core = import_openvino().Core()
+    settings = EngineSettings(name="openvino", threads=1, precision=precision)
+    if capability in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert precision in create(settings).description
+        return
+    with pytest.raises(EngineError, match=f"does not compute in {precision}") as caught:
+        create(settings)
+    assert "engine.precision" in caught.value.action
 
 
 def test_openvino_keeps_compiled_models_in_the_cache(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from bundle_parts import make_draft
+from onnx import TensorProto, helper
+
+from edge_runtime import engine as engines
+from edge_runtime.app.inspection import load_inspector
+from edge_runtime.bundles.writer import write_bundle
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import BundleError, EngineError
+from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Resize
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ORT = EngineSettings(name="onnxruntime", threads=1)
+OPENVINO = EngineSettings(name="openvino", threads=1)
+
+
+def computes_in(precision: str) -> bool:
+    """Whether this machine's OpenVINO can be told so."""
+    try:
+        engines.create(OPENVINO.model_copy(update={"precision": precision}))
+    except EngineError:
+        return False
+    return True
+
+
+def write(path: Path, **options: str) -> Path:
+    """A bundle whose score is the brightest pixel, with words for options."""
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMax", ["x"], ["score"], keepdims=0)],
+        "brightest",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    spec = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", mean=(0.0,), std=(1.0,))
+    draft = make_draft(
+        kind=DetectorKind.GENERIC,
+        input_spec=spec,
+        graphs={"model": "m.onnx"},
+        outputs={"score": "score"},
+        parameters={},
+        golden=(),
+        options=options,
+    )
+    write_bundle(path, draft, {"m.onnx": model.SerializeToString()})
+    return path
+
+
+def test_a_bundle_made_for_bf16_runs_in_bf16(tmp_path: Path) -> None:
+    """The manifest's word is obeyed where the configuration says nothing, and shown; a stated setting wins."""
+    bundle = write(tmp_path / "p.bundle", precision="bf16")
+    if not computes_in("bf16"):
+        pytest.skip("this processor does not compute in bf16")
+    with load_inspector(bundle, OPENVINO, "development") as inspector:
+        assert "bf16" in inspector.engine_description
+    stated = OPENVINO.model_copy(update={"precision": "f32"})
+    with load_inspector(bundle, stated, "development") as inspector:
+        assert "f32" in inspector.engine_description
+
+
+def test_a_bundle_made_for_bf16_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    """On onnxruntime it would silently be another model: refused, with what would run it."""
+    with pytest.raises(BundleError, match="made to compute in bf16") as caught:
+        load_inspector(write(tmp_path / "p.bundle", precision="bf16"), ORT, "development")
+    assert "openvino" in caught.value.action
+
+
+def test_a_precision_that_this_runtime_does_not_know_is_refused(tmp_path: Path) -> None:
+    """Never guessed."""
+    with pytest.raises(BundleError, match="'fp4'"):
+        load_inspector(write(tmp_path / "p.bundle", precision="fp4"), ORT, "development")
+
+
+def test_no_word_is_float32(tmp_path: Path) -> None:
+    """As all bundles were before."""
+    with load_inspector(write(tmp_path / "p.bundle"), ORT, "development") as inspector:
+        assert "f32" in inspector.engine_description
