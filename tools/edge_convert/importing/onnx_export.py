@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from edge_runtime.domain.model_bundle import InputSpec
 
 
+_FIRST, _SECOND = "edge_convert/first", "edge_convert/second"
+"""Bounds of a slice; no exporter writes such names."""
+
+
 @dataclass(frozen=True, slots=True)
 class OnnxExport:
     """An ONNX file, read once."""
@@ -223,9 +227,9 @@ def _one_image(model: Any) -> tuple[str, ...]:
             for index, made in enumerate(node.output):
                 if made == output.name:
                     node.output[index] = whole
-        model.graph.node.append(helper.make_node("Slice", [whole, "zero", "one", "zero"], [output.name]))
+        model.graph.node.append(helper.make_node("Slice", [whole, _FIRST, _SECOND, _FIRST], [output.name]))
     model.graph.initializer.extend(
-        [numpy_helper.from_array(np.array([0]), "zero"), numpy_helper.from_array(np.array([1]), "one")]
+        [numpy_helper.from_array(np.array([0]), _FIRST), numpy_helper.from_array(np.array([1]), _SECOND)]
     )
     notice = (
         f"the graph was exported for a batch of {batch}, so it computes every image {batch} times: exported for a "
