@@ -80,8 +80,7 @@ def _cflow(_: Path) -> Any:
 
 
 def _csflow(_: Path) -> Any:
-    csflow = _models().Csflow
-    return csflow(cross_conv_hidden_channels=128, pre_processor=csflow.configure_pre_processor((128, 128)))
+    return _models().Csflow(cross_conv_hidden_channels=256)
 
 
 def _uflow(_: Path) -> Any:
@@ -139,7 +138,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("ganomaly", "GANomaly (128×128)", _ganomaly, steps=12, weights="none needed", batch=2),
     Family("cfa", "CFA", _cfa, steps=8),
     Family("cflow", "CFlow", _cflow, steps=4),
-    Family("csflow", "CS-Flow (128×128)", _csflow, steps=4, weights="random EfficientNet-B5", batch=2),
+    Family("csflow", "CS-Flow", _csflow, steps=4, weights="random EfficientNet-B5", batch=2),
     Family("uflow", "U-Flow", _uflow, steps=6, batch=2),
     Family("dfkde", "DFKDE", _dfkde),
     Family("dfm", "DFM", _dfm),
