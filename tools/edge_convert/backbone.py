@@ -1,4 +1,4 @@
-"""Import of a pretrained backbone: an ONNX file whose outputs are feature maps at falling resolution."""
+"""Import of a pretrained backbone: an ONNX file whose outputs are feature maps, or the tokens of a transformer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from edge_convert.feature_maps import accept_nchw, as_maps, recognise
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _DEFAULT_STRIDES: Final = (8, 16)
 """PatchCore's mid-level features: local enough to find a scratch, not yet bound to ImageNet's classes
 (arXiv 2106.08265, section 3.1)."""
 _RANK: Final = 4
+_RGB: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +110,21 @@ def choose_layers(backbone: Backbone, names: Sequence[str]) -> tuple[Layer, ...]
                 f"Choose --layers from: {', '.join(layer.name for layer in backbone.layers)}.",
             )
         return tuple(layer for layer in backbone.layers if layer.name in names)
-    heights = {-(-backbone.height_px // stride) for stride in _DEFAULT_STRIDES}
-    chosen = tuple(layer for layer in backbone.layers if layer.height in heights)
+    # Padding rounds a side of no whole number of strides up, its lack rounds it down.
+    wanted = [backbone.height_px / stride for stride in _DEFAULT_STRIDES]
+    heights = {min((layer.height for layer in backbone.layers), key=lambda one: abs(one - height)) for height in wanted}
+    near = {one for one in heights if any(abs(one - height) < 1 for height in wanted)}
+    chosen = tuple(layer for layer in backbone.layers if layer.height in near)
     if not chosen:
         raise ConfigError(
             f"the backbone {backbone.file_name} has no output at stride 8 or 16",
-            f"Name its feature maps with --layers: {', '.join(layer.name for layer in backbone.layers)}.",
+            f"Name its feature maps with --layers: {_listed(backbone)}.",
         )
     return chosen
+
+
+def _listed(backbone: Backbone) -> str:
+    return ", ".join(f"{layer.name} (stride {backbone.height_px / layer.height:.3g})" for layer in backbone.layers)
 
 
 def _read(path: Path) -> tuple[bytes, Any]:
@@ -170,12 +179,8 @@ def _fix_input(path: Path, model: Any, height_px: int, width_px: int) -> str:
     initializers = {initializer.name for initializer in model.graph.initializer}
     inputs = [entry for entry in model.graph.input if entry.name not in initializers]
     dimensions = inputs[0].type.tensor_type.shape.dim if len(inputs) == 1 else ()
-    wanted = (1, 3, height_px, width_px)
-    fits = len(dimensions) == _RANK and all(
-        not dimension.dim_value or dimension.dim_value == value
-        for dimension, value in zip(dimensions, wanted, strict=True)
-    )
-    if not fits or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+    wanted = next((shape for shape in _inputs(height_px, width_px) if _fits(dimensions, shape)), None)
+    if wanted is None or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
         shape = [dimension.dim_value or dimension.dim_param for dimension in dimensions]
         raise ConfigError(
             f"the backbone {path} has {len(inputs)} input(s), the first of shape {shape}",
@@ -186,7 +191,20 @@ def _fix_input(path: Path, model: Any, height_px: int, width_px: int) -> str:
     del model.graph.value_info[:]  # shapes that were inferred for another size
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
-    return str(inputs[0].name)
+    name = str(inputs[0].name)
+    return name if wanted[1] == _RGB else accept_nchw(model, name, height_px, width_px)
+
+
+def _inputs(height_px: int, width_px: int) -> tuple[tuple[int, ...], ...]:
+    """Shapes that an input may have: PyTorch's, then TensorFlow's."""
+    return (1, _RGB, height_px, width_px), (1, height_px, width_px, _RGB)
+
+
+def _fits(dimensions: Sequence[Any], wanted: Sequence[int]) -> bool:
+    return len(dimensions) == _RANK and all(
+        not dimension.dim_value or dimension.dim_value == value
+        for dimension, value in zip(dimensions, wanted, strict=True)
+    )
 
 
 def _fold(path: Path, model: Any) -> Any:
@@ -209,15 +227,17 @@ def _fold(path: Path, model: Any) -> Any:
 def _measure(path: Path, model: Any, input_name: str, height_px: int, width_px: int) -> tuple[Layer, ...]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     values = session.run(None, {input_name: np.zeros((1, 3, height_px, width_px), dtype=np.float32)})
-    layers = [
-        Layer(entry.name, value.shape[1], value.shape[2], value.shape[3])
-        for entry, value in zip(model.graph.output, values, strict=True)
-        if value.ndim == _RANK
-    ]
-    if not layers:
+    shapes = {entry.name: value.shape for entry, value in zip(model.graph.output, values, strict=True)}
+    forms = {name: recognise(shape, height_px, width_px) for name, shape in shapes.items()}
+    found = {name: form for name, form in forms.items() if form is not None}
+    if not found:
+        listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
         raise ConfigError(
-            f"no output of the backbone {path} is a feature map N×C×H×W", "Export the outputs of its stages."
+            f"no output of the backbone {path} is a feature map with the input's proportions: {listed}",
+            "Export the outputs of its stages: maps N×C×H×W or N×H×W×C, or tokens N×L×C in rows of the image.",
         )
+    as_maps(model, found)
+    layers = [Layer(name, form.channels, form.height, form.width) for name, form in found.items()]
     return tuple(sorted(layers, key=lambda layer: -layer.height * layer.width))
 
 
