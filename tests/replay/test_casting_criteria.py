@@ -42,7 +42,7 @@ def test_the_published_figures_are_not_of_the_sets_own_share_of_defects() -> Non
         hits = f1 / (1 - f1) * wrong / 2
         lowest, highest = max(lowest, hits), min(highest, hits + wrong)
     assert (lowest, highest) == (pytest.approx(0.460, abs=5e-4), pytest.approx(0.584, abs=5e-4))
-    assert 262 / 715 < lowest
+    assert lowest > 262 / 715
     assert highest < 453 / 715
 
 
