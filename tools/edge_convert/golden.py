@@ -153,13 +153,13 @@ def _candidates(
     for turn in range(each * _TRIES_PER_IMAGE):
         if wanted is Disposition.PASS and turn >= len(order):
             return
-        frame = _shrink(images.load(int(order[turn % len(order)])), area)
+        frame = small_enough(images.load(int(order[turn % len(order)])), area)
         if wanted is Disposition.REJECT:
             frame = area.plant(frame, seed + 5_000 + turn, turn % LOCAL_KINDS)
         yield _Candidate(wanted.value, frame, tuple(one.inspect((frame,)) for one in engines), wanted)
 
 
-def _shrink(frame: Exposure, area: Area) -> Exposure:
+def small_enough(frame: Exposure, area: Area) -> Exposure:
     """A frame that is small enough to carry: reduced as a whole, or blackened outside the inspected region.
 
     Reduced, each tile still has more pixels than the network's input: nothing that the network can see is lost, and the

@@ -12,13 +12,6 @@ if TYPE_CHECKING:
     from edge_convert.evaluate.pixels import Mask
     from edge_runtime.domain.inspection import AnomalyMap
 
-_ASPECT_TOLERANCE = 0.01
-
-
-def fits(frame_px: tuple[int, int], mask_px: tuple[int, int]) -> bool:
-    """True if a mask of this (height, width) can belong to the frame: same shape within 1 %, at any scale."""
-    return abs(frame_px[0] * mask_px[1] / (frame_px[1] * mask_px[0]) - 1) <= _ASPECT_TOLERANCE
-
 
 def place_map(
     anomaly_map: AnomalyMap,

@@ -11,12 +11,13 @@ import numpy as np
 
 from edge_convert.evaluate.dataset import load_mask
 from edge_convert.evaluate.pixels import PixelTally
-from edge_convert.evaluate.placement import fits, place_map
+from edge_convert.evaluate.placement import place_map
 from edge_convert.evaluate.result import ImageRow
 from edge_runtime.decision.judge import classify
 from edge_runtime.domain.errors import EngineError, ImageError
 from edge_runtime.vision.decode import decode_image
 from edge_runtime.vision.framing import map_window
+from edge_runtime.vision.mask import same_proportions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +139,7 @@ def load_fitting_mask(path: Path, frame_px: tuple[int, int]) -> Mask | str:
     except (ImageError, OSError) as error:
         return f"its mask {path.name} cannot be read: {error}"
     size_px = (mask.shape[0], mask.shape[1])
-    if not fits(frame_px, size_px):
+    if not same_proportions(frame_px, size_px):
         frame, found = f"{frame_px[1]}×{frame_px[0]}", f"{size_px[1]}×{size_px[0]}"
         return f"its mask {path.name} has {found} pixels, which is another shape than the image's {frame}"
     return mask if mask.any() else f"its mask {path.name} marks nothing"
