@@ -1,0 +1,250 @@
+"""`edge-convert distill` and `edge-convert train efficientad`: arguments in, files and a summary out."""
+
+from __future__ import annotations
+
+import importlib.util
+import json as json_format
+import os
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from edge_convert.convert.source import ConvertOptions
+from edge_convert.flags import add_command
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import ConfigError
+from edge_runtime.ops.clock import SystemClock
+
+if TYPE_CHECKING:
+    from edge_convert.efficientad.distill import DistillOptions
+    from edge_convert.efficientad.run import EfficientAdOptions
+
+_STOPPED = "stopped at step {}; the same command with --resume goes on"
+
+
+@dataclass(frozen=True, slots=True)
+class DistillFlags:
+    """Arguments and options as they stand on the command line."""
+
+    backbone: Annotated[Path, typer.Option(help="ONNX backbone: input N×3×H×W, outputs are feature maps.")]
+    out: Annotated[Path, typer.Option(help="The teacher to write (.npz).")]
+    images: Annotated[list[Path] | None, typer.Option(help="Folder with images to distil on; may be given again.")] = (
+        None
+    )
+    size: Annotated[Literal["s", "m"], typer.Option(help="Which patch description network.")] = "s"
+    layers: Annotated[str, typer.Option(help="Backbone outputs, comma-separated. Default: strides 8 and 16.")] = ""
+    mean: Annotated[str | None, typer.Option(help="The backbone's normalisation for pixels in 0…1.")] = None
+    std: Annotated[str | None, typer.Option(help="The backbone's normalisation for pixels in 0…1.")] = None
+    scenes: Annotated[int, typer.Option(min=0, help="Procedural scenes beside the images.")] = 1_000
+    views: Annotated[int, typer.Option(min=1, help="Views of each image: the whole, and random cut-outs.")] = 4
+    per_folder: Annotated[int, typer.Option(min=0, help="At most so many images of each folder; 0: all.")] = 0
+    statistics: Annotated[int, typer.Option(min=1, help="Views behind the channel normalisation.")] = 500
+    steps: Annotated[int, typer.Option(help="Steps. The paper's number is the default: days on a CPU.")] = 60_000
+    batch: Annotated[int, typer.Option(help="Pictures per step.")] = 16
+    crop: Annotated[int, typer.Option(help="Learn on random squares of so many pixels; 0: whole pictures.")] = 0
+    learning_rate: Annotated[float, typer.Option(help="Adam's.")] = 1e-4
+    drop_at: Annotated[float, typer.Option(help="Share of the steps after which the rate is a tenth.")] = 0.95
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
+    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")] = "auto"
+    bf16: Annotated[bool, typer.Option(help="Convolutions in bfloat16: twice as fast on some processors.")] = False
+    threads: Annotated[int, typer.Option(min=0, max=256, help="Processor threads; 0 leaves the choice.")] = 0
+    cache_mb: Annotated[int, typer.Option(min=0, help="Memory for features that are needed again.")] = 2_048
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class EfficientAdFlags:
+    """Arguments and options as they stand on the command line."""
+
+    images: Annotated[Path, typer.Argument(help="Folder with images of good parts.")]
+    teacher: Annotated[Path, typer.Option(help="Teacher of `edge-convert distill`.")]
+    out: Annotated[Path, typer.Option(help="The bundle to write.")]
+    size: Annotated[Literal["s", "m"] | None, typer.Option(help="Refuse a teacher of another size.")] = None
+    input_size: Annotated[str, typer.Option(help="Input in pixels: 256 or 256x320 (height x width).")] = "256"
+    region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
+    unrelated: Annotated[
+        Path | None, typer.Option(help="Pictures of other things, e.g. ImageNet's. Default: procedural scenes.")
+    ] = None
+    holdout: Annotated[float | None, typer.Option(help="Share of the good images held out.")] = None
+    steps: Annotated[int, typer.Option(help="Steps. The paper's number is the default: days on a CPU.")] = 70_000
+    batch: Annotated[int, typer.Option(help="Good parts per step, and as many unrelated pictures.")] = 1
+    crop: Annotated[int, typer.Option(help="The student learns on random squares of so many pixels; 0: whole.")] = 0
+    learning_rate: Annotated[float, typer.Option(help="Adam's.")] = 1e-4
+    drop_at: Annotated[float, typer.Option(help="Share of the steps after which the rate is a tenth.")] = 0.95
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
+    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, …")] = "auto"
+    bf16: Annotated[bool, typer.Option(help="Train with bfloat16 convolutions.")] = False
+    threads: Annotated[int, typer.Option(min=0, max=256, help="Processor threads; 0 leaves the choice.")] = 0
+    checkpoint: Annotated[Path | None, typer.Option(help="Default: beside the bundle.")] = None
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False
+    onnx: Annotated[Path | None, typer.Option(help="Write the float32 graph here as well.")] = None
+    dataset: Annotated[Path | None, typer.Option(help="Labelled images on which parity of AUROC is checked.")] = None
+    name: Annotated[str | None, typer.Option(help="Bundle name. Default: the file's.")] = None
+    bundle_version: Annotated[str, typer.Option(help="Version that every record will state.")] = "1"
+    engine: Annotated[Literal["auto", "onnxruntime", "openvino"], typer.Option(help="Inference engine.")] = "auto"
+    precision: Annotated[
+        Literal["auto", "int8", "fp32", "fp16", "bf16"],
+        typer.Option(help="auto: INT8 if it keeps parity and is faster."),
+    ] = "auto"
+    false_reject_rate: Annotated[float | None, typer.Option(help="Share of good parts above the review limit.")] = None
+    golden: Annotated[int, typer.Option(min=1, max=50, help="Golden images of good parts, and as many defects.")] = 3
+    allow_loss: Annotated[bool, typer.Option("--allow-loss", help="Write a departure from parity down.")] = False
+    json: Annotated[Path | None, typer.Option(help="File for the summary.")] = None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `distill`."""
+    add_command(app, "distill", DistillFlags, _distill)
+
+
+def register_training(train: typer.Typer) -> None:
+    """Add the command `efficientad` to the group `train`."""
+    add_command(train, "efficientad", EfficientAdFlags, _train)
+
+
+def _distill(flags: DistillFlags) -> None:
+    """Distil the teacher of EfficientAD from a backbone, on images you name and on procedural scenes."""
+    _need_torch()
+    from edge_convert.efficientad.distill import distill  # noqa: PLC0415  (imports PyTorch)
+    from edge_convert.progress import Terminal  # noqa: PLC0415
+
+    console = Console()
+    with Terminal(Console(stderr=True)) as terminal:
+        found = distill(_distill_options(flags), terminal, SystemClock())
+    if found.teacher is None:
+        console.print(_STOPPED.format(found.outcome.steps))
+        raise typer.Exit(1)
+    for name, text in found.teacher.notes.items():
+        console.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _train(flags: EfficientAdFlags) -> None:
+    """Train EfficientAD on good parts with a distilled teacher, and convert it."""
+    _need_torch()
+    from edge_convert.efficientad.run import train_efficientad  # noqa: PLC0415  (imports PyTorch)
+    from edge_convert.progress import Terminal  # noqa: PLC0415
+
+    with Terminal(Console(stderr=True)) as terminal:
+        report = train_efficientad(_train_options(flags), terminal, SystemClock())
+    console = Console()
+    if report.conversion is None:
+        console.print(_STOPPED.format(report.outcome.steps))
+        raise typer.Exit(1)
+    if flags.json is not None:
+        _write(flags.json, report.document())
+    console.print(report.conversion.table())
+
+
+def _need_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise ConfigError("training needs PyTorch, which is not installed", "pip install 'edge-runtime[convert,train]'")
+    # A thread that waits must not spin: beside other work it takes the very core that it waits for. Read at import.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _distill_options(flags: DistillFlags) -> DistillOptions:
+    from edge_convert.efficientad.distill import DistillOptions  # noqa: PLC0415  (imports PyTorch)
+    from edge_convert.efficientad.networks import PdnSize  # noqa: PLC0415
+    from edge_convert.efficientad.optimise import Schedule  # noqa: PLC0415
+
+    return DistillOptions(
+        backbone=flags.backbone,
+        folders=tuple(flags.images or ()),
+        out=flags.out,
+        size=PdnSize(flags.size),
+        layers=tuple(part.strip() for part in flags.layers.split(",") if part.strip()),
+        mean=_numbers("--mean", flags.mean),
+        std=_numbers("--std", flags.std),
+        schedule=Schedule(flags.steps, flags.batch, flags.learning_rate, drop_at=flags.drop_at, crop=flags.crop),
+        scenes=flags.scenes,
+        per_image=flags.views,
+        per_folder=flags.per_folder,
+        statistics=flags.statistics,
+        seed=flags.seed,
+        device=flags.device,
+        bf16=flags.bf16,
+        threads=flags.threads,
+        cache_mb=flags.cache_mb,
+        save_every=flags.save_every,
+        resume=flags.resume,
+    )
+
+
+def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
+    from edge_convert.efficientad.networks import PdnSize  # noqa: PLC0415  (imports PyTorch)
+    from edge_convert.efficientad.optimise import Schedule  # noqa: PLC0415
+    from edge_convert.efficientad.run import EfficientAdOptions  # noqa: PLC0415
+
+    height_px, width_px = _size(flags.input_size)
+    return EfficientAdOptions(
+        images=flags.images,
+        teacher=flags.teacher,
+        convert=_conversion(flags),
+        checkpoint=flags.checkpoint or flags.out.with_suffix(".checkpoint"),
+        size=PdnSize(flags.size) if flags.size else None,
+        schedule=Schedule(flags.steps, flags.batch, flags.learning_rate, drop_at=flags.drop_at, crop=flags.crop),
+        height_px=height_px,
+        width_px=width_px,
+        region=_region(flags.region),
+        unrelated=flags.unrelated,
+        holdout=flags.holdout,
+        onnx=flags.onnx,
+        device=flags.device,
+        threads=flags.threads,
+        bf16=flags.bf16,
+        save_every=flags.save_every,
+        resume=flags.resume,
+    )
+
+
+def _conversion(flags: EfficientAdFlags) -> ConvertOptions:
+    return ConvertOptions(
+        out=flags.out,
+        name=flags.name or flags.out.stem,
+        version=flags.bundle_version,
+        engine=EngineSettings(name=flags.engine, threads=flags.threads),
+        precision=flags.precision,
+        false_reject_rate=flags.false_reject_rate,
+        golden=flags.golden,
+        seed=flags.seed,
+        allow_loss=flags.allow_loss,
+        dataset=flags.dataset,
+    )
+
+
+def _write(path: Path, document: Any) -> None:
+    try:
+        path.write_text(json_format.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json: cannot write {path}: {error.strerror}", "Choose another file.") from error
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r} is not a list of numbers", "Write e.g. 0.5,0.5,0.5.") from error
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.isdigit() for part in parts):  # noqa: PLR2004  (height and width)
+        raise ConfigError(f"--input-size {text!r} is not a size", "Write 256, or 256x320 for height x width.")
+    return int(parts[0]), int(parts[-1])
+
+
+def _region(text: str | None) -> tuple[int, int, int, int] | None:
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):  # noqa: PLR2004
+        raise ConfigError(f"--region {text!r} is not a region", "Write x,y,width,height in frame pixels.")
+    x, y, width, height = (int(part) for part in parts)
+    return x, y, width, height

@@ -1,0 +1,164 @@
+"""The trained networks as one ONNX graph: uint8 frame in, normalised map and score out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from edge_convert.backbone import IMAGENET_MEAN, IMAGENET_STD
+from edge_convert.efficientad.networks import BORDER_CELLS
+
+if TYPE_CHECKING:
+    from edge_convert.efficientad.model import EfficientAd, Quantiles
+
+IMAGE: Final = "image"
+ANOMALY_MAP: Final = "anomaly_map"
+SCORE: Final = "score"
+
+_IR_VERSION: Final = 8
+_OPSET: Final = 17
+_HEAD: Final = "input"
+_TAIL: Final = "maps"
+
+
+@dataclass(slots=True)
+class _Graph:
+    """Nodes and constants as they are made; every node has a name, every constant its node's."""
+
+    nodes: list[Any] = field(default_factory=list)
+    constants: list[Any] = field(default_factory=list)
+
+    def add(self, kind: str, inputs: list[str], name: str, constants: dict[str, Any] | None = None, **how: Any) -> str:
+        """Add a node whose further inputs are constants; returns its output."""
+        names = []
+        for suffix, values in (constants or {}).items():
+            names.append(f"{name}.{suffix}")
+            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), names[-1]))
+        self.nodes.append(helper.make_node(kind, [*inputs, *names], [f"{name}.out"], name, **how))
+        return f"{name}.out"
+
+    def resize(self, source: str, name: str, channels: int, size: tuple[int, ...]) -> str:
+        """Bilinear to `size`, as PyTorch does it without aligned corners."""
+        sizes = numpy_helper.from_array(np.array([1, channels, *size], np.int64), f"{name}.sizes")
+        self.constants.append(sizes)
+        how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        self.nodes.append(helper.make_node("Resize", [source, "", "", sizes.name], [f"{name}.out"], name, **how))
+        return f"{name}.out"
+
+
+def to_onnx(model: EfficientAd) -> Any:
+    """Make the graph; float32, opset 17, checked.
+
+    Input `image`, uint8 [1, H, W, 3] RGB; outputs `anomaly_map` [1, 1, H, W] and `score` [1], the map's largest value.
+    The teacher's channel normalisation is folded into its last convolution.
+
+    Returns:
+        `onnx.ModelProto`; `float_nodes` says which of its nodes must stay in float32.
+    """
+    graph = _Graph()
+    image = _normalised_input(graph)
+    channels = model.channels
+    target = _network(graph, model.teacher, image, "teacher", _channel_normalisation(model))
+    found = _network(graph, model.student, image, "student")
+    rebuilt = _network(graph, model.autoencoder, image, "autoencoder")
+    halves = ["student/told", "student/rebuilt"]
+    graph.constants.append(numpy_helper.from_array(np.array([channels, channels], np.int64), "student/halves"))
+    graph.nodes.append(helper.make_node("Split", [found, "student/halves"], halves, "student/split", axis=1))
+    local = _difference(graph, target, halves[0], f"{_TAIL}/local", model.student_quantiles)
+    logical = _difference(graph, rebuilt, halves[1], f"{_TAIL}/logical", model.autoencoder_quantiles)
+    both = graph.add("Add", [local, logical], f"{_TAIL}/mean")
+    border = [0, 0, BORDER_CELLS, BORDER_CELLS] * 2
+    padded = graph.add("Pad", [both], f"{_TAIL}/border", {"pads": np.array(border, np.int64)}, mode="edge")
+    large = graph.resize(padded, f"{_TAIL}/pixels", 1, (model.height_px, model.width_px))
+    graph.nodes.append(helper.make_node("Identity", [large], [ANOMALY_MAP], f"{_TAIL}/anomaly_map"))
+    how = {"axes": [1, 2, 3], "keepdims": 0}
+    graph.nodes.append(helper.make_node("ReduceMax", [ANOMALY_MAP], [SCORE], f"{_TAIL}/score", **how))
+    return _finished(graph, model)
+
+
+def float_nodes(model: Any) -> frozenset[str]:
+    """Names of the nodes that a quantizer must leave in float32.
+
+    Before the first convolution: pixel normalisation. Behind the last: differences, quantiles and map, where eight bits
+    would be spent on the largest difference of all and leave none for those of good parts.
+    """
+    prefixes = (f"{_HEAD}/", f"{_TAIL}/")
+    return frozenset(node.name for node in model.graph.node if node.name.startswith(prefixes))
+
+
+def _normalised_input(graph: _Graph) -> str:
+    mean, std = np.asarray(IMAGENET_MEAN), np.asarray(IMAGENET_STD)
+    planes = graph.add("Transpose", [IMAGE], f"{_HEAD}/planes", perm=[0, 3, 1, 2])
+    values = graph.add("Cast", [planes], f"{_HEAD}/float", to=TensorProto.FLOAT)
+    scale = (1 / (255 * std)).astype(np.float32).reshape(1, 3, 1, 1)
+    scaled = graph.add("Mul", [values], f"{_HEAD}/scale", {"by": scale})
+    return graph.add("Add", [scaled], f"{_HEAD}/shift", {"by": (-mean / std).astype(np.float32).reshape(1, 3, 1, 1)})
+
+
+def _channel_normalisation(model: EfficientAd) -> tuple[Any, Any]:
+    mean, std = (values.double().cpu().numpy().ravel() for values in (model.mean, model.std))
+    return mean, std
+
+
+def _network(graph: _Graph, network: Any, source: str, prefix: str, last: tuple[Any, Any] | None = None) -> str:
+    """The layers of a sequence one after another; `last` is (mean, std), which the last convolution normalises with."""
+    layers = list(network.named_children())
+    channels = 0
+    for number, (name, layer) in enumerate(layers, start=1):
+        node = f"{prefix}/{name}"
+        match layer:
+            case nn.Conv2d():
+                norm = last if number == len(layers) else None
+                how = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": [*layer.padding] * 2}
+                channels = layer.out_channels
+                source = graph.add("Conv", [source], node, _weights(layer, norm), **how)
+            case nn.ReLU():
+                source = graph.add("Relu", [source], node)
+            case nn.AvgPool2d():
+                source = graph.add("AveragePool", [source], node, kernel_shape=[2, 2], strides=[2, 2])
+            case nn.Upsample():
+                source = graph.resize(source, node, channels, layer.size)
+            case nn.Dropout():
+                pass
+            case _:
+                raise AssertionError(layer)
+    return source
+
+
+def _weights(layer: Any, last: tuple[Any, Any] | None) -> dict[str, Any]:
+    weight, bias = (values.detach().double().cpu().numpy() for values in (layer.weight, layer.bias))
+    if last is not None:
+        mean, std = last
+        weight, bias = weight / std.reshape(-1, 1, 1, 1), (bias - mean) / std
+    return {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
+
+
+def _difference(graph: _Graph, wanted: str, found: str, name: str, quantiles: Quantiles) -> str:
+    """Half of a map, normalised by its quantiles, on the cells: that commutes with the resize to pixels."""
+    difference = graph.add("Sub", [wanted, found], f"{name}/difference")
+    square = graph.add("Mul", [difference, difference], f"{name}/square")
+    mean = graph.add("ReduceMean", [square], f"{name}/channels", axes=[1], keepdims=1)
+    lower, scale = np.float32(quantiles.lower), np.float32(0.5 * quantiles.scale)
+    above = graph.add("Sub", [mean], f"{name}/above", {"lower_quantile": np.array([lower])})
+    return graph.add("Mul", [above], f"{name}/scaled", {"by": np.array([scale])})
+
+
+def _finished(graph: _Graph, model: EfficientAd) -> Any:
+    height_px, width_px = model.height_px, model.width_px
+    inputs = [helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, [1, height_px, width_px, 3])]
+    outputs = [
+        helper.make_tensor_value_info(ANOMALY_MAP, TensorProto.FLOAT, [1, 1, height_px, width_px]),
+        helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, [1]),
+    ]
+    built = helper.make_graph(graph.nodes, "efficientad", inputs, outputs, graph.constants)
+    proto = helper.make_model(
+        built, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="edge-convert", ir_version=_IR_VERSION
+    )
+    proto = onnx.shape_inference.infer_shapes(proto, strict_mode=True)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
