@@ -22,11 +22,11 @@ from edge_runtime.domain.model_bundle import Layout
 from edge_runtime.vision.anomaly_map import read_only, smooth
 from edge_runtime.vision.prepare import prepare
 from edge_runtime.vision.residual import (
-    ENTROPY_BINS,
     Criterion,
     Histogram,
     ResidualForm,
     criterion_value,
+    entropy_histogram,
     residual_map,
     residual_of,
     usual_sign,
@@ -147,12 +147,11 @@ def _sign(bundle: ModelBundle, criterion: Criterion, form: ResidualForm) -> floa
 
 
 def _histogram(bundle: ModelBundle, form: ResidualForm) -> Histogram:
-    spec = bundle.input_spec
-    full = 255.0 if spec.dtype == "uint8" else spec.scale / min(spec.std)
-    low = float(bundle.parameters.get("entropy_low", -full if form is ResidualForm.SIGNED else 0.0))
-    high = float(bundle.parameters.get("entropy_high", full))
+    usual = entropy_histogram(bundle.input_spec, form)
+    low = float(bundle.parameters.get("entropy_low", usual.low))
+    high = float(bundle.parameters.get("entropy_high", usual.high))
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise BundleError(
             f"bundle {bundle.identity.name} states an entropy over {low} to {high}, which is no range", _CONVERT_AGAIN
         )
-    return Histogram(low, high, whole_parameter(bundle, "entropy_bins", ENTROPY_BINS))
+    return Histogram(low, high, whole_parameter(bundle, "entropy_bins", usual.bins))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.model_bundle import InputSpec
 
     Residual = npt.NDArray[np.floating[Any]]
     _Values = npt.NDArray[np.float64]
@@ -106,6 +107,12 @@ def residual_of(
 def usual_sign(criterion: Criterion, form: ResidualForm) -> int:
     """−1 where a low value is anomalous unless something else is known: the minimum of a signed residual."""
     return -1 if criterion is Criterion.MINIMUM and form is ResidualForm.SIGNED else 1
+
+
+def entropy_histogram(spec: InputSpec, form: ResidualForm) -> Histogram:
+    """All that two images in the range that `spec` gives can differ by: −1…1 where it neither scales nor normalises."""
+    full = 255.0 if spec.dtype == "uint8" else spec.scale / min(spec.std)
+    return Histogram(-full if form is ResidualForm.SIGNED else 0.0, full)
 
 
 def criterion_value(residual: Residual, criterion: Criterion, histogram: Histogram = DEFAULT_HISTOGRAM) -> float:

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
+from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
 from edge_runtime.vision.residual import (
     Criterion,
     Histogram,
     ResidualForm,
     all_criteria,
     criterion_value,
+    entropy_histogram,
     residual_map,
     residual_of,
     usual_sign,
@@ -116,6 +118,20 @@ def test_entropy_counts_bins() -> None:
     assert criterion_value(levels, Criterion.ENTROPY) == pytest.approx(3.0)
     assert criterion_value(levels, Criterion.ENTROPY, Histogram(-1, 1, 2)) == pytest.approx(1.0)
     assert criterion_value(levels + 5, Criterion.ENTROPY) == 0.0
+
+
+@pytest.mark.parametrize(("scale", "std", "reach"), [(1.0, 1.0, 1.0), (255.0, 1.0, 255.0), (1.0, 0.25, 4.0)])
+@pytest.mark.parametrize("form", ResidualForm)
+def test_entropy_does_not_depend_on_the_range_that_a_network_works_in(
+    scale: float, std: float, reach: float, form: ResidualForm
+) -> None:
+    """The histogram spans what images can differ by, so a residual has the same entropy before and after scaling."""
+    spec = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", scale, (0.0,), (std,))
+    found = entropy_histogram(spec, form)
+    assert (found.low, found.high) == (-reach if form is ResidualForm.SIGNED else 0.0, reach)
+    residual = np.random.default_rng(0).integers(0, 40, (20, 20)).astype(np.float32) / 64
+    plain = criterion_value(residual, Criterion.ENTROPY, Histogram(found.low / reach, 1.0))
+    assert criterion_value(residual * np.float32(reach), Criterion.ENTROPY, found) == pytest.approx(plain)
 
 
 def test_an_empty_residual_is_refused() -> None:
