@@ -3,8 +3,9 @@
     cd tools
     python -m model_families.convert_all EXPORTS --data DATA --work var/families > table.md
 
-Each folder in `EXPORTS` is what `model_families.export` wrote. `--work` receives the bundles and one `result.json` per
-export, from which an interrupted run goes on; `--again NAME` converts that one once more. `--data` is the dataset in
+Each folder in `EXPORTS` is what `model_families.export` wrote. `--work` receives the bundles and one
+`attempt.json` per export and precision, from which an interrupted run goes on; `--again NAME` converts that one once
+more. `--data` is the dataset in
 MVTec's folders whose `test` the references were recorded on; an export with a file `data.txt` names its own there, and
 one with `flags.txt` has further options of the import in it. Options that are not known here (`--threads 1`) go to
 every import.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import onnx
 
+from model_families.families import FAMILIES
 from model_families.table import Attempt, Row, render
 
 if TYPE_CHECKING:
@@ -125,10 +127,29 @@ def parity(bundle: Path, images: Path, engine: str) -> dict[str, Any]:
     return document
 
 
-def convert(export: Path, data: Path, work: Path, extra: Sequence[str]) -> Row:
-    """One row of the table."""
-    built_file = export / "export.json"
-    built = json.loads(built_file.read_text(encoding="utf-8")) if built_file.is_file() else {}
+def exports_in(folder: Path) -> list[Path]:
+    """Folders with an export, in the order of `families`, variants behind their family."""
+    order = [recipe.name for recipe in FAMILIES]
+    found = [
+        (json.loads((path / "export.json").read_text(encoding="utf-8"))["family"], path)
+        for path in folder.iterdir()
+        if (path / "export.json").is_file()
+    ]
+    return [path for _, path in sorted(found, key=lambda item: (_place(order, item[0]), item[1].name))]
+
+
+def _place(order: Sequence[str], family: str) -> int:
+    return order.index(family) if family in order else len(order)
+
+
+def kept_attempt(export: Path, work: Path, precision: str) -> Path:
+    """Where the outcome of one conversion is kept."""
+    return work / f"{export.name}-{precision}.attempt.json"
+
+
+def row_of(export: Path, work: Path) -> Row:
+    """The table's row, from what was kept."""
+    built = json.loads((export / "export.json").read_text(encoding="utf-8"))
     title = built.get("title", export.name)
     if "error" in built:
         return Row(title, "", (), built["error"])
@@ -137,16 +158,9 @@ def convert(export: Path, data: Path, work: Path, extra: Sequence[str]) -> Row:
         return Row(title, "", (), "the export folder holds no model")
     if model.suffix == ".xml":
         title += " (OpenVINO export)"
-    own = data_of(export, data)
-    attempts = tuple(attempt(export, own, work, precision, extra) for precision in PRECISIONS)
-    return Row(title, describe(model), attempts)
-
-
-def read_row(file: Path) -> Row:
-    """A row as `result.json` holds it."""
-    document = json.loads(file.read_text(encoding="utf-8"))
-    document["attempts"] = tuple(Attempt(**entry) for entry in document["attempts"])
-    return Row(**document)
+    kept = (kept_attempt(export, work, precision) for precision in PRECISIONS)
+    attempts = (Attempt(**json.loads(file.read_text(encoding="utf-8"))) for file in kept if file.is_file())
+    return Row(title, describe(model), tuple(attempts))
 
 
 def main() -> None:
@@ -157,19 +171,23 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="receives bundles and results")
     parser.add_argument("--again", action="append", default=[], metavar="NAME", help="convert this export once more")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="convert no other export")
+    parser.add_argument("--precision", action="append", choices=PRECISIONS, help="without it, all")
     parser.add_argument("--table-only", action="store_true", help="print what is there, convert nothing")
     arguments, options = parser.parse_known_args()  # what is not known here goes to the import
     arguments.work.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for export in sorted(folder for folder in arguments.exports.iterdir() if (folder / "export.json").is_file()):
-        result = arguments.work / f"{export.name}.result.json"
-        wanted = not arguments.table_only and (not arguments.only or export.name in arguments.only)
-        if wanted and (not result.is_file() or export.name in arguments.again):
-            row = convert(export, arguments.data, arguments.work, options)
-            result.write_text(json.dumps(asdict(row), indent=1) + "\n", encoding="utf-8")
-        if result.is_file():
-            rows.append(read_row(result))
-    sys.stdout.write(render(rows))
+    exports = exports_in(arguments.exports)
+    wanted = (
+        []
+        if arguments.table_only
+        else [export for export in exports if export.name in (arguments.only or [export.name])]
+    )
+    for precision in arguments.precision or PRECISIONS:
+        for export in wanted:
+            kept = kept_attempt(export, arguments.work, precision)
+            if model_file(export) is not None and (not kept.is_file() or export.name in arguments.again):
+                outcome = attempt(export, data_of(export, arguments.data), arguments.work, precision, options)
+                kept.write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(render(row_of(export, arguments.work) for export in exports))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,16 @@ import numpy as np
 import onnx
 import pytest
 
-from model_families.convert_all import attempt, data_of, describe, error_in, model_file, read_row
+from model_families.convert_all import (
+    attempt,
+    data_of,
+    describe,
+    error_in,
+    exports_in,
+    kept_attempt,
+    model_file,
+    row_of,
+)
 from model_families.families import FAMILIES, family
 from model_families.table import HEADINGS, Attempt, Row, render
 
@@ -83,12 +92,29 @@ def test_a_refused_int8_leaves_the_float32_figures_alone():
     assert cells["size (float32, INT8)"] == "12.3 MB, –"
 
 
-def test_a_row_survives_being_written_and_read(tmp_path: Path):
-    """An interrupted run goes on from result files that hold all of a row."""
-    file = tmp_path / "padim.result.json"
-    file.write_text(json.dumps(asdict(_row())))
+def test_a_row_is_made_of_what_was_kept(tmp_path: Path):
+    """An interrupted run goes on from the outcomes that were written, and what is missing is said to be untried."""
+    export = tmp_path / "exports" / "padim"
+    export.mkdir(parents=True)
+    (export / "export.json").write_text('{"family": "padim", "title": "PaDiM"}')
+    _save_relu(export)
+    kept_attempt(export, tmp_path, "fp32").write_text(json.dumps(asdict(_row().attempts[0])))
 
-    assert render([read_row(file)]) == render([_row()])
+    cells = dict(zip(HEADINGS, _cells(row_of(export, tmp_path)), strict=True))
+
+    assert (cells["family"], cells["imported"]) == ("PaDiM", "yes")
+    assert cells["size (float32, INT8)"] == "12.3 MB, –"
+    assert cells["INT8 route, kept in float"] == "not tried"
+
+
+def test_exports_stand_in_the_order_of_families(tmp_path: Path):
+    """Variants follow their family by name; what is no family comes last."""
+    for name, of in (("zz", "patchcore"), ("aa", "stfpm"), ("plain", "autoencoder"), ("patchcore", "patchcore")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "export.json").write_text(json.dumps({"family": of}))
+    (tmp_path / "scratch").mkdir()
+
+    assert [path.name for path in exports_in(tmp_path)] == ["patchcore", "zz", "aa", "plain"]
 
 
 @pytest.mark.parametrize(
@@ -104,15 +130,19 @@ def test_the_message_of_a_failed_command_is_found(text: str, expected: str):
     assert error_in(text) == expected
 
 
-def test_a_graph_is_described_by_names_and_sizes(tmp_path: Path):
-    """Open sizes are stars."""
+def _save_relu(folder: Path) -> None:
     value = onnx.helper.make_tensor_value_info
     node = onnx.helper.make_node("Relu", ["input"], ["map"])
     ends = (
         [value("input", onnx.TensorProto.FLOAT, ["batch", 3, 8, 8])],
         [value("map", onnx.TensorProto.FLOAT, ["batch", 3, 8, 8])],
     )
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", *ends)), tmp_path / "model.onnx")
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", *ends)), folder / "model.onnx")
+
+
+def test_a_graph_is_described_by_names_and_sizes(tmp_path: Path):
+    """Open sizes are stars."""
+    _save_relu(tmp_path)
 
     model = model_file(tmp_path)
 
