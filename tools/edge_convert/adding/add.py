@@ -21,9 +21,6 @@ from edge_runtime.domain.model_bundle import DetectorKind
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
-
     from edge_convert.adding.proof import Proved
     from edge_convert.images import ImageSet
     from edge_convert.progress import Observer
@@ -33,8 +30,6 @@ if TYPE_CHECKING:
     from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.domain.verdict import Limits
     from edge_runtime.ops.clock import Clock
-
-    Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from onnx import helper, numpy_helper
+from tiny_backbone import draw_part, write_backbone, write_parts
+
+import edge_convert.teach as teach_module
+from edge_convert.coreset import CoresetSize
+from edge_convert.options import TeachOptions
+from edge_convert.parity.check import check_parity
+from edge_convert.precision.features import FeaturesChoice
+from edge_convert.progress import Silent
+from edge_convert.teach import teach
+from edge_convert.teaching.contamination import Contamination
+from edge_runtime.app.inspection import load_inspector
+from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.decision.judge import classify
+from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.verdict import Disposition
+from edge_runtime.ops.clock import SystemClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from edge_convert.graphs import FeatureGraph
+    from edge_convert.report import TeachReport
+
+ENGINE = EngineSettings(name="onnxruntime", threads=1)
+
+
+def make_options(folder: Path, **changes: object) -> TeachOptions:
+    """Teach 24 drawn parts at 64×96."""
+    if not (folder / "good").exists():
+        write_parts(folder / "good", 24)
+        write_backbone(folder / "b.onnx", {"input_mean": "0.5,0.5,0.5", "input_std": "0.25,0.25,0.25"})
+    options = TeachOptions(
+        images=folder / "good",
+        backbone=folder / "b.onnx",
+        out=folder / "part.bundle",
+        name="part",
+        height_px=64,
+        width_px=96,
+        engine=ENGINE,
+        coreset=CoresetSize(0.05, 100, 200),
+        int8=False,
+        golden=2,
+        contamination=Contamination(0.0),
+    )
+    return dataclasses.replace(options, **changes)  # type: ignore[arg-type]
+
+
+def run(options: TeachOptions) -> TeachReport:
+    """Teach with nobody watching."""
+    return teach(options, Silent(), SystemClock())
+
+
+def quantize_with(noise: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on INT8 is the float32 graph with so much noise on every patch: a quantization as bad as one likes."""
+
+    def choose(graph: FeatureGraph, *_: Any, **__: Any) -> FeaturesChoice:
+        model = type(graph.model)()
+        model.CopyFrom(graph.model)
+        model.graph.node[-1].output[0] = "exact"
+        count = (graph.grid_height * graph.grid_width, graph.channels)
+        values = np.random.default_rng(1).normal(0, noise, count).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, "noise"))
+        model.graph.node.append(helper.make_node("Add", ["exact", "noise"], ["patches"], "spoil"))
+        return FeaturesChoice(model.SerializeToString(), "int8", None, None, None)
+
+    monkeypatch.setattr(teach_module, "choose_features", choose)
+
+
+def test_a_bundle_remembers_its_float32_source(tmp_path: Path) -> None:
+    """Golden images with the source's scores and the defects' maps, good files by digest, and what was measured."""
+    report = run(make_options(tmp_path))
+    with open_bundle(tmp_path / "part.bundle", trust="development") as bundle:
+        manifest = bundle.manifest
+        maps = (
+            [image.anomaly_map for image in manifest.reference.images if image.anomaly_map]
+            if manifest.reference
+            else []
+        )
+        sizes = [len(bundle.payloads.read(name)) for name in maps]
+    reference = manifest.reference
+    assert reference is not None
+    assert "onnxruntime" in reference.source
+    golden = [image for image in reference.images if image.payload is not None]
+    assert [image.payload for image in golden] == [image.payload for image in manifest.golden]
+    assert [image.defective for image in golden] == [False, False, True, True]
+    assert len(maps) == 2
+    assert all(size < 10_000 for size in sizes)
+    files = {image.sha256 for image in reference.images if image.payload is None}
+    assert files == {hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "good").iterdir()}
+    assert reference.measured == report.figures
+    assert reference.allowed == ()
+    assert reference.measured[0].flips == 0
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_parity_holds_wherever_the_bundle_runs(tmp_path: Path, engine: str) -> None:
+    """`parity` on golden images and on the folder that was taught finds the bundle faithful, on both engines."""
+    options = make_options(tmp_path)
+    run(options)
+    with load_inspector(options.out, ENGINE.model_copy(update={"name": engine}), "development") as inspector:
+        report = check_parity(inspector, [options.images], Silent())
+    assert report.holds, report.beyond
+    assert report.files is not None
+    assert report.files.images == 24
+    assert report.missing == 0
+
+
+def test_int8_that_departs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quantization that moves the scores of good parts is refused with figures, and the bundle is float32's."""
+    plain = run(make_options(tmp_path))
+    quantize_with(0.05, monkeypatch)
+    report = run(make_options(tmp_path, out=tmp_path / "again.bundle"))
+    assert report.precision == "fp32"
+    assert any("INT8 departs from float32 (" in warning for warning in report.warnings)
+    assert report.review_limit == plain.review_limit
+    assert report.figures[0].good_drift == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_loss_that_is_allowed_is_stated_and_no_golden_image_flips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --allow-loss a departing INT8 is written and says by how much; golden verdicts are float32's."""
+    quantize_with(0.02, monkeypatch)
+    report = run(make_options(tmp_path, allow_loss=True))
+    assert report.precision == "int8"
+    with open_bundle(tmp_path / "part.bundle", trust="development") as bundle:
+        manifest = bundle.manifest
+    assert manifest.reference is not None
+    assert manifest.reference.allowed == report.allowed != ()
+    assert (report.figures[0].good_drift or 0) <= manifest.reference.limits.good_drift
+    by_payload = {image.payload: image.score for image in manifest.reference.images}
+    for golden in manifest.golden:
+        source = classify(by_payload[golden.payload], manifest.calibration.limits)[0]
+        assert (source is Disposition.PASS) == (golden.disposition == "PASS")
+
+
+def test_small_rounding_stays_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quantization whose rounding is far below the spread of good parts is kept, with nothing allowed."""
+    quantize_with(1e-4, monkeypatch)
+    report = run(make_options(tmp_path))
+    assert report.precision == "int8"
+    assert report.allowed == ()
+    assert 0 < (report.figures[0].good_drift or 0) < 0.5
+
+
+def test_the_bank_of_the_source_is_of_the_same_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taught with an INT8 that rounds nothing, source and bundle give the same score for any part."""
+    quantize_with(0.0, monkeypatch)
+    options = make_options(tmp_path)
+    report = run(options)
+    assert report.figures[0].good_drift == pytest.approx(0.0, abs=1e-6)
+    assert report.figures[0].map_correlation is None or report.figures[0].map_correlation > 0.999999
+    with load_inspector(options.out, ENGINE, "development") as inspector:
+        assert np.isfinite(inspector.inspect((draw_part(77),)).score)
+
+
+def test_a_source_that_cannot_be_met_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where float32 itself departs on the engine in use, nothing is written."""
+    quantize_with(0.05, monkeypatch)
+    noisy = teach_module.choose_features
+
+    def as_float(*arguments: Any, **named: Any) -> FeaturesChoice:
+        return dataclasses.replace(noisy(*arguments, **named), precision="fp32")
+
+    monkeypatch.setattr(teach_module, "choose_features", as_float)
+    with pytest.raises(ConfigError, match="not its float32 source"):
+        run(make_options(tmp_path))
+    assert not (tmp_path / "part.bundle").exists()
