@@ -198,6 +198,15 @@ def autoencoder(path: Path) -> Path:
     return _write(path, nodes, ("x", [1, 3, SIDE_PX, SIDE_PX]), ("drawn",), [])
 
 
+def other_training(path: Path) -> Path:
+    """A graph that scores something else: how bright the brightest place is."""
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["heat"], kernel_shape=[5, 5], pads=[2] * 4),
+        _largest("heat", "grade"),
+    ]
+    return _write(path, nodes, ("x", [1, 3, SIDE_PX, SIDE_PX]), ("grade",), [])
+
+
 def _post_processing(source: str, name: str) -> list[onnx.NodeProto]:
     def inner(step: str) -> str:
         return f"{name}_{step}"

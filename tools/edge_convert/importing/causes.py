@@ -33,6 +33,8 @@ _HALVES: Final = (0.5, 0.5, 0.5)
 _CROP_SHARE: Final = 256 / 224
 """The customary Resize(256), CenterCrop(224)."""
 _ROUNDS: Final = 2
+_SHOWN: Final = 0.01
+"""Finer agreement is float32's own rounding."""
 _LOWEST_SPREAD: Final = 1e-9
 AGREES: Final = 0.25
 """Spreads of good parts: half of what parity allows."""
@@ -143,7 +145,7 @@ def _in_words(start: float, best: float, found: Sequence[Suspect]) -> str:
     flags = " ".join(suspect.flags for suspect in found)
     says = " and ".join(suspect.says for suspect in found)
     if best <= AGREES:
-        return f"{departs}; with {flags} they agree within {best:.2g}: {says}."
+        return f"{departs}; with {flags} they agree within {max(best, _SHOWN):.2g}: {says}."
     return f"{departs}; with {flags} by {best:.2g} only: {says}, but that is not all."
 
 
@@ -165,10 +167,15 @@ def suspects(spec: InputSpec) -> Iterator[Suspect]:
 
 
 def _colours(spec: InputSpec) -> Iterator[Suspect]:
-    if spec.colour is ColourOrder.RGB:
-        yield Suspect("--colour bgr", "the export expects BGR", Stated(colour=ColourOrder.BGR))
-    elif spec.colour is ColourOrder.BGR:
-        yield Suspect("--colour rgb", "the export expects RGB", Stated(colour=ColourOrder.RGB))
+    if spec.colour is ColourOrder.MONO:
+        return
+    other = ColourOrder.BGR if spec.colour is ColourOrder.RGB else ColourOrder.RGB
+    says = f"the export expects {other.value.upper()}"
+    yield Suspect(f"--colour {other.value}", says, Stated(colour=other))
+    mean, std = spec.mean[::-1], spec.std[::-1]
+    if (mean, std) != (spec.mean, spec.std):  # they were stated in the other order, too
+        flags = f"--colour {other.value} --mean {_joined(mean)} --std {_joined(std)}"
+        yield Suspect(flags, says, Stated(colour=other, mean=mean, std=std))
 
 
 _RESIZE_WORDS: Final = {

@@ -131,9 +131,9 @@ def _layout(stated: Stated, graph: GraphInput) -> tuple[Layout, int]:
 
 def _size(stated: Stated, graph: GraphInput, layout: Layout) -> tuple[int, int]:
     rows, columns = graph.dimensions[2:] if layout is Layout.NCHW else graph.dimensions[1:3]
-    wanted = stated.input_px or stated.resized_px
-    if wanted is None and rows is not None and columns is not None:
+    if stated.input_px is None and rows is not None and columns is not None:
         return rows, columns
+    wanted = stated.input_px or stated.resized_px
     if wanted is None:
         raise ConfigError(
             f"the graph's input {graph.name!r} takes any size, and nothing states which one it was trained with",
