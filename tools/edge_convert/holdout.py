@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_convert.draft import PatchCoreParts
     from edge_convert.progress import Observer
     from edge_convert.teaching.views import Views
+    from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.engine.port import Engine
 
 _SMALL_SET: Final = 50
@@ -91,7 +92,7 @@ def score_held_out(
                 detection = detector.look(*views.held_out(index))
                 scores[index] = detection.score
                 if detection.anomaly_map is not None:
-                    medians.append(float(np.median(detection.anomaly_map)))
+                    medians.append(_middle(detection.anomaly_map))
                     peaks.append(float(np.max(detection.anomaly_map)))
                 stage.advance()
     low, peak = float(np.median(medians)), float(np.quantile(peaks, 0.99))
@@ -102,3 +103,9 @@ def score_held_out(
     )
     map_range = (low, low + _MAP_HEADROOM * max(peak - low, 1e-6))
     return HeldOut(tuple(sorted(scores.values())), map_range, method, scores)
+
+
+def _middle(anomaly_map: AnomalyMap) -> float:
+    """Median of what was inspected: elsewhere the map is 0."""
+    inspected = anomaly_map[anomaly_map != 0]
+    return float(np.median(inspected)) if inspected.size else 0.0

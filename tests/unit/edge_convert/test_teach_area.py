@@ -121,10 +121,11 @@ def test_a_masked_bundle_does_not_see_what_moves_outside(tmp_path: Path) -> None
         frame[mask == 0] = noise[mask == 0]
     with load_inspector(bundle, ENGINE, "development") as inspector:
         reference, *found = scores(inspector, still, *moving)
-        limits = inspector.bundle.calibration.limits
+        limits, map_range = inspector.bundle.calibration.limits, inspector.bundle.calibration.map_range
         np.testing.assert_array_equal(decode_image(inspector.payloads.read("mask.png")).array, mask)
     assert found == [reference] * 3
     assert reference > limits.review
+    assert map_range[0] > 0
 
 
 class Counted:
