@@ -19,6 +19,7 @@ from edge_convert.options import TeachOptions
 from edge_convert.progress import Silent
 from edge_convert.search_graph import bank_of, read_bank
 from edge_convert.teach import teach
+from edge_convert.teaching.area import AreaOptions
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.archive import open_bundle
@@ -60,7 +61,11 @@ def write_labelled(folder: Path, seeds: range) -> Path:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of 24 drawn parts."""
-    folder = tmp_path_factory.mktemp("before")
+    return make_bundle(tmp_path_factory.mktemp("before"))
+
+
+def make_bundle(folder: Path, **changes: object) -> Path:
+    """Teach 24 drawn parts at 64×96; keyword arguments replace options."""
     write_parts(folder / "good", 24)
     write_backbone(folder / "b.onnx", {"input_mean": "0.5,0.5,0.5", "input_std": "0.25,0.25,0.25"})
     options = TeachOptions(
@@ -76,7 +81,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         golden=2,
         contamination=Contamination(0.0),
     )
-    teach(options, Silent(), SystemClock())
+    teach(dataclasses.replace(options, **changes), Silent(), SystemClock())  # type: ignore[arg-type]
     return options.out
 
 
@@ -179,6 +184,25 @@ def test_a_sample_of_production_draws_new_limits(bundle: Path, tmp_path: Path) -
     assert report.limits_after == calibration.limits
     with pytest.raises(ConfigError, match="--sample"):
         run(bundle, write_labelled(tmp_path / "few", range(200, 203)), tmp_path / "grown.bundle", sample=True)
+
+
+def test_tiles_and_masks_are_those_of_the_bundle(tmp_path: Path) -> None:
+    """A bundle of two masked tiles learns what it inspects, and nothing of what its mask leaves out."""
+    mask = np.full((96, 128), 255, dtype=np.uint8)
+    mask[:, 100:] = 0
+    (tmp_path / "mask.png").write_bytes(encode_png(mask))
+    area = AreaOptions(tiles="1x2", mask=tmp_path / "mask.png")
+    tiled = make_bundle(tmp_path, area=area, golden=1)
+    report = run(tiled, write_labelled(tmp_path / "new", range(200, 203)), tmp_path / "grown.bundle")
+    assert report.bank_after > report.bank_before
+    assert [part.disposition_after for part in report.parts] == ["PASS"] * 3
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    part = draw_part(7).copy()
+    part[:, 104:] = 255
+    (outside / "part.png").write_bytes(encode_png(part))
+    unchanged = run(tiled, outside, tmp_path / "same.bundle")
+    assert unchanged.bank_after - unchanged.bank_before <= 3
 
 
 def test_parts_that_the_bank_knows_change_nothing(bundle: Path, tmp_path: Path) -> None:
