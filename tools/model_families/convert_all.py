@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import onnx
 
 from model_families.families import FAMILIES
-from model_families.table import Attempt, Row, render
+from model_families.table import Attempt, Row, render, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--again", action="append", default=[], metavar="NAME", help="convert this export once more")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="convert no other export")
     parser.add_argument("--precision", action="append", choices=PRECISIONS, help="without it, all")
+    parser.add_argument("--into", type=Path, help="Markdown document that receives the table between its marks")
     parser.add_argument("--table-only", action="store_true", help="print what is there, convert nothing")
     arguments, options = parser.parse_known_args()  # what is not known here goes to the import
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -187,7 +188,11 @@ def main() -> None:
             if model_file(export) is not None and (not kept.is_file() or export.name in arguments.again):
                 outcome = attempt(export, data_of(export, arguments.data), arguments.work, precision, options)
                 kept.write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(render(row_of(export, arguments.work) for export in exports))
+    table = render(row_of(export, arguments.work) for export in exports)
+    if arguments.into is None:
+        sys.stdout.write(table)
+    else:
+        arguments.into.write_text(replaced(arguments.into.read_text(encoding="utf-8"), table), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ HEADINGS: Final = (
     "INT8 parity",
     "size (float32, INT8)",
 )
+_BEGIN: Final = "<!-- table:"
+_END: Final = "<!-- end of table -->"
 _NOTHING: Final = "–"
 _LONGEST_MESSAGE: Final = 300
 
@@ -52,6 +54,20 @@ def render(rows: Iterable[Row]) -> str:
     lines = [_line(HEADINGS), _line("---" for _ in HEADINGS)]
     lines += [_line(_cells(row)) for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def replaced(document: str, table: str) -> str:
+    """The document with this table between its two marks, which are comments on lines of their own.
+
+    Raises:
+        ValueError: the document has no such marks, in this order.
+    """
+    lines = document.splitlines(keepends=True)
+    begin = next((number for number, line in enumerate(lines) if line.startswith(_BEGIN)), len(lines))
+    end = next((number for number, line in enumerate(lines) if line.startswith(_END) and number > begin), None)
+    if end is None:
+        raise ValueError(f"the document has no lines {_BEGIN} … --> and {_END} to put the table between")
+    return "".join(lines[: begin + 1]) + "\n" + table + "\n" + "".join(lines[end:])
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from model_families.convert_all import (
     row_of,
 )
 from model_families.families import FAMILIES, family
-from model_families.table import HEADINGS, Attempt, Row, render
+from model_families.table import HEADINGS, Attempt, Row, render, replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +115,22 @@ def test_exports_stand_in_the_order_of_families(tmp_path: Path):
     (tmp_path / "scratch").mkdir()
 
     assert [path.name for path in exports_in(tmp_path)] == ["patchcore", "zz", "aa", "plain"]
+
+
+def test_the_table_goes_between_the_documents_marks_however_often():
+    """What stands around the marks stays, and what stood between them goes."""
+    document = "# Models\n<!-- table: command -->\nold\n<!-- end of table -->\nrest\n"
+
+    once = replaced(document, "| new |\n")
+
+    assert once == "# Models\n<!-- table: command -->\n\n| new |\n\n<!-- end of table -->\nrest\n"
+    assert replaced(once, "| new |\n") == once
+
+
+def test_a_document_without_marks_is_left_alone():
+    """A table is never put where nobody asked for it."""
+    with pytest.raises(ValueError, match="end of table"):
+        replaced("<!-- end of table -->\n<!-- table: x -->\n", "| new |\n")
 
 
 @pytest.mark.parametrize(
