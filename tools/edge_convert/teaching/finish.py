@@ -88,9 +88,14 @@ def _notes(taught: Taught) -> dict[str, str]:
         "golden_tolerance": TOLERANCE_NOTE,
         "reference": taught.proof.source.description,
         "taught_on": material.engine.description,
+        **({"kept_in_float": _kept(choice)} if choice.kept else {}),
         **({"bank_size": taught.sizing.note} if taught.sizing is not None else {}),
         **material.area_notes,
     }
+
+
+def _kept(choice: FeaturesChoice) -> str:
+    return "; ".join(f"{kept.node} ({kept.op_type}): {kept.why}" for kept in choice.kept)
 
 
 def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
