@@ -2,9 +2,9 @@
 
     python tests/replay/line_parity_on_sets.py --shared ../shared --backbone BACKBONE.onnx --bundles DIR hazelnut_toy …
 
-Makes the PatchCore bundles itself: `patchcore-SET-fp32.bundle` and `…-int8.bundle` in DIR, unless they are there. Those
+Makes the PatchCore bundles itself, `patchcore-SET-fp32.bundle` and `…-int8.bundle` in DIR, unless they are there. Those
 of other models are taken from DIR by the same names, e.g. `efficientad-SET-fp32.bundle`. Every bundle is scored on
-onnxruntime and on OpenVINO by the daemon's own inspector; the float32 bundle on onnxruntime is what the rest is compared
+onnxruntime and on OpenVINO by the daemon's own inspector; the float32 one on onnxruntime is what the rest is compared
 with: drift in standard deviations of its good parts, and flips between PASS and not PASS, at each bundle's own limits.
 """
 
