@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from edge_convert.advise.knowledge import DEVICES, MODELS
+from edge_convert.advise.rules import Needs, advise, tiles_needed
+from edge_convert.cli import app
+
+_EASY = Needs(accuracy="balanced", cycle_ms=1_000, memory_mb=0, good=400, bad=80, products=1)
+
+
+def _needs(**changes: object) -> Needs:
+    return dataclasses.replace(_EASY, **changes)  # type: ignore[arg-type]
+
+
+@given(
+    accuracy=st.sampled_from(["highest", "balanced", "fast"]),
+    cycle_ms=st.floats(1, 5_000),
+    memory_mb=st.integers(0, 16_000),
+    good=st.integers(0, 1_000),
+    products=st.integers(1, 40),
+    logical=st.booleans(),
+    device=st.sampled_from(sorted(DEVICES)),
+)
+def test_nothing_is_recommended_that_breaks_a_need(
+    *, accuracy: str, cycle_ms: float, memory_mb: int, good: int, products: int, logical: bool, device: str
+) -> None:
+    """Whatever is asked: every option keeps time, memory and images; everything else is refused with a reason."""
+    needs = _needs(
+        accuracy=accuracy, cycle_ms=cycle_ms, memory_mb=memory_mb, good=good, products=products, logical=logical
+    )
+    place = DEVICES[device]
+    advice = advise(needs, place)
+    assert len(advice.options) + len(advice.refused) == len(MODELS)
+    for option in advice.options:
+        assert option.inspection_ms < cycle_ms
+        assert option.model.memory_mb * products < (memory_mb or place.memory_mb)
+        assert option.model.lowest_good <= good
+        assert option.model.logical or not logical
+    assert all(option.against for option in advice.refused)
+
+
+def test_what_matters_decides_between_those_that_fit() -> None:
+    """With all the time in the world the most accurate comes first, or the fastest, as asked."""
+    device = DEVICES["line-pc"]
+    highest = advise(_needs(accuracy="highest", gpu=True), device).options
+    fast = advise(_needs(accuracy="fast"), device).options
+    assert highest[0].model.accuracy == max(option.model.accuracy for option in highest)
+    assert fast[0].inspection_ms == min(option.inspection_ms for option in fast)
+
+
+def test_a_missing_component_needs_a_model_that_sees_the_whole() -> None:
+    """PatchCore is refused for logical defects, with the reason."""
+    advice = advise(_needs(logical=True, gpu=True), DEVICES["line-pc"])
+    assert advice.options
+    assert all("EfficientAD" in option.model.name for option in advice.options)
+    assert any("misplaced component" in text for option in advice.refused for text in option.against)
+
+
+def test_few_images_and_few_defects_are_told_what_they_prove() -> None:
+    """The numbers behind the notes are Wilks' tolerance limits."""
+    notes = " ".join(advise(_needs(good=50, bad=0), DEVICES["line-pc"]).notes)
+    assert "299" in notes
+    assert "miss rate is unknown" in notes
+    assert not any("cannot prove" in note for note in advise(_EASY, DEVICES["line-pc"]).notes)
+
+
+@pytest.mark.parametrize(("frame_px", "defect_px", "tiles"), [(0, 0, 1), (256, 2, 1), (3840, 12, 25), (1920, 60, 1)])
+def test_tiles_keep_the_smallest_defect_visible(frame_px: int, defect_px: int, tiles: int) -> None:
+    """Four pixels of it remain in a 256-pixel input; a large defect needs none."""
+    assert tiles_needed(_needs(frame_px=frame_px, defect_px=defect_px)) == tiles
+
+
+def test_tiles_cost_time() -> None:
+    """What fits as a whole frame may not fit in 25 tiles, and the advice says which is the trouble."""
+    device = DEVICES["line-pc"]
+    whole, tiled = (
+        advise(_needs(cycle_ms=100), device),
+        advise(_needs(cycle_ms=100, frame_px=3840, defect_px=12), device),
+    )
+    assert whole.options
+    assert not tiled.options
+    assert any("--tiles auto" in note for note in tiled.notes)
+
+
+def test_the_command_answers_from_flags_alone() -> None:
+    """JSON for programs; exit code 1 where nothing fits."""
+    flags = ["advise", "--device", "line-pc", "--accuracy", "fast", "--memory-mb", "0", "--good", "80", "--bad", "3"]
+    fits = CliRunner().invoke(app, [*flags, "--products", "1", "--cycle-ms", "100", "--json"])
+    assert fits.exit_code == 0, fits.output
+    assert json.loads(fits.output)["options"][0]["model"]["make"].startswith("edge-convert")
+    none = CliRunner().invoke(app, [*flags, "--products", "1", "--cycle-ms", "2"])
+    assert none.exit_code == 1
+    assert "No model meets all of it" in none.output
+
+
+def test_a_missing_answer_without_a_terminal_names_its_flag() -> None:
+    """No prompt in a script."""
+    result = CliRunner().invoke(app, ["advise", "--device", "line-pc"])
+    assert result.exit_code == 2
+    assert "--cycle-ms is missing" in result.output
+
+
+def test_an_unknown_device_lists_the_known() -> None:
+    """A typo is told."""
+    result = CliRunner().invoke(app, ["advise", "--device", "toaster"])
+    assert result.exit_code == 2
+    assert "raspberry-pi" in result.output
