@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge_convert.search_graph import bank_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-_FOLDS: Final = 10
+_FOLDS: Final = 5
+_SHRINK_EVERY: Final = 8
+"""Choices after which the patches that are covered by now are no longer looked at."""
 
 
 def uncovered(parts: Sequence[Floats], bank: SearchBank, radius: float, most: int) -> Floats:
@@ -37,29 +41,31 @@ def uncovered(parts: Sequence[Floats], bank: SearchBank, radius: float, most: in
     left = bank.distances(rows) if len(rows) else np.empty(0, dtype=np.float32)
     far = left > radius
     rows, left = rows[far], left[far]
-    chosen: list[int] = []
+    chosen: list[Floats] = []
     while len(chosen) < most and len(rows):
         farthest = int(np.argmax(left))
         if left[farthest] <= radius:
             break
-        chosen.append(farthest)
+        chosen.append(rows[farthest])
         left = np.minimum(left, distances_to(rows, rows[farthest : farthest + 1]))
         left[farthest] = 0
-    return np.asarray(rows[chosen])
+        if len(chosen) % _SHRINK_EVERY == 0:
+            far = left > radius
+            rows, left = rows[far], left[far]
+    return np.stack(chosen) if chosen else np.empty((0, bank.channels), dtype=np.float32)
 
 
 def distances_to(rows: Floats, centres: Floats) -> Floats:
     """Distance of each row (N×C) to the nearest of the centres (M×C); infinite where there are none."""
-    nearest = np.full(len(rows), np.inf, dtype=np.float32)
-    for centre in centres:
-        np.minimum(nearest, np.linalg.norm(rows - centre, axis=1), out=nearest)
-    return nearest
+    if not len(centres):
+        return np.full(len(rows), np.inf, dtype=np.float32)
+    return bank_of(centres).distances(rows)
 
 
 def scores_without_themselves(parts: Sequence[Floats], bank: SearchBank, radius: float, most: int) -> list[float]:
     """What each part would score if only the others had been added: its answer as a part not yet seen.
 
-    One at a time up to ten parts, in ten groups beyond.
+    One at a time up to five parts, in five groups beyond.
     """
     scores = [0.0] * len(parts)
     folds = min(len(parts), _FOLDS)
