@@ -203,7 +203,11 @@ def _train(
         observer.notice(f"resumed from {options.checkpoint} after epoch {trainer.progress.epoch}")
     pictures = load_pictures(images, plan, spec, observer)
     started_ns = clock.monotonic_ns()
-    network = fit(trainer, plan, pictures, options.checkpoint, observer)
+    try:
+        network = fit(trainer, plan, pictures, options.checkpoint, observer)
+    except KeyboardInterrupt:
+        observer.notice(f"interrupted in epoch {trainer.progress.epoch + 1}; the same command with --resume goes on")
+        raise
     seconds = (clock.monotonic_ns() - started_ns) / 1e9
     held_out = only(images, pictures.held_out_indices)
     return _Trained(network, plan, held_out, len(pictures.training), trainer, hardware.description, seconds)

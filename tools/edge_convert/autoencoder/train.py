@@ -64,9 +64,13 @@ def find_hardware(device: str, threads: int, *, bf16: bool | None = None) -> Har
     if threads:
         torch.set_num_threads(threads)
     if bf16 is None:
-        cpu = device == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 (no public question)
-        bf16 = cpu or (device == "cuda" and torch.cuda.is_bf16_supported())
+        bf16 = torch.cuda.is_bf16_supported() if device == "cuda" else _processor_has_bf16()
     return Hardware(device, bf16, torch.get_num_threads())
+
+
+def _processor_has_bf16() -> bool:
+    # PyTorch has no public question for it.
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
 
 
 @dataclass(slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,12 +14,17 @@ from typer.testing import CliRunner
 
 pytest.importorskip("torch", reason="needs the extra `train`")
 
+from edge_convert.autoencoder.plan import TrainPlan
+from edge_convert.autoencoder.run import AutoencoderOptions, train_autoencoder
 from edge_convert.cli import app
+from edge_convert.convert.source import ConvertOptions
+from edge_convert.progress import Silent
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.model_bundle import DetectorKind
+from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +96,51 @@ def test_the_same_images_and_options_give_the_same_bytes(tmp_path: Path) -> None
     assert other[0] == 2
     assert "epochs" in other[2]
     assert (tmp_path / "p.bundle").read_bytes() == before
+
+
+class Impatient(Silent):
+    """Presses Ctrl-C after so many steps of training, and keeps what was said."""
+
+    def __init__(self, steps: int) -> None:
+        self.left, self.said = steps, []
+
+    @contextlib.contextmanager
+    def stage(self, title, steps):
+        """Counts the steps of training only."""
+        yield self if title == "training" else SimpleNamespace(advance=lambda *_: None)
+
+    def advance(self, steps=1):
+        """One step, or the interruption."""
+        self.left -= steps
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def notice(self, text):
+        """Kept."""
+        self.said.append(text)
+
+
+def test_an_interrupted_command_goes_on_to_the_same_bundle(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of an epoch, then --resume: byte for byte what an uninterrupted run writes."""
+    images = write_parts(tmp_path / "good", 20)
+    plan = TrainPlan(height_px=32, width_px=32, width=4, batch=4)
+    whole = AutoencoderOptions(
+        images, plan, _conversion(tmp_path / "whole.bundle"), tmp_path / "w", epochs=20, threads=1
+    )
+    train_autoencoder(whole, Silent(), SystemClock())
+    half = replace(whole, convert=_conversion(tmp_path / "half.bundle"), checkpoint=tmp_path / "h")
+    impatient = Impatient(50)
+    with pytest.raises(KeyboardInterrupt):
+        train_autoencoder(half, impatient, SystemClock())
+    assert "--resume" in impatient.said[-1]
+    assert not (tmp_path / "half.bundle").exists()
+    train_autoencoder(replace(half, resume=True), Silent(), SystemClock())
+    assert (tmp_path / "half.bundle").read_bytes() == (tmp_path / "whole.bundle").read_bytes()
+
+
+def _conversion(out: Path) -> ConvertOptions:
+    engine = EngineSettings(name="onnxruntime", threads=1)
+    return ConvertOptions(out=out, name="part", version="1", engine=engine, precision="fp32", golden=1)
 
 
 @pytest.mark.parametrize(
