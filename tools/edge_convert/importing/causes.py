@@ -136,7 +136,7 @@ def likely_cause(scorer: Scorer, stated: Stated, spec: InputSpec) -> str:
 
 
 def _in_words(start: float, best: float, found: Sequence[Suspect]) -> str:
-    departs = f"scores depart by {start:.2g} spreads of good parts"
+    departs = f"Scores depart by {start:.2g} spreads of good parts"
     if not found:
         return (
             f"{departs}, and none of the usual causes (colour order, resize, normalisation, crop, layout) explains it: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,17 +257,16 @@ def first_line(error: Exception) -> str:
 
 def _sorted(nodes: Iterable[Any]) -> list[Any]:
     """Nodes in an order in which every tensor exists before it is used: rewiring appends at the end."""
-    pending, done = list(nodes), set[str]()
-    made = {name for node in pending for name in node.output}
-    ordered: list[Any] = []
-    while pending:
-        ready = [node for node in pending if all(name in done or name not in made for name in node.input)]
-        if not ready:
-            raise ConfigError("the graph has a cycle", _EXPORT_AGAIN)
-        ordered += ready
-        done.update(name for node in ready for name in node.output)
-        pending = [node for node in pending if not any(node is other for other in ready)]
-    return ordered
+    listed = list(nodes)
+    makers = {name: index for index, node in enumerate(listed) for name in node.output}
+    sorter: graphlib.TopologicalSorter[int] = graphlib.TopologicalSorter()
+    for index, node in enumerate(listed):
+        taken = (*node.input, *_captured(node))
+        sorter.add(index, *(makers[name] for name in taken if name in makers))
+    try:
+        return [listed[index] for index in sorter.static_order()]
+    except graphlib.CycleError as error:
+        raise ConfigError("the graph has a cycle", _EXPORT_AGAIN) from error
 
 
 def _captured(node: Any) -> set[str]:

@@ -10,6 +10,8 @@ import numpy as np
 from edge_convert.importing import ir_graph as ir
 from edge_convert.importing.exports import ANOMALIB, ANOMALIB_2, NORMALISED, Built
 from edge_convert.importing.graph import OutputInfo
+from edge_convert.importing.ir_head import cut_head, read_head
+from edge_convert.importing.ir_source import IrModel, IrSource
 from edge_convert.importing.metadata import FILE_NAME, Metadata, read_metadata
 from edge_convert.importing.roles import choose_roles
 from edge_convert.importing.stated import GraphInput, Stated, complete, image_shape
@@ -54,7 +56,7 @@ class OpenVinoExport:
 
     def build(self, stated: Stated, named: Mapping[str, str]) -> Built:
         """See `Export`."""
-        model = self.model if self.head is None else ir.cut_head(self.model, self.head)
+        model = self.model if self.head is None else cut_head(self.model, self.head)
         spec, assumed = complete(stated, _input(model))
         if self.head is None:
             batch = ir.shape_of(model.inputs[0])[0] or 1
@@ -64,7 +66,7 @@ class OpenVinoExport:
         model, outputs, threshold, clamped = self._post_processing(model, exported)
         notices = (f"the model was exported for a batch of {batch}: it computes every image {batch} times",)
         return Built(
-            model=ir.IrModel(model),
+            model=IrModel(model),
             input_spec=spec,
             outputs=outputs,
             exported=exported,
@@ -73,16 +75,16 @@ class OpenVinoExport:
             notices=(*assumed, *(notices if batch > 1 else ())),
         )
 
-    def source(self, built: Built) -> ir.IrSource:
+    def source(self, built: Built) -> IrSource:
         """See `Export`."""
         shape = ir.shape_of(self.model.inputs[0])
         model = ir.reshaped(self.model, (shape[0] or 1, *shape[1:]))
         model, outputs, _, _ = self._post_processing(model, built.exported)
-        return ir.IrSource(model, outputs)
+        return IrSource(model, outputs)
 
-    def finished(self, built: Built) -> ir.IrSource:
+    def finished(self, built: Built) -> IrSource:
         """See `Export`."""
-        return ir.IrSource(built.model.model, built.outputs)
+        return IrSource(built.model.model, built.outputs)
 
     def _post_processing(
         self, model: Any, exported: Mapping[str, str]
@@ -126,7 +128,7 @@ def open_ir(path: Path, metadata: Path | None) -> OpenVinoExport:
     beside = metadata or path.with_name(FILE_NAME)
     found = read_metadata(beside) if metadata is not None or beside.is_file() else None
     channels = entry.dimensions[1] if len(entry.dimensions) == 4 else None  # noqa: PLR2004  (an image batch)
-    head = ir.read_head(model) if channels in {1, 3} and entry.dtype == "float32" else None
+    head = read_head(model) if channels in {1, 3} and entry.dtype == "float32" else None
     names = {name for output in model.outputs for name in output.get_names()}
     kind = "OpenVINO IR"
     if names & ANOMALIB_2:
@@ -149,5 +151,5 @@ def _outputs(model: Any, spec: InputSpec) -> tuple[OutputInfo, ...]:
     """The outputs for one image."""
     names = [min(output.get_names()) for output in model.outputs]
     single = ir.one_image(model.clone(), names)
-    found = ir.IrSource(single, {name: name for name in names}).run(np.zeros((1, *image_shape(spec)), spec.dtype))
+    found = IrSource(single, {name: name for name in names}).run(np.zeros((1, *image_shape(spec)), spec.dtype))
     return tuple(OutputInfo(name, values.shape, values.dtype.name) for name, values in found.items())
