@@ -38,6 +38,8 @@ AUTO: Final = "auto"
 SIGMAS_PX: Final = (0.0, 1.0, 2.0)
 """Smoothing that `auto` tries: a defect covers several pixels of the residual, noise covers one."""
 
+_APART: Final = 1e9
+"""The distance of defective scores from good ones that are all the same."""
 _SEED_OFFSET: Final = 20_000
 """Planted defects here are none of those that calibrate, prove parity or become golden images."""
 _HISTOGRAMS: Final = {ResidualForm.SIGNED: Histogram(-1.0, 1.0), ResidualForm.ABSOLUTE: Histogram(0.0, 1.0)}
@@ -181,7 +183,7 @@ def judge(good: list[float], defective: list[float], measure: Measure) -> Criter
     clean, bad = _signed(good, defective, sign)
     spread = float(np.std(clean))
     distance = float(np.median(bad) - np.median(clean))
-    separation = distance / spread if spread > 0 else float(np.sign(distance)) * np.inf if distance else 0.0
+    separation = distance / spread if spread > 0 else float(np.sign(distance)) * _APART
     return CriterionFigure(measure, sign, image_auroc(clean, bad), image_ap(clean, bad), separation)
 
 

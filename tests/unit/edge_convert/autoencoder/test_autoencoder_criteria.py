@@ -88,6 +88,8 @@ def test_a_criterion_that_is_low_at_defects_gets_a_negative_sign() -> None:
     assert (found.sign, found.auroc) == (-1, 1.0)
     assert found.separation > 0
     assert judge([1.0, 1.0], [1.0], measure).sign == 1
+    assert judge([1.0, 1.0], [1.0], measure).separation == 0
+    assert 0 < judge([1.0, 1.0], [2.0], measure).separation < float("inf")
     lowest = Measure(Criterion.MINIMUM, ResidualForm.SIGNED, 0.0)
     assert judge([-0.1, -0.2], [-0.5], lowest).sign == -1
 
