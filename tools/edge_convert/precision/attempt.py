@@ -31,6 +31,27 @@ class Outcome:
     """Of attempts on the way that were not taken."""
 
 
+class _Judge:
+    """Makes the graph with some operations in float32 and has it judged; remembers the latest, for models are large."""
+
+    def __init__(self, bench: Bench, precision: Precision, quantizer: Quantizer, throughout: bytes) -> None:
+        self._bench = bench
+        self._precision = precision
+        self._quantizer = quantizer
+        self._latest: tuple[frozenset[str], bytes] = (frozenset(), throughout)
+
+    def model(self, kept: frozenset[str]) -> bytes:
+        if self._latest[0] != kept:
+            self._latest = (kept, self._quantizer.quantize(kept))
+        return self._latest[1]
+
+    def __call__(self, spans: tuple[Span, ...]) -> Judgement:
+        model = self.model(frozenset(name for span in spans for name in span.nodes))
+        if self._precision == "int8" and _INT8 not in model:
+            return _NOTHING_LEFT
+        return self._bench.judge(Candidate(self._precision, self._quantizer.route, model))
+
+
 def attempt_route(
     bench: Bench,
     precision: Precision,
@@ -51,23 +72,12 @@ def attempt_route(
         ConfigError: the route cannot quantize this graph, or nothing of it.
         EngineError: the engine cannot run the result.
     """
-    title = f"{precision.upper()} ({quantizer.route})"
-    made = {frozenset[str](): throughout}
     if precision == "int8" and _INT8 not in throughout:
         raise ConfigError("no operation of this graph can be quantized", "Take --precision fp32.")
-
-    def judge(spans: tuple[Span, ...]) -> Judgement:
-        kept = frozenset(name for span in spans for name in span.nodes)
-        model = made.get(kept) or quantizer.quantize(kept)
-        made.clear()  # models are large: only the latest can be asked for again
-        made[kept] = model
-        if precision == "int8" and _INT8 not in model:
-            return _NOTHING_LEFT
-        return bench.judge(Candidate(precision, quantizer.route, model))
-
+    title = f"{precision.upper()} ({quantizer.route})"
+    judge = _Judge(bench, precision, quantizer, throughout)
     bench.budget.left -= 1
-    first = Attempt((), judge(()))
-    best = first
+    best = first = Attempt((), judge(()))
     if not first.judgement.holds and bench.budget.left > 0:
         spans = costs()
         with bench.observer.stage(f"{title}: what must stay float32", bench.budget.left) as stage:
@@ -78,8 +88,8 @@ def attempt_route(
                 return judgement
 
             best = restore_and_give_back(first, spans, watched, bench.budget)
-    model = made.get(best.nodes) or quantizer.quantize(best.nodes)
-    candidate = Candidate(precision, quantizer.route, model, _kept(bench.graph, precision, best.spans))
+    kept = _kept(bench.graph, precision, best.spans)
+    candidate = Candidate(precision, quantizer.route, judge.model(best.nodes), kept)
     return Outcome(candidate, best.judgement, _remarks(title, first, best))
 
 

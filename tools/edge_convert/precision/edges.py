@@ -96,7 +96,7 @@ def sweep(model: Any) -> None:
     for node in reversed(model.graph.node):
         if needed & set(node.output):
             kept.append(node)
-            needed.update(node.input)
+            needed.update(_reads(node))
     kept.reverse()
     weights = [item for item in model.graph.initializer if item.name in needed]
     del model.graph.node[:], model.graph.initializer[:]
@@ -107,6 +107,16 @@ def sweep(model: Any) -> None:
 def _readers(model: Any) -> dict[str, list[Any]]:
     readers: dict[str, list[Any]] = {}
     for node in model.graph.node:
-        for name in node.input:
+        for name in _reads(node):
             readers.setdefault(name, []).append(node)
     return readers
+
+
+def _reads(node: Any) -> set[str]:
+    """Inputs, and what the branches of an If or the body of a Loop take from around them."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                names |= _reads(inner)
+    return names

@@ -115,7 +115,10 @@ def _told(choice: PrecisionChoice, judge: _Judge) -> FeaturesChoice:
         parity=judge.seen.get(choice.judgement, judge.last),
         fp32_ms=timings.get("fp32"),
         int8_ms=timings.get("int8"),
-        warnings=choice.refused,
+        warnings=(
+            *choice.refused,
+            *(f"{kept.node} ({kept.op_type}) stays in float32: {kept.why}" for kept in candidate.kept),
+        ),
         kept=candidate.kept,
     )
 

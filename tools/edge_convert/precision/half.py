@@ -44,7 +44,8 @@ class HalfPrecision:
             ranges: by tensor; where there is none the values were not finite.
         """
         self._model = onnx.shape_inference.infer_shapes(graph.model)
-        large = _large(self._model, ranges)
+        floats = _floats(self._model)
+        large = _large(self._model, floats, ranges)
         blocked = {
             node.name
             for node in self._model.graph.node
@@ -56,7 +57,9 @@ class HalfPrecision:
         self._nodes = tuple(
             node.name
             for node in self._model.graph.node
-            if node.name not in blocked and node.op_type not in DEFAULT_OP_BLOCK_LIST
+            if node.name not in blocked
+            and node.op_type not in DEFAULT_OP_BLOCK_LIST
+            and not floats.isdisjoint(node.output)
         )
         self.kept: Final = tuple(
             Kept(node.name, node.op_type, f"values beyond {_HIGHEST:.0f}, too near to the end of float16's range")
@@ -113,10 +116,13 @@ def _casts(node: Any, kind: int) -> bool:
     return node.op_type == "Cast" and any(item.name == "to" and item.i == kind for item in node.attribute)
 
 
-def _large(model: Any, ranges: Mapping[str, tuple[float, float]]) -> set[str]:
-    """Float tensors, weights among them, that hold values which float16 cannot or can just about hold."""
+def _floats(model: Any) -> set[str]:
     infos = (*model.graph.value_info, *model.graph.input, *model.graph.output)
-    floats = {info.name for info in infos if info.type.tensor_type.elem_type == TensorProto.FLOAT}
+    return {info.name for info in infos if info.type.tensor_type.elem_type == TensorProto.FLOAT}
+
+
+def _large(model: Any, floats: set[str], ranges: Mapping[str, tuple[float, float]]) -> set[str]:
+    """Float tensors, weights among them, that hold values which float16 cannot or can just about hold."""
     weights = {item.name: item for item in model.graph.initializer}
     found = {name for name in floats - set(weights) if name not in ranges or max(map(abs, ranges[name])) > _HIGHEST}
     for name, item in weights.items():

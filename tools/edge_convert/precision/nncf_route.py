@@ -117,8 +117,14 @@ class NncfQuantizer:
                         activations_range_estimator_params=ranges.RangeEstimatorParametersSet.MINMAX
                     ),
                 )
-        except (RuntimeError, ValueError, KeyError, TypeError, nncf.UnsupportedModelError) as error:
+        except _errors(nncf) as error:
             raise ConfigError(
                 f"NNCF cannot quantize this graph: {error}", "Use the other route, or --precision fp32."
             ) from error
         return bytes(quantized.SerializeToString())
+
+
+def _errors(nncf: Any) -> tuple[type[Exception], ...]:
+    """NNCF's own have no common base."""
+    own = (nncf.InternalError, nncf.ParameterNotSupportedError, nncf.UnsupportedModelError, nncf.ValidationError)
+    return (RuntimeError, ValueError, KeyError, TypeError, *own)

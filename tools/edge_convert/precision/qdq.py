@@ -15,6 +15,7 @@ from onnxruntime.quantization.quant_utils import add_infer_metadata
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edge_convert.precision.edges import pull_back, reads_padding_as_zero, rewire
+from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,11 @@ class QdqQuantizer:
         return self._nodes
 
     def quantize(self, kept: frozenset[str]) -> bytes:
-        """See the port."""
+        """See the port.
+
+        Raises:
+            ConfigError: the library cannot quantize this graph.
+        """
         return self._quantize(pull_back(self._model, [name for name in self._nodes if name not in kept]))
 
     def alone(self, nodes: frozenset[str]) -> bytes:
@@ -84,6 +89,16 @@ class QdqQuantizer:
             CalibrationMethod.MinMax,
             {name: (np.float32(low), np.float32(high)) for name, (low, high) in self._ranges.items()},
         )
+        try:
+            model = self._run_library(chosen, ranges)
+        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ConfigError(
+                f"onnxruntime cannot quantize this graph: {error}", "Take --precision fp32, or let NNCF do it."
+            ) from error
+        rewire(model, chosen)
+        return bytes(model.SerializeToString())
+
+    def _run_library(self, chosen: frozenset[str], ranges: Any) -> Any:
         quantizer = QDQQuantizer(
             copy.deepcopy(self._model),  # the library moves the weights out of the model that it is given
             per_channel=True,
@@ -98,8 +113,7 @@ class QdqQuantizer:
         )
         model = quantizer.quantize_model()
         quantizer.model.topological_sort()
-        rewire(model, chosen)
-        return bytes(model.SerializeToString())
+        return model
 
 
 def _modern(model: Any) -> Any:
