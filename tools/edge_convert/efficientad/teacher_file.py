@@ -75,6 +75,6 @@ def read_teacher(path: Path) -> Teacher:
         notes = {str(key): str(value) for key, value in meta["notes"].items()}
     except OSError as error:
         raise ConfigError(f"the teacher {path} cannot be read: {error.strerror}", _ACTION) from error
-    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} is not a teacher", _ACTION) from error
     return Teacher(size, channels, weights, notes, hashlib.sha256(content).hexdigest())

@@ -1,0 +1,112 @@
+"""`train efficientad` from a folder to a bundle that the daemon runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra `train`")
+
+from efficientad_parts import write_teacher_file  # noqa: E402
+from tiny_backbone import draw_part, write_parts  # noqa: E402
+
+from edge_convert.convert.source import ConvertOptions  # noqa: E402
+from edge_convert.efficientad.networks import PdnSize  # noqa: E402
+from edge_convert.efficientad.optimise import Schedule  # noqa: E402
+from edge_convert.efficientad.run import EfficientAdOptions, train_efficientad  # noqa: E402
+from edge_convert.progress import Silent  # noqa: E402
+from edge_runtime.app.inspection import load_inspector  # noqa: E402
+from edge_runtime.config.engine import EngineSettings  # noqa: E402
+from edge_runtime.domain.errors import ConfigError  # noqa: E402
+from edge_runtime.domain.model_bundle import DetectorKind  # noqa: E402
+from edge_runtime.ops.clock import SystemClock  # noqa: E402
+
+_ENGINE = EngineSettings(name="onnxruntime", threads=1)
+
+
+@pytest.fixture
+def options(tmp_path) -> EfficientAdOptions:
+    """Four steps on 64 pixels; the model is poor, the way is real."""
+    return EfficientAdOptions(
+        images=write_parts(tmp_path / "good", 24),
+        teacher=write_teacher_file(tmp_path / "teacher.npz"),
+        convert=ConvertOptions(tmp_path / "x.bundle", "tiny", "1", _ENGINE, precision="fp32", golden=1),
+        checkpoint=tmp_path / "x.checkpoint",
+        schedule=Schedule(steps=30, batch=2, learning_rate=1e-3, crop=48),
+        height_px=64,
+        width_px=64,
+        onnx=tmp_path / "x.onnx",
+        device="cpu",
+        threads=1,
+        save_every=10,
+    )
+
+
+def _weights(path):
+    return {entry.name: onnx.numpy_helper.to_array(entry) for entry in onnx.load(path).graph.initializer}
+
+
+def test_training_gives_a_bundle_that_the_daemon_opens(options):
+    """It has the kind, the notes on how short the training was, and a score for a frame."""
+    report = train_efficientad(options, Silent(), SystemClock())
+    assert report.trained_images + report.held_out_images == 24
+    with load_inspector(options.convert.out, _ENGINE, "development") as inspector:
+        bundle = inspector.bundle
+        found = inspector.detector.inspect((draw_part(99),))
+    assert bundle.kind is DetectorKind.EFFICIENTAD
+    assert "70000" in bundle.notes["shortened"]
+    assert "procedural scenes" in bundle.notes["unrelated_images"]
+    assert np.isfinite(found.score)
+    assert found.anomaly_map is not None
+    assert found.anomaly_map.shape == (64, 64)
+    assert not options.checkpoint.exists()
+    json.dumps(report.document())
+
+
+class _Interrupts(Silent):
+    def __init__(self, step: int) -> None:
+        self._text = f"step {step}:"
+
+    def notice(self, text: str) -> None:
+        if text.startswith(self._text):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_resuming_gives_the_same_model_as_not_interrupting(options, tmp_path):
+    """Every number of the exported graph is the same, dropout and quantiles included."""
+    convert = replace(options.convert, out=tmp_path / "y.bundle")
+    cut = replace(options, convert=convert, checkpoint=tmp_path / "y.checkpoint", onnx=tmp_path / "y.onnx")
+    stopped = train_efficientad(cut, _Interrupts(13), SystemClock())
+    assert stopped.conversion is None
+    assert stopped.outcome.steps == 13
+    train_efficientad(replace(cut, resume=True), Silent(), SystemClock())
+    train_efficientad(options, Silent(), SystemClock())
+    whole, resumed = _weights(tmp_path / "x.onnx"), _weights(tmp_path / "y.onnx")
+    assert whole.keys() == resumed.keys()
+    for name, values in whole.items():
+        np.testing.assert_array_equal(resumed[name], values, err_msg=name)
+
+
+def test_a_teacher_of_another_size_is_refused(options):
+    """Before anything is trained."""
+    with pytest.raises(ConfigError, match="size s, not m"):
+        train_efficientad(replace(options, size=PdnSize.M), Silent(), SystemClock())
+
+
+def test_help_needs_no_torch():
+    """`edge-convert distill --help` imports neither PyTorch nor ONNX Runtime's tools."""
+    code = (
+        "import sys; from typer.testing import CliRunner; from edge_convert.cli import app; "
+        "assert CliRunner().invoke(app, ['distill', '--help']).exit_code == 0; "
+        "assert CliRunner().invoke(app, ['train', 'efficientad', '--help']).exit_code == 0; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
