@@ -167,6 +167,22 @@ def test_what_is_not_finite_is_not_quantized() -> None:
     assert "conv1" not in quantizer_of(graph).nodes
 
 
+def test_a_normalisation_whose_bias_has_several_axes_stays_float() -> None:
+    """As flows have them: the quantizer's library stumbles over one, so none is given to it."""
+    graph = plain_graph(layers=3)
+    nodes = list(graph.model.graph.node)
+    layer = helper.make_node("LayerNormalization", ["relu0:0", "gain", "shift"], ["normal"], "normalise", axis=1)
+    nodes[2].input[0] = "normal"
+    del graph.model.graph.node[:]
+    graph.model.graph.node.extend([*nodes[:2], layer, *nodes[2:]])
+    shape = (12, SIDE_PX, SIDE_PX)
+    for name in ("gain", "shift"):
+        graph.model.graph.initializer.append(numpy_helper.from_array(np.full(shape, 0.5, np.float32), name))
+    quantizer = quantizer_of(graph)
+    assert "normalise" not in quantizer.nodes
+    assert np.isfinite(run(quantizer.quantize(frozenset()), BOTH[0], next(images()))).all()
+
+
 def test_no_image_is_an_error() -> None:
     """An empty pass calibrates nothing."""
     with Silent().stage("", 1) as stage, pytest.raises(ConfigError, match="no image"):

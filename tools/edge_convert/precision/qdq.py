@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from edge_convert.precision.routes import FloatGraph
 
 _PER_CHANNEL_OPSET: Final = 13
-_TYPES: Final = frozenset(QDQRegistry) | frozenset(QLinearOpsRegistry)
+_GAINLESS: Final = frozenset({"LayerNormalization", "InstanceNormalization", "BatchNormalization", "TopK", "CumSum"})
+"""No engine has an INT8 kernel for these, and the library stumbles over a normalisation whose bias has several axes."""
+_TYPES: Final = (frozenset(QDQRegistry) | frozenset(QLinearOpsRegistry)) - _GAINLESS
 
 
 class QdqQuantizer:
