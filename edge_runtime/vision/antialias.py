@@ -3,9 +3,10 @@
 Pillow's `Image.resize(size, BILINEAR or BICUBIC)` and torchvision's `resize(..., antialias=True)` widen their filter by
 the shrink factor. Models trained behind either of them lose accuracy behind a plain resize, so the device has to do the
 same. The arithmetic for integers is that of Pillow's src/libImaging/Resample.c: weights in fixed point, columns first,
-rounded between the passes. Pillow 13 takes rows first for some sizes (mostly tall frames): there, and for 16 bit, which
-it computes in floating point, results differ by at most one step (two where cubic weights are negative). Floating-point
-pixels are never rounded and never clipped: a cubic filter overshoots at edges, as PyTorch's does.
+rounded between the passes. Pillow 13 takes rows first for some sizes (where the height shrinks much more than the
+width): there a bilinear result differs by at most one step, and a bicubic one by more at the steepest edges, because it
+is clipped between the passes. Of 16 bits, which Pillow computes in floating point, results differ by at most one step.
+Floating-point pixels are never rounded and never clipped: a cubic filter overshoots at edges, as PyTorch's does.
 """
 
 from __future__ import annotations

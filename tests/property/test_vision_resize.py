@@ -1,4 +1,4 @@
-"""The device's resize against those who define it: Pillow for images, PyTorch for tensors; and against the reference's."""
+"""The device's resize against those who define it, Pillow for images and PyTorch for tensors, and the reference's."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ def test_whole_pixels_are_pillows(
 @pytest.mark.parametrize(
     ("method", "mode", "antialias"),
     [
-        (Resize.LINEAR_ANTIALIAS, "bilinear", True),
-        (Resize.LINEAR, "bilinear", False),
-        (Resize.CUBIC_ANTIALIAS, "bicubic", True),
-        (Resize.CUBIC, "bicubic", False),
+        (Resize.LINEAR_ANTIALIAS, "bilinear", 1),
+        (Resize.LINEAR, "bilinear", 0),
+        (Resize.CUBIC_ANTIALIAS, "bicubic", 1),
+        (Resize.CUBIC, "bicubic", 0),
     ],
 )
 def test_fractions_are_torchs(
-    method: Resize, mode: str, antialias: bool, seed: int, before: tuple[int, int], after: tuple[int, int]
+    method: Resize, mode: str, antialias: int, seed: int, before: tuple[int, int], after: tuple[int, int]
 ) -> None:
     """What torchvision does to a float tensor, within float32's own rounding, and never clipped."""
     torch = pytest.importorskip("torch", reason="needs the extra `train`")
     frame = noise(seed, *before)
     tensor = torch.from_numpy(frame.transpose(2, 0, 1)[np.newaxis].astype(np.float32) / 255)
-    expected = torch.nn.functional.interpolate(tensor, size=after, mode=mode, antialias=antialias).numpy()
+    expected = torch.nn.functional.interpolate(tensor, size=after, mode=mode, antialias=bool(antialias)).numpy()
     spec = replace(SPEC, height_px=after[0], width_px=after[1], resize=method, keep_fractions=True, scale=1.0)
     found = prepare(frame, replace(spec, layout=Layout.NCHW))
     np.testing.assert_allclose(found, expected, atol=1e-5)

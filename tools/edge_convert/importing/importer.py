@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edge_convert.progress import Observer
     from edge_runtime.ops.clock import Clock
 
-_WITNESSES: Final = 12
+_WITNESSES: Final = 8
 _LOWEST_SHARP: Final = 4
 _SOFTER: Final = {Resize.LINEAR: Resize.LINEAR_ANTIALIAS, Resize.CUBIC: Resize.CUBIC_ANTIALIAS}
 
