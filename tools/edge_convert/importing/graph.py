@@ -284,4 +284,6 @@ def _session_options() -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 2
+    # A thread that waits spinning takes the core from the one that computes, wherever both are busy.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
