@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,3 +28,14 @@ def write_teacher_file(path: Path) -> Path:
     """`make_teacher` as a file."""
     write_teacher(path, make_teacher())
     return path
+
+
+def press_ctrl_c() -> None:
+    """Call the handler that Ctrl-C would reach, from within the training.
+
+    Not by a real signal: with pytest's faulthandler on, the kernel delivers it on a stack that is too small for the
+    registers of AVX-512 once OpenVINO has run in the process, and kills it.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    assert callable(handler)
+    handler(signal.SIGINT, None)

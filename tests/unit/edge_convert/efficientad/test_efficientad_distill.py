@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
-from efficientad_parts import make_teacher  # noqa: E402
+from efficientad_parts import make_teacher, press_ctrl_c  # noqa: E402
 from tiny_backbone import CHANNELS, write_backbone, write_parts  # noqa: E402
 
 from edge_convert.backbone import choose_layers, load_backbone  # noqa: E402
@@ -52,7 +50,7 @@ class _StopsAfter(Silent):
         if text.startswith("step "):
             self._left -= 1
             if not self._left:
-                os.kill(os.getpid(), signal.SIGINT)
+                press_ctrl_c()
 
 
 def test_an_interrupted_distillation_ends_with_the_same_teacher(options, tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
+
+from efficientad_parts import press_ctrl_c  # noqa: E402
 
 from edge_convert.efficientad.loop import Course, follow  # noqa: E402
 from edge_convert.progress import Silent  # noqa: E402
@@ -25,7 +26,7 @@ class _Counter:
     def learn(self, step):
         self.steps.append(step)
         if step == self._interrupt_at:
-            os.kill(os.getpid(), signal.SIGINT)
+            press_ctrl_c()
         return float(step)
 
     def state(self):

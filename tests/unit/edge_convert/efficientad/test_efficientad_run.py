@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
-from efficientad_parts import write_teacher_file  # noqa: E402
+from efficientad_parts import press_ctrl_c, write_teacher_file  # noqa: E402
 from tiny_backbone import draw_part, write_parts  # noqa: E402
 
 from edge_convert.convert.source import ConvertOptions  # noqa: E402
@@ -77,7 +75,7 @@ class _Interrupts(Silent):
 
     def notice(self, text: str) -> None:
         if text.startswith(self._text):
-            os.kill(os.getpid(), signal.SIGINT)
+            press_ctrl_c()
 
 
 def test_resuming_gives_the_same_model_as_not_interrupting(options, tmp_path):
