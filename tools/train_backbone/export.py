@@ -53,17 +53,18 @@ def load_backbone(checkpoint: Path) -> tuple[Backbone, str]:
     return model.backbone, line
 
 
-def _to_onnx(backbone: Backbone) -> onnx.ModelProto:
+def to_onnx(network: nn.Module, outputs: tuple[str, ...]) -> onnx.ModelProto:
+    """Return a network of one image as ONNX with a free batch and size; `outputs` names its feature maps."""
     sample: Tensor = torch.zeros(1, 3, 256, 256)
-    axes = {name: {0: "n", 2: f"{name}_h", 3: f"{name}_w"} for name in ("input", *_OUTPUTS)}
+    axes = {name: {0: "n", 2: f"{name}_h", 3: f"{name}_w"} for name in ("input", *outputs)}
     buffer = io.BytesIO()
     with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
         torch.onnx.export(
-            backbone,
+            network,
             (sample,),
             buffer,  # type: ignore[arg-type]
             input_names=["input"],
-            output_names=list(_OUTPUTS),
+            output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=_OPSET,
             dynamo=False,
@@ -74,7 +75,7 @@ def _to_onnx(backbone: Backbone) -> onnx.ModelProto:
 def export(checkpoint: Path, target: Path) -> None:
     """Write `target`, an fp32 ONNX file of `checkpoint` that passes ONNX's own checker."""
     backbone, training = load_backbone(checkpoint)
-    model = _to_onnx(fold(backbone))
+    model = to_onnx(fold(backbone), _OUTPUTS)
     metadata = {
         "name": target.stem,
         "input_mean": ",".join(str(value) for value in INPUT_MEAN),

@@ -40,11 +40,12 @@ class Plan:
     seed: int
     steps: int
     cpu_seconds: float
+    """Stop here, finished or not. It has no part in the learning rate: that would tie the result to the machine."""
     out: Path
 
-    def progress(self, step: int, cpu_used: float) -> float:
-        """Return how much of the run is over, 0 to 1: by steps, or by CPU time if that runs out first."""
-        return min(1.0, max(step / self.steps, cpu_used / self.cpu_seconds))
+    def progress(self, step: int) -> float:
+        """Return how much of the run is over, 0 to 1."""
+        return min(1.0, step / self.steps)
 
     def shape(self, step: int) -> tuple[int, int]:
         """Return batch and picture size of a step: many small pictures first, larger ones at the end."""
@@ -132,7 +133,7 @@ class Trainer:
     def learn(self, batch: Batch) -> dict[str, float]:
         """Take one step and return the parts of its loss."""
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(self._plan.progress(self.step, self.cpu_used))
+            group["lr"] = learning_rate(self._plan.progress(self.step))
         targets = to_targets(batch)
         with torch.autocast("cpu", torch.bfloat16):
             outputs = self._model(targets.image)
