@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.model_bundle import Calibration, GoldenImage, Reference, Requires
 
+
 def draft_of(
     source: SourceModel,
     options: ConvertOptions,
