@@ -33,8 +33,8 @@ def write_teacher_file(path: Path) -> Path:
 def press_ctrl_c() -> None:
     """Call the handler that Ctrl-C would reach, from within the training.
 
-    Not by a real signal: with pytest's faulthandler on, the kernel delivers it on a stack that is too small for the
-    registers of AVX-512 once OpenVINO has run in the process, and kills it.
+    Not by a real signal: in a process that had converted a model before, with pytest's faulthandler on, one ended in a
+    segmentation fault inside `kill`, whose cause is not known.
     """
     handler = signal.getsignal(signal.SIGINT)
     assert callable(handler)

@@ -9,35 +9,44 @@ import numpy as np
 from edge_runtime.detectors.port import Detection
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import Layout
-from edge_runtime.vision.residual import ResidualForm, criterion_value, residual_map, residual_of, usual_sign
+from edge_runtime.vision.residual import (
+    ResidualForm,
+    criterion_value,
+    entropy_histogram,
+    residual_map,
+    residual_of,
+    usual_sign,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
 
+    from edge_runtime.domain.model_bundle import InputSpec
     from edge_runtime.vision.residual import Criterion
 
 
 def detection_of(
-    found: Mapping[str, npt.NDArray[Any]], tensor: npt.NDArray[Any], layout: Layout, criterion: Criterion
+    found: Mapping[str, npt.NDArray[Any]], tensor: npt.NDArray[Any], spec: InputSpec, criterion: Criterion
 ) -> Detection:
     """The answer for one image.
 
     Args:
         found: role → array.
         tensor: what was fed, for a reconstruction's residual.
-        layout: of the tensor.
+        spec: of the tensor: its layout, and its range for the entropy of a residual.
         criterion: of the residual; only a reconstruction needs it.
 
     Raises:
         ConfigError: neither map, score nor reconstruction is among the outputs.
     """
     if "reconstruction" in found:
-        image, drawn = (_last(np.asarray(values), layout) for values in (tensor, found["reconstruction"]))
+        image, drawn = (_last(np.asarray(values), spec.layout) for values in (tensor, found["reconstruction"]))
         residual = residual_of(image, drawn, ResidualForm.SIGNED)
         sign = usual_sign(criterion, ResidualForm.SIGNED)
-        return Detection(sign * criterion_value(residual, criterion), residual_map(residual))
+        histogram = entropy_histogram(spec, ResidualForm.SIGNED)
+        return Detection(sign * criterion_value(residual, criterion, histogram), residual_map(residual))
     anomaly_map = None
     if "anomaly_map" in found:
         values = np.asarray(found["anomaly_map"], dtype=np.float32)

@@ -87,15 +87,15 @@ class Scorer:
         try:
             built, runner = self._graph(stated)
             spec = replace(_restated(built.input_spec, stated), region=self._region)
-            found = [self._score(runner, prepare(image, spec), spec.layout) for image in self._images]
+            found = [self._score(runner, prepare(image, spec), spec) for image in self._images]
         except (ConfigError, ImageError):
             return float("inf")
         pairs = zip(found, self._witnesses, strict=True)
         worst = max(_apart(score, witness.score, clamped=built.clamped) for score, witness in pairs)
         return worst / self._spread if np.isfinite(worst) else float("inf")
 
-    def _score(self, runner: SourceGraph, tensor: Tensor, layout: Layout) -> float:
-        return detection_of(runner.run(tensor), tensor, layout, self._criterion).score
+    def _score(self, runner: SourceGraph, tensor: Tensor, spec: InputSpec) -> float:
+        return detection_of(runner.run(tensor), tensor, spec, self._criterion).score
 
     def _graph(self, stated: Stated) -> tuple[Built, SourceGraph]:
         """One graph per input size and layout, whatever else is stated."""

@@ -55,7 +55,7 @@ class GraphReference:
         """See `ReferenceModel`."""
         del path
         graph, tensor = self._fed(exposure)
-        return detection_of(graph.run(tensor), tensor, self._spec.layout, self._criterion)
+        return detection_of(graph.run(tensor), tensor, self._spec, self._criterion)
 
     def _fed(self, exposure: Exposure) -> tuple[SourceGraph, npt.NDArray[Any]]:
         """The graph to ask and its input: the frame itself, where the graph resizes it as the bundle is to."""
