@@ -31,6 +31,8 @@ SIZES: Final = (250, 500, 1_000, 2_000, 4_000, 8_000)
 
 _HELD_OUT_SHARE: Final = 0.2
 _HELD_OUT_MOST: Final = 48
+_HELD_OUT_LEAST: Final = 16
+"""Fewer say nothing, so that of few images up to half is held out."""
 _DEFECTS_PER_IMAGE: Final = 2
 _PLANTED_SEED: Final = 11_000
 _RESAMPLES: Final = 200
@@ -86,10 +88,10 @@ def choose_size(
 ) -> BankSize:
     """The smallest bank whose accuracy cannot be told from the best one's.
 
-    A fifth of the parts, at most 48, is held out, as it is and with planted defects. The greedy coreset of the others
-    is chosen once: its first so many patches are the coreset of every smaller size. Differences to the best size come
-    with a standard error from resampled parts; the defects are on the very parts that are the good ones, so that the
-    difference says more than either figure.
+    A fifth of the parts (16 to 48, at most half) is held out, as it is and with planted defects. The greedy coreset of
+    the others is chosen once: its first so many patches are the coreset of every smaller size. Differences to the best
+    size come with a standard error from resampled parts; the defects are on the very parts that are the good ones, so
+    that the difference says more than either figure.
 
     Args:
         parts: of the bundle.
@@ -101,7 +103,7 @@ def choose_size(
     """
     count = len(material.images.files)
     order = np.random.default_rng((material.options.seed, 4)).permutation(count)
-    held = sorted(int(index) for index in order[: max(2, min(_HELD_OUT_MOST, round(count * _HELD_OUT_SHARE)))])
+    held = sorted(int(index) for index in order[: _held_out(count)])
     rows = candidates.rows_without(set(held))
     sizes = sorted({min(size, len(rows)) for size in SIZES})
     with observer.stage("a large memory bank", sizes[-1]) as stage:
@@ -112,6 +114,10 @@ def choose_size(
     good, bad = _scores(parts, bank, sizes, held, material, observer)
     times = [_search_ms(first(bank, size), parts, material, clock) for size in sizes]
     return _judge(_trials(sizes, good, bad, times), max_search_ms)
+
+
+def _held_out(count: int) -> int:
+    return max(min(_HELD_OUT_LEAST, count // 2), min(_HELD_OUT_MOST, round(count * _HELD_OUT_SHARE)))
 
 
 def first(bank: SearchBank, size: int) -> SearchBank:
