@@ -95,14 +95,21 @@ def score_held_out(
                     medians.append(_middle(detection.anomaly_map))
                     peaks.append(float(np.max(detection.anomaly_map)))
                 stage.advance()
-    low, peak = float(np.median(medians)), float(np.quantile(peaks, 0.99))
     method = (
         f"{len(scores)} of {count} images held out once"
         if len(folds) == 1
         else f"{len(folds)}-fold: each of {count} images held out once"
     )
-    map_range = (low, low + _MAP_HEADROOM * max(peak - low, 1e-6))
-    return HeldOut(tuple(sorted(scores.values())), map_range, method, scores)
+    return HeldOut(tuple(sorted(scores.values())), heatmap_range(medians, peaks), method, scores)
+
+
+def heatmap_range(medians: Sequence[float], peaks: Sequence[float]) -> tuple[float, float]:
+    """Map values for 0 % and 100 % of the colours, from the maps of good parts: their medians and their highest values.
+
+    Without maps it is 0…2.
+    """
+    low, peak = (float(np.median(medians)), float(np.quantile(peaks, 0.99))) if medians else (0.0, 1.0)
+    return low, low + _MAP_HEADROOM * max(peak - low, 1e-6)
 
 
 def _middle(anomaly_map: AnomalyMap) -> float:

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from edge_runtime.domain.errors import ConfigError, ImageError
 from edge_runtime.vision.decode import decode_image
 
@@ -44,6 +46,11 @@ class ImageSet:
     def only(self, indices: Sequence[int]) -> ImageSet:
         """These images of the set; warnings, digest and time stay those of the whole folder."""
         return replace(self, files=tuple(self.files[index] for index in indices))
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` indices, evenly over all `count`, first and last among them."""
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, wanted)).round()})
 
 
 def load_image(path: Path) -> Exposure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge_convert.arguments import write_json
 from edge_convert.flags import add_command
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
@@ -57,11 +57,7 @@ def _add(flags: AddFlags) -> None:
         report = add(options, terminal, SystemClock())
         for text in report.warnings:
             terminal.notice(text)
-    if flags.json is not None:
-        try:
-            flags.json.write_text(json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"--json: cannot write {flags.json}: {error.strerror}", "Choose another file.") from error
+    write_json(flags.json, report.document())
     _say(report)
 
 

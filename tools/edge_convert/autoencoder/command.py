@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge_convert.arguments import region, size, write_json
 from edge_convert.autoencoder.plan import ModelName, TrainPlan
 from edge_convert.convert.source import ConvertOptions
 from edge_convert.flags import add_command
@@ -84,7 +84,7 @@ class AutoencoderFlags:
 
     def plan(self) -> TrainPlan:
         """What the weights depend on."""
-        height_px, width_px = _size(self.size)
+        height_px, width_px = size("--size", self.size, 128)
         return TrainPlan(
             model=self.model,
             height_px=height_px,
@@ -130,7 +130,7 @@ def _train(flags: AutoencoderFlags) -> None:
 
     with Terminal(Console(stderr=True)) as terminal:
         report = train_autoencoder(_options(flags), terminal, SystemClock())
-    _write(report, flags.json)
+    write_json(flags.json, report.document())
     console = Console()
     console.print(_criteria(report))
     console.print(report.conversion.table())
@@ -146,7 +146,7 @@ def _options(flags: AutoencoderFlags) -> AutoencoderOptions:
         convert=flags.conversion(),
         checkpoint=flags.checkpoint or flags.out.with_suffix(".checkpoint"),
         colour=flags.colour,
-        region=_region(flags.region),
+        region=region(flags.region),
         wanted=Wanted(flags.criterion, flags.residual, flags.residual_sigma),
         map_sigma_px=flags.map_sigma,
         validation=flags.validation,
@@ -169,29 +169,3 @@ def _criteria(report: AutoencoderReport) -> Table:
         measure = figure.measure
         table.add_row(measure.criterion.value, measure.form.value, f"{measure.sigma_px:g} px", sense, *figures)
     return table
-
-
-def _write(report: AutoencoderReport, path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        path.write_text(json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--json: cannot write {path}: {error.strerror}", "Choose another file.") from error
-
-
-def _size(text: str) -> tuple[int, int]:
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):  # noqa: PLR2004  (height and width)
-        raise ConfigError(f"--size {text!r} is not a size", "Write 128, or 128x160 for height x width.")
-    return int(parts[0]), int(parts[-1])
-
-
-def _region(text: str | None) -> tuple[int, int, int, int] | None:
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):  # noqa: PLR2004
-        raise ConfigError(f"--region {text!r} is not a region", "Write x,y,width,height in frame pixels.")
-    x, y, width, height = (int(part) for part in parts)
-    return x, y, width, height

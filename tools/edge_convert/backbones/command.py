@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from edge_convert.arguments import numbers
 from edge_convert.backbones.catalog import CATALOG, find
 from edge_convert.progress import Terminal
 from edge_runtime.domain.errors import ConfigError, EdgeError
@@ -41,7 +42,7 @@ def _backbone(
         if (name is None) == (file is None):
             raise ConfigError("one backbone is needed", f"Give a name ({', '.join(CATALOG)}) or --file.")
         target = out or Path(f"{name or (file.stem if file is not None else '')}.onnx")
-        rows = tuple(_numbers(option, text) for option, text in (("--mean", mean), ("--std", std)))
+        rows = tuple(numbers(option, text) for option, text in (("--mean", mean), ("--std", std)))
         with Terminal(console) as terminal, tempfile.TemporaryDirectory() as folder:
             from edge_convert.backbones.bring import bring  # noqa: PLC0415  (`--help` needs no onnx)
             from edge_convert.backbones.download import fetch  # noqa: PLC0415
@@ -58,15 +59,6 @@ def _backbone(
         console.print(f"error: {error.diagnostics()}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     _say(brought)
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is not a list of numbers", "Write e.g. 0.5,0.5,0.5.") from error
 
 
 def _say(brought: Brought) -> None:

@@ -6,11 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from edge_convert.defects import KINDS, plant_defect
 from edge_convert.evaluate.dataset import open_dataset
-from edge_convert.images import load_image
+from edge_convert.images import load_image, spread
 from edge_runtime.decision.parity import Answer, Pair, good_parts
 from edge_runtime.domain.errors import ConfigError
 
@@ -66,11 +64,6 @@ class Probes:
 def answer_of(detection: Detection) -> Answer:
     """A detection as one side of a comparison."""
     return Answer(detection.score, detection.anomaly_map)
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` indices, evenly over `count`."""
-    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, wanted)).round()})
 
 
 def gather(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_convert.holdout import heatmap_range
 from edge_convert.limits import limits_for, rate_warnings, usual_rate
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import Calibration
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from edge_convert.progress import Observer
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.verdict import Limits
-
-_MAP_HEADROOM: Final = 2.0
-"""The highest that good parts reach is drawn at half of the colour scale, so that defects have colours of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,7 @@ def score_good(images: ImageSet, detector: Detector, options: ConvertOptions, ob
         raise ConfigError(
             "the model gives a good part a score that is no finite number", "Check the model and its preprocessing."
         )
-    low, peak = (float(np.median(medians)), float(np.quantile(peaks, 0.99))) if medians else (0.0, 1.0)
-    map_range = (low, low + _MAP_HEADROOM * max(peak - low, 1e-6))
+    map_range = heatmap_range(medians, peaks)
     rate = options.false_reject_rate or usual_rate(len(scores))
     ordered = tuple(sorted(scores))
     if options.fixed_limits is not None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import json as json_format
 import os
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
+from edge_convert.arguments import numbers, region, size, write_json
 from edge_convert.convert.source import ConvertOptions
 from edge_convert.flags import add_command
 from edge_runtime.config.engine import EngineSettings
@@ -135,8 +135,7 @@ def _train(flags: EfficientAdFlags) -> None:
     if report.conversion is None:
         console.print(_STOPPED.format(report.outcome.steps))
         raise typer.Exit(1)
-    if flags.json is not None:
-        _write(flags.json, report.document())
+    write_json(flags.json, report.document())
     console.print(report.conversion.table())
 
 
@@ -158,8 +157,8 @@ def _distill_options(flags: DistillFlags) -> DistillOptions:
         out=flags.out,
         size=PdnSize(flags.size),
         layers=tuple(part.strip() for part in flags.layers.split(",") if part.strip()),
-        mean=_numbers("--mean", flags.mean),
-        std=_numbers("--std", flags.std),
+        mean=numbers("--mean", flags.mean),
+        std=numbers("--std", flags.std),
         schedule=Schedule(flags.steps, flags.batch, flags.learning_rate, drop_at=flags.drop_at, crop=flags.crop),
         scenes=flags.scenes,
         per_image=flags.views,
@@ -180,7 +179,7 @@ def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
     from edge_convert.efficientad.optimise import Schedule  # noqa: PLC0415
     from edge_convert.efficientad.run import EfficientAdOptions  # noqa: PLC0415
 
-    height_px, width_px = _size(flags.input_size)
+    height_px, width_px = size("--input-size", flags.input_size)
     return EfficientAdOptions(
         images=flags.images,
         teacher=flags.teacher,
@@ -190,7 +189,7 @@ def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
         schedule=Schedule(flags.steps, flags.batch, flags.learning_rate, drop_at=flags.drop_at, crop=flags.crop),
         height_px=height_px,
         width_px=width_px,
-        region=_region(flags.region),
+        region=region(flags.region),
         unrelated=flags.unrelated,
         holdout=flags.holdout,
         onnx=flags.onnx,
@@ -215,36 +214,3 @@ def _conversion(flags: EfficientAdFlags) -> ConvertOptions:
         allow_loss=flags.allow_loss,
         dataset=flags.dataset,
     )
-
-
-def _write(path: Path, document: Any) -> None:
-    try:
-        path.write_text(json_format.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--json: cannot write {path}: {error.strerror}", "Choose another file.") from error
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is not a list of numbers", "Write e.g. 0.5,0.5,0.5.") from error
-
-
-def _size(text: str) -> tuple[int, int]:
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):  # noqa: PLR2004  (height and width)
-        raise ConfigError(f"--input-size {text!r} is not a size", "Write 256, or 256x320 for height x width.")
-    return int(parts[0]), int(parts[-1])
-
-
-def _region(text: str | None) -> tuple[int, int, int, int] | None:
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):  # noqa: PLR2004
-        raise ConfigError(f"--region {text!r} is not a region", "Write x,y,width,height in frame pixels.")
-    x, y, width, height = (int(part) for part in parts)
-    return x, y, width, height

@@ -7,10 +7,11 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from edge_convert.evaluate import figures
-from edge_convert.evaluate.dataset import SUFFIXES, Dataset, DatasetError
+from edge_convert.evaluate.dataset import Dataset, DatasetError
 from edge_convert.evaluate.machine import describe_machine
 from edge_convert.evaluate.result import Evaluation
 from edge_convert.evaluate.runner import Runner
+from edge_convert.images import SUFFIXES
 from edge_runtime.domain.verdict import Disposition
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_convert.images import SUFFIXES
 from edge_runtime.domain.errors import Blame, EdgeError
 from edge_runtime.vision.decode import decode_image
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from edge_convert.evaluate.pixels import Mask
 
 GOOD = "good"
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _CONVENTION = (
     "Lay the images out as test/good and test/<defect>, with masks in ground_truth/<defect>/<name>_mask.png where you "
     "have them; or as good/ beside folders of defects."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from edge_convert.arguments import numbers, region, size, write_json
 from edge_convert.flags import add_command
 from edge_convert.importing.stated import Stated
 from edge_runtime.config.engine import EngineSettings
@@ -104,8 +104,8 @@ class ImportFlags:
             colour=None if self.colour is None else ColourOrder(self.colour),
             layout=None if self.layout is None else Layout(self.layout),
             scale=self.scale,
-            mean=_numbers("--mean", self.mean),
-            std=_numbers("--std", self.std),
+            mean=numbers("--mean", self.mean),
+            std=numbers("--std", self.std),
         )
 
     def options(self) -> ImportOptions:
@@ -125,7 +125,7 @@ class ImportFlags:
             preprocess=self.preprocess,
             stated=self.stated(),
             outputs=_outputs(self.output or []),
-            region=_region(self.region),
+            region=region(self.region),
             source_limits=self.limits == "source",
             criterion=_criterion(self.criterion),
             convert=ConvertOptions(
@@ -161,11 +161,7 @@ def _import(flags: ImportFlags) -> None:
 
 
 def _report(report: ConvertReport, json_file: Path | None) -> None:
-    if json_file is not None:
-        try:
-            json_file.write_text(json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"--json: cannot write {json_file}: {error.strerror}", "Choose another file.") from error
+    write_json(json_file, report.document())
     Console().print(report.table())
 
 
@@ -195,26 +191,7 @@ def _criterion(text: str) -> Criterion:
 def _size(option: str, text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.isdigit() and int(part) for part in parts):  # noqa: PLR2004  (height and width)
+    found = size(option, text)
+    if 0 in found:
         raise ConfigError(f"{option} {text!r} is not a size", "Write 256, or 256x320 for height x width.")
-    return int(parts[0]), int(parts[-1])
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is not a list of numbers", "Write e.g. 0.5,0.5,0.5.") from error
-
-
-def _region(text: str | None) -> tuple[int, int, int, int] | None:
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):  # noqa: PLR2004
-        raise ConfigError(f"--region {text!r} is not a region", "Write x,y,width,height in frame pixels.")
-    x, y, width, height = (int(part) for part in parts)
-    return x, y, width, height
+    return found

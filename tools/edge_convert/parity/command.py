@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,12 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge_convert.arguments import write_json
 from edge_convert.convert.report import in_words
 from edge_convert.parity.check import check_parity
 from edge_convert.progress import Terminal
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.config.engine import EngineSettings
-from edge_runtime.domain.errors import ConfigError, EdgeError
+from edge_runtime.domain.errors import EdgeError
 
 if TYPE_CHECKING:
     from edge_convert.parity.check import ParityReport
@@ -45,20 +45,13 @@ def _parity(
         with load_inspector(bundle, settings, "development") as inspector, Terminal(console) as terminal:
             report = check_parity(inspector, images or [], terminal)
         if json is not None:
-            _write(json, report)
+            write_json(json, report.document())
     except EdgeError as error:
         console.print(f"error: {error.diagnostics()}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(_CANNOT_TELL) from error
     Console().print(_table(report))
     if not report.holds:
         raise typer.Exit(_DEPARTS)
-
-
-def _write(path: Path, report: ParityReport) -> None:
-    try:
-        path.write_text(json_format.dumps(report.document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--json: cannot write {path}: {error.strerror}", "Choose another file.") from error
 
 
 def _table(report: ParityReport) -> Table:

@@ -10,6 +10,7 @@ import numpy as np
 from edge_convert.coreset import greedy_coreset
 from edge_convert.defects import KINDS, plant_defect
 from edge_convert.graphs import IMAGE, PATCHES
+from edge_convert.images import spread
 from edge_convert.precision.choice import Judgement
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.vision.prepare import prepare
@@ -111,11 +112,6 @@ class DefectScores:
 
     def _scores(self, graph: Graph, bank: Floats) -> npt.NDArray[np.float64]:
         return np.array([_largest_distance(_patches(graph, probe), bank) for probe in self._probes])
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` of `count` indices, evenly over all of them."""
-    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, wanted)).round()})
 
 
 def _patches(graph: Graph, image: Tensor) -> Floats:

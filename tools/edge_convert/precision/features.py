@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from edge_convert.defects import plant_defect
 from edge_convert.graphs import IMAGE, PATCHES
+from edge_convert.images import spread
 from edge_convert.precision.bench import Bench
 from edge_convert.precision.chooser import choose
-from edge_convert.precision.defect_parity import DefectScores, Parity, spread
+from edge_convert.precision.defect_parity import DefectScores, Parity
 from edge_convert.precision.routes import FloatGraph
 from edge_convert.precision.search import Budget
 from edge_runtime.vision.prepare import prepare

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from edge_convert.arguments import write_json
 from edge_convert.evaluate.dataset import open_dataset
 from edge_convert.images import list_images, load_image
 from edge_convert.progress import Terminal
@@ -64,11 +64,7 @@ def _relimit(
             fine, broken = _scores(inspector, good, dataset, terminal)
             rule = _rule(fine, broken, false_reject_rate, target_fnr, costs, confidence)
             revision = revise(inspector, rule, fine, broken, out, settings, reason)
-        if json is not None:
-            json.write_text(json_format.dumps(asdict(revision), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        console.print(f"error: --json: cannot write {json}: {error.strerror}", markup=False, soft_wrap=True)
-        raise typer.Exit(2) from error
+        write_json(json, asdict(revision))
     except EdgeError as error:
         console.print(f"error: {error.diagnostics()}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from edge_convert.arguments import numbers, region, size, write_json
 from edge_convert.coreset import CoresetSize
 from edge_convert.flags import add_command
 from edge_convert.options import TeachOptions
@@ -77,7 +77,7 @@ class TeachFlags:
         Raises:
             ConfigError: a text cannot be read.
         """
-        height_px, width_px = _size(self.size)
+        height_px, width_px = size("--size", self.size)
         return TeachOptions(
             images=self.images,
             backbone=self.backbone,
@@ -87,8 +87,8 @@ class TeachFlags:
             height_px=height_px,
             width_px=width_px,
             layers=tuple(part.strip() for part in self.layers.split(",") if part.strip()),
-            mean=_numbers("--mean", self.mean),
-            std=_numbers("--std", self.std),
+            mean=numbers("--mean", self.mean),
+            std=numbers("--std", self.std),
             engine=EngineSettings(name=self.engine, threads=self.threads),
             false_reject_rate=self.false_reject_rate,
             holdout=self.holdout,
@@ -98,7 +98,7 @@ class TeachFlags:
             seed=self.seed,
             int8=self.int8,
             golden=self.golden,
-            region=_region(self.region),
+            region=region(self.region),
             contamination=Contamination.parse(self.contamination),
             allow_loss=self.allow_loss,
             area=AreaOptions(self.tiles, self.tile_overlap, self.mask, self.rotate),
@@ -122,19 +122,8 @@ def _teach(flags: TeachFlags) -> None:
 
 
 def _report(report: TeachReport, json_file: Path | None) -> None:
-    if json_file is not None:
-        try:
-            json_file.write_text(json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"--json: cannot write {json_file}: {error.strerror}", "Choose another file.") from error
+    write_json(json_file, report.document())
     Console().print(report.table())
-
-
-def _size(text: str) -> tuple[int, int]:
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):  # noqa: PLR2004  (height and width)
-        raise ConfigError(f"--size {text!r} is not a size", "Write 256, or 256x320 for height x width.")
-    return int(parts[0]), int(parts[-1])
 
 
 def _share(text: str) -> float:
@@ -142,22 +131,3 @@ def _share(text: str) -> float:
         return CoresetSize().fraction if text == "auto" else float(text)
     except ValueError as error:
         raise ConfigError(f"--coreset {text!r} is not a share", "Write auto, or e.g. 0.01.") from error
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is not a list of numbers", "Write e.g. 0.5,0.5,0.5.") from error
-
-
-def _region(text: str | None) -> tuple[int, int, int, int] | None:
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):  # noqa: PLR2004
-        raise ConfigError(f"--region {text!r} is not a region", "Write x,y,width,height in frame pixels.")
-    x, y, width, height = (int(part) for part in parts)
-    return x, y, width, height
