@@ -84,3 +84,11 @@ class LedgerError(EdgeError):
     """The ledger cannot be opened or written."""
 
     blame = Blame.DEVICE
+
+
+class LedgerFullError(LedgerError):
+    """There is no room on the ledger's disk."""
+
+
+class LedgerDamagedError(LedgerError):
+    """The ledger's file is not what it was: it will not mend by itself."""

@@ -13,7 +13,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from edge_runtime.domain.errors import LedgerError
+from edge_runtime.domain.errors import LedgerError, LedgerFullError
 from edge_runtime.domain.records import Channel, OutboxRow, VerdictRecord
 from edge_runtime.ledger import rows, schema
 from edge_runtime.ledger.floor import SequenceFloor
@@ -243,7 +243,7 @@ def _explained(path: Path, doing: str, error: Exception) -> LedgerError:
         isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
     )
     if full:
-        return LedgerError(
+        return LedgerFullError(
             f"the disk of the ledger {path} is full: nothing was written",
             "Free space on that disk; recording goes on by itself. Lower evidence.quota_mb or ledger.keep_rows.",
         )

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from edge_runtime.domain.errors import LedgerError
+from edge_runtime.domain.errors import LedgerDamagedError, LedgerError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,7 +157,9 @@ def check(connection: sqlite3.Connection, path: Path, device: str) -> None:
 
 def damaged(path: Path, error: Exception) -> LedgerError:
     """The error for a file that SQLite cannot work with."""
-    return LedgerError(
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # without the extension of the code
+    kind = LedgerDamagedError if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} else LedgerError
+    return kind(
         f"the ledger {path} cannot be used: {error}",
         f"Check the disk (space, mount, permissions). If the file itself is damaged, stop the daemon, move {path.name} "
         f"and {path.name}-wal to a safe place and start again: a new ledger begins and its sequences go on.",

@@ -46,8 +46,8 @@ class RecordStage:
         self._pending: list[RecordItem] = []
         self._since_prune = 0
         self._never = threading.Event()
-        self.failing: str | None = None
-        """Why the last commit failed; None while all is well."""
+        self.failure: LedgerError | None = None
+        """What the last commit failed of; None while all is well."""
         self.committed = 0
         self.last_sequence = 0
         self.lost = 0
@@ -55,7 +55,7 @@ class RecordStage:
 
     def step(self) -> None:
         """Commit at most one batch."""
-        if self.failing is not None:
+        if self.failure is not None:
             self._never.wait(RETRY_S)  # a dead disk must not cost the processor that inspection needs
         room = MOST_PER_COMMIT - len(self._pending)
         if room > 0:
@@ -73,6 +73,11 @@ class RecordStage:
             _log.error("%d records could not be committed before the end: %s", len(self._pending), self.failing)
 
     @property
+    def failing(self) -> str | None:
+        """Why the last commit failed; None while all is well."""
+        return None if self.failure is None else self.failure.what
+
+    @property
     def waiting(self) -> int:
         """Decided but not yet committed."""
         return len(self._queue) + len(self._pending)
@@ -81,9 +86,9 @@ class RecordStage:
         try:
             sequences = self._ledger.append([item.record for item in self._pending])
         except LedgerError as error:
-            if self.failing is None:
+            if self.failure is None:
                 _log.error("the ledger refuses: %s", error.diagnostics())
-            self.failing = error.what
+            self.failure = error
             return
         except ValueError:  # the encoder's
             self._sort_out()
@@ -101,7 +106,7 @@ class RecordStage:
                 self.lost += 1
                 _log.exception("a record cannot be written and is left out: %s", item.record)
             except LedgerError as error:
-                self.failing = error.what
+                self.failure = error
                 self._pending = everything[position:]
                 return
             else:
@@ -109,9 +114,9 @@ class RecordStage:
         self._pending = []
 
     def _committed(self, sequences: Sequence[int]) -> None:
-        if self.failing is not None:
+        if self.failure is not None:
             _log.warning("the ledger works again")
-        self.failing = None
+        self.failure = None
         batch, self._pending = self._pending, []
         self.committed += len(batch)
         self.last_sequence = sequences[-1]
