@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PRECISIONS: Final = ("fp32", "int8")
 ENGINES: Final = ("onnxruntime", "openvino")
-_TIMEOUT_S: Final = 1500
+_TIMEOUT_S: Final = 7200
 
 
 def model_file(export: Path) -> Path | None:

@@ -55,6 +55,6 @@ def detector_of(
         EngineError: the engine is not there or cannot run the graph.
         BundleError: the graph lacks what the detector needs.
     """
-    payloads = {source.payload: model}
+    payloads = {source.payload: model, **source.payloads}
     manifest = manifest_of(draft_of(source, options, requires), payloads)
     return detectors.create(manifest, MemoryPayloads(payloads), engine.create(settings))

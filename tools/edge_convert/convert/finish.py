@@ -60,7 +60,7 @@ def finish(
         _notes(work, probes, choice, candidate, after),
         {"precision": "bf16"} if candidate.precision == "bf16" else {},
     )
-    payloads = {source.payload: candidate.model, **golden.payloads}
+    payloads = {source.payload: candidate.model, **source.payloads, **golden.payloads}
     digest = seal(options.out, draft, payloads, options.engine)
     clock, started_ns = timing
     return ConvertReport(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge_convert.convert.calibration import calibration_tensors
 from edge_convert.convert.candidates import detector_of
 from edge_convert.convert.finish import ANY_ENGINE, finish
-from edge_convert.convert.probes import calibration_images, gather
+from edge_convert.convert.probes import gather
 from edge_convert.convert.proof import Work, brief, prove
 from edge_convert.precision.choice import Judgement, choose_precision, engine_settings_for
 from edge_runtime import engine
 from edge_runtime.decision.parity import departures, measure, worst_ratio
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import ParityLimits
-from edge_runtime.vision.prepare import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,8 +84,7 @@ def _choose(work: Work, probes: Probes, before: Proof, clock: Clock) -> Precisio
     source, options = work.source, work.options
 
     def calibration() -> Iterator[Tensor]:
-        for exposure in calibration_images(source, work.images, options.seed):
-            yield prepare(exposure, source.input_spec)
+        return calibration_tensors(source, work.images, options.seed)
 
     def judge(candidate: Candidate) -> Judgement:
         settings = engine_settings_for(candidate, options.engine)

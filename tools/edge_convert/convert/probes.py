@@ -6,14 +6,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge_convert.defects import KINDS, plant_defect
+from edge_convert.defects import KINDS
 from edge_convert.evaluate.dataset import open_dataset
 from edge_convert.images import load_image, spread
 from edge_runtime.decision.parity import Answer, Pair, good_parts
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge_convert.convert.source import ReferenceModel, SourceModel
@@ -27,8 +27,6 @@ GOOD_PROBES: Final = 32
 _DEFECTIVE_PROBES: Final = 24
 _PLANTED_PROBES: Final = 12
 _LOWEST_GOOD: Final = 3
-_CALIBRATION_IMAGES: Final = 48
-_DEFECTS_PER_IMAGE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def gather(
             stage.advance()
         for turn in range(_PLANTED_PROBES):
             whole = load_image(good[turn * 5 % len(good)])
-            exposure = plant_defect(whole, seed + 1_000 + turn, turn % len(KINDS), source.input_spec.region)
+            exposure = source.plant(whole, seed + 1_000 + turn, turn % len(KINDS))
             found = reference.inspect(None, exposure) if live else plain.inspect((exposure,))
             items.append(
                 Probe(f"planted defect {turn + 1}", exposure, defective=True, reference=answer_of(found), sha256=None)
@@ -133,12 +131,3 @@ def _real_defects(reference: ReferenceModel, dataset: Path | None) -> list[Path]
         sample.path for sample in open_dataset(dataset).samples if sample.is_defect and reference.covers(sample.path)
     ]
     return [found[index] for index in spread(len(found), _DEFECTIVE_PROBES)] if found else []
-
-
-def calibration_images(source: SourceModel, images: ImageSet, seed: int) -> Iterator[Exposure]:
-    """Good parts and planted defects for INT8 ranges, one at a time; every pass gives the same."""
-    for turn, index in enumerate(spread(len(images.files), _CALIBRATION_IMAGES)):
-        exposure = images.load(index)
-        yield exposure
-        for defect in range(_DEFECTS_PER_IMAGE):
-            yield plant_defect(exposure, seed + index, turn * _DEFECTS_PER_IMAGE + defect, source.input_spec.region)

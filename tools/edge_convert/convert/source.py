@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edge_convert.defects import plant_defect
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge_convert.teaching.area import Area
     from edge_runtime.config.engine import EngineSettings
     from edge_runtime.detectors.port import Detection
     from edge_runtime.domain.frame import Exposure
@@ -40,6 +43,19 @@ class SourceModel:
     `SerializeToString()` that these engines load, and its numbers stay as they are."""
     payload: str = "model.onnx"
     """Its name in the bundle."""
+    area: Area | None = None
+    """The tiles and the mask of `input_spec`; None: it has neither."""
+
+    @property
+    def payloads(self) -> Mapping[str, bytes]:
+        """What belongs into the bundle beside the model."""
+        return {} if self.area is None else self.area.payloads
+
+    def plant(self, frame: Exposure, seed: int, kind: int) -> Exposure:
+        """The frame with a defect where it is inspected; same arguments, same pixels."""
+        if self.area is None:
+            return plant_defect(frame, seed, kind, self.input_spec.region)
+        return self.area.plant(frame, seed, kind)
 
 
 class ReferenceModel(Protocol):

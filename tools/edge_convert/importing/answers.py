@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge_runtime.domain.model_bundle import InputSpec
+    from edge_runtime.vision.cutting import Inspected
     from edge_runtime.vision.residual import Criterion
 
 
 def detection_of(
-    found: Mapping[str, npt.NDArray[Any]], tensor: npt.NDArray[Any], spec: InputSpec, criterion: Criterion
+    found: Mapping[str, npt.NDArray[Any]],
+    tensor: npt.NDArray[Any],
+    spec: InputSpec,
+    criterion: Criterion,
+    inspected: Inspected | None = None,
 ) -> Detection:
     """The answer for one image.
 
@@ -37,6 +42,7 @@ def detection_of(
         tensor: what was fed, for a reconstruction's residual.
         spec: of the tensor: its layout, and its range for the entropy of a residual.
         criterion: of the residual; only a reconstruction needs it.
+        inspected: what counts for the score, the map being 0 elsewhere; None: all of it, by the graph's own score.
 
     Raises:
         ConfigError: neither map, score nor reconstruction is among the outputs.
@@ -46,16 +52,28 @@ def detection_of(
         residual = residual_of(image, drawn, ResidualForm.SIGNED)
         sign = usual_sign(criterion, ResidualForm.SIGNED)
         histogram = entropy_histogram(spec, ResidualForm.SIGNED)
-        return Detection(sign * criterion_value(residual, criterion, histogram), residual_map(residual))
+        cells = _cells(inspected, residual.shape)
+        return Detection(
+            sign * criterion_value(residual[cells], criterion, histogram), _shown(residual_map(residual), cells)
+        )
     anomaly_map = None
     if "anomaly_map" in found:
         values = np.asarray(found["anomaly_map"], dtype=np.float32)
         anomaly_map = np.ascontiguousarray(values.reshape(values.shape[-2:]))
-    if "score" in found:
+    if "score" in found and inspected is None:
         return Detection(float(np.asarray(found["score"]).reshape(())), anomaly_map)
     if anomaly_map is None:
         raise ConfigError("the graph gives neither map, score nor reconstruction", "Name its outputs with --output.")
-    return Detection(float(np.max(anomaly_map)), anomaly_map)
+    cells = _cells(inspected, anomaly_map.shape)
+    return Detection(float(np.max(anomaly_map[cells])), _shown(anomaly_map, cells))
+
+
+def _cells(inspected: Inspected | None, shape: tuple[int, ...]) -> Any:
+    return ... if inspected is None else inspected.cells(shape[0], shape[1])
+
+
+def _shown(anomaly_map: npt.NDArray[Any], cells: Any) -> npt.NDArray[Any]:
+    return anomaly_map if cells is ... else np.where(cells, anomaly_map, np.float32(0))
 
 
 def _last(values: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:

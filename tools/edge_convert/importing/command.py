@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_convert.convert.report import ConvertReport
-    from edge_convert.importing.importer import ImportOptions
+    from edge_convert.importing.case import ImportOptions
 
 _ROLES = ("map", "score", "reconstruction")
 
@@ -67,6 +67,13 @@ class ImportFlags:
     fit: Annotated[Literal["stretch", "shorter_side"] | None, typer.Option(help="What becomes of proportions.")] = None
     resized: Annotated[str | None, typer.Option(help="Size before the centre crop to --input-size.")] = None
     region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
+    tiles: Annotated[
+        str | None, typer.Option(help="Cut large frames: auto, or rows x columns as in 3x5. Default: the frame as one.")
+    ] = None
+    tile_overlap: Annotated[float, typer.Option(help="Share of a tile's side in common with its neighbour.")] = 0.1
+    mask: Annotated[Path | None, typer.Option(help="PNG over the frame: where it is black, nothing is inspected.")] = (
+        None
+    )
     criterion: Annotated[str, typer.Option(help="Score of a reconstruction's residual: mse, kurtosis, …")] = "mse"
     limits: Annotated[
         Literal["good", "source"], typer.Option(help="From the good images, or the source's own threshold.")
@@ -115,7 +122,8 @@ class ImportFlags:
             ConfigError: a text cannot be read, or options contradict each other.
         """
         from edge_convert.convert.source import ConvertOptions  # noqa: PLC0415  (`--help` needs no onnx)
-        from edge_convert.importing.importer import ImportOptions  # noqa: PLC0415
+        from edge_convert.importing.case import ImportOptions  # noqa: PLC0415
+        from edge_convert.teaching.area import AreaOptions  # noqa: PLC0415
 
         return ImportOptions(
             model=self.model,
@@ -126,6 +134,7 @@ class ImportFlags:
             stated=self.stated(),
             outputs=_outputs(self.output or []),
             region=region(self.region),
+            area=AreaOptions(self.tiles, self.tile_overlap, self.mask),
             source_limits=self.limits == "source",
             criterion=_criterion(self.criterion),
             convert=ConvertOptions(

@@ -44,6 +44,8 @@ class Built:
     """The source cuts its score to 0…1; the bundle does not."""
     keep_float: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
+    masked: bool = False
+    """Its score is the largest value of its map, which is not cut to 0…1 then."""
 
 
 class Export(Protocol):
@@ -73,15 +75,16 @@ class Export(Protocol):
     def files(self) -> tuple[Path, ...]:
         """Everything that was read."""
 
-    def build(self, stated: Stated, named: Mapping[str, str]) -> Built:
+    def build(self, stated: Stated, named: Mapping[str, str], *, masked: bool = False) -> Built:
         """Make the graph for a bundle.
 
         Args:
             stated: all that is known of the preprocessing.
             named: roles and output names that a person stated.
+            masked: a part of every frame is left out: the score comes from the map.
 
         Raises:
-            ConfigError: the graph cannot be used, or contradicts what is stated.
+            ConfigError: the graph cannot be used, contradicts what is stated, or has no map for a mask to narrow.
         """
 
     def source(self, built: Built) -> SourceGraph:

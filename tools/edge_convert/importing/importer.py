@@ -2,77 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
-from edge_convert.evaluate.dataset import open_dataset
-from edge_convert.images import list_images, survey
-from edge_convert.importing.causes import Scorer, likely_cause, witnesses_of
-from edge_convert.importing.onnx_export import open_onnx
+from edge_convert.importing.area import PieceReference, inspected_area
+from edge_convert.importing.case import gather
+from edge_convert.importing.causes import likely_cause
 from edge_convert.importing.provenance import created_at
-from edge_convert.importing.recording import read_recording
 from edge_convert.importing.reference import UNPROVEN, GraphReference, RecordedReference, saturated
 from edge_convert.importing.stated import Stated
-from edge_convert.importing.transforms import read_transforms
 from edge_runtime.domain.errors import ConfigError
-from edge_runtime.domain.model_bundle import DetectorKind, Resize
+from edge_runtime.domain.model_bundle import DetectorKind, ParityLimits, Resize
 from edge_runtime.domain.verdict import Limits
-from edge_runtime.vision.residual import Criterion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from edge_convert.convert.report import ConvertReport
     from edge_convert.convert.source import ConvertOptions, ReferenceModel
-    from edge_convert.images import ImageSet
+    from edge_convert.importing.case import Case, ImportOptions
     from edge_convert.importing.exports import Built, Export
-    from edge_convert.importing.recording import Recording
     from edge_convert.progress import Observer
+    from edge_convert.teaching.area import Area
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.vision.residual import Criterion
 
-_WITNESSES: Final = 8
-_LOWEST_SHARP: Final = 4
 _SOFTER: Final = {Resize.LINEAR: Resize.LINEAR_ANTIALIAS, Resize.CUBIC: Resize.CUBIC_ANTIALIAS}
-
-
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """What a person says about one import."""
-
-    model: Path
-    images: Path
-    """Folder with good parts."""
-    convert: ConvertOptions
-    reference: Path | None = None
-    """Folder with recorded answers of the trained model."""
-    metadata: Path | None = None
-    preprocess: Path | None = None
-    stated: Stated = field(default_factory=Stated)
-    """Flags; they win over every file."""
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    region: tuple[int, int, int, int] | None = None
-    source_limits: bool = False
-    criterion: Criterion = Criterion.MSE
-    """Of the residual, for a graph that gives a reconstruction."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """All that is known before the graph is made."""
-
-    export: Export
-    stated: Stated
-    chosen: bool
-    """A person or a preprocessing file says how to resize."""
-    images: ImageSet
-    recording: Recording | None
-    scorer: Scorer | None
-    """None without a recording that covers an image."""
 
 
 def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> ConvertReport:
@@ -83,14 +38,19 @@ def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> Co
         EngineError: the engine cannot run the graph.
         BundleError: the bundle cannot be written.
     """
-    case = _gather(options, observer)
+    options.area.check()
+    case = gather(options, observer)
     options = _engine(options, case.export)
     stated, resize_notices = _settle_resize(case)
-    built = case.export.build(stated, options.outputs)
+    built = case.export.build(stated, options.outputs, masked=options.area.mask is not None)
     built = replace(built, input_spec=replace(built.input_spec, region=options.region))
-    reference, notices = _reference(case, built, options.criterion)
+    area, area_notices = inspected_area(options.area, built.input_spec, case.images.load(0))
+    if area is None:
+        reference, notices = _reference(case, built, options.criterion)
+    else:
+        built, reference, notices = _piece_by_piece(case, stated, built, area, options)
     observer.notice(f"{case.export.path.name}: {case.export.format_name}; reference: {reference.description}")
-    source = _source(options, case, built, reference, (*built.notices, *resize_notices, *notices))
+    source = _source(options, case, built, reference, area, (*built.notices, *resize_notices, *area_notices, *notices))
 
     def diagnose() -> str:
         if case.scorer is None:
@@ -103,55 +63,7 @@ def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> Co
     return convert(source, reference, case.images, _limits(options, built), observer, clock, diagnose)
 
 
-def open_export(model: Path, metadata: Path | None = None) -> Export:
-    """Read a model file of any format that is known.
-
-    Raises:
-        ConfigError: unknown or unreadable.
-    """
-    match model.suffix.lower():
-        case ".onnx":
-            return open_onnx(model, metadata)
-        case ".xml":
-            from edge_convert.importing.openvino_export import open_ir  # noqa: PLC0415  (needs OpenVINO)
-
-            return open_ir(model, metadata)
-        case _:
-            raise ConfigError(
-                f"{model} is neither ONNX (.onnx) nor OpenVINO IR (.xml)",
-                "Export the model in its own framework: a checkpoint cannot be read without it.",
-            )
-
-
-def _gather(options: ImportOptions, observer: Observer) -> _Case:
-    export = open_export(options.model, options.metadata)
-    told = options.stated
-    if options.preprocess is not None:
-        told = told.over(read_transforms(options.preprocess))
-    recording = None if options.reference is None else read_recording(options.reference)
-    with observer.stage("checking images", len(list_images(options.images))) as stage:
-        images = survey(options.images, stage.advance)
-    for text in images.warnings:
-        observer.notice(text)
-    scorer = None if recording is None else _scorer(options, export, images, recording)
-    return _Case(export, told.over(export.stated), told.resize is not None, images, recording, scorer)
-
-
-def _scorer(options: ImportOptions, export: Export, images: ImageSet, recording: Recording) -> Scorer | None:
-    paths = list(images.files)
-    if options.convert.dataset is not None:
-        paths += [sample.path for sample in open_dataset(options.convert.dataset).samples if sample.is_defect]
-    scores = {path: found.score for path in paths if (found := recording.of(path)) is not None}
-    sharp = {path: score for path, score in scores.items() if score not in {0.0, 1.0}}
-    telling = sharp if len(sharp) >= _LOWEST_SHARP else scores
-    witnesses = witnesses_of(telling, telling.get, _WITNESSES)
-    good = [scores[path] for path in images.files if path in scores]
-    if not witnesses or not good:
-        return None
-    return Scorer(export, options.outputs, witnesses, float(np.std(good)), options.region, options.criterion)
-
-
-def _settle_resize(case: _Case) -> tuple[Stated, tuple[str, ...]]:
+def _settle_resize(case: Case) -> tuple[Stated, tuple[str, ...]]:
     """Put back the antialiasing that an exporter took out, where the recording shows that it did."""
     softer = _SOFTER.get(case.stated.resize) if case.stated.resize is not None else None
     if case.chosen or not case.export.resizes or softer is None:
@@ -174,7 +86,7 @@ def _settle_resize(case: _Case) -> tuple[Stated, tuple[str, ...]]:
     return trained, (found,)
 
 
-def _reference(case: _Case, built: Built, criterion: Criterion) -> tuple[ReferenceModel, tuple[str, ...]]:
+def _reference(case: Case, built: Built, criterion: Criterion) -> tuple[ReferenceModel, tuple[str, ...]]:
     graph = GraphReference(case.export, built, criterion)
     if case.recording is None:
         return graph, (UNPROVEN,)
@@ -187,8 +99,50 @@ def _reference(case: _Case, built: Built, criterion: Criterion) -> tuple[Referen
     return reference, (notice,) if cut else ()
 
 
+def _piece_by_piece(
+    case: Case, stated: Stated, built: Built, area: Area, options: ImportOptions
+) -> tuple[Built, ReferenceModel, tuple[str, ...]]:
+    """The reference for frames in pieces: the graph itself, once it agrees with the recording about whole images."""
+    whole = replace(built, input_spec=area.whole)
+    reference = PieceReference(GraphReference(case.export, whole, options.criterion), area)
+    notice = _against_the_recording(case, stated, built, options)
+    return replace(built, input_spec=area.spec), reference, (notice,)
+
+
+def _against_the_recording(case: Case, stated: Stated, built: Built, options: ImportOptions) -> str:
+    """How the graph stands to what was recorded of whole images, in words.
+
+    Raises:
+        ConfigError: it departs, with the likely cause.
+    """
+    if case.recording is None:
+        return UNPROVEN
+    if case.scorer is None:
+        raise ConfigError(
+            f"the reference has answers for none of the images in {case.images.folder}",
+            "Record it again on the very files of that folder: they are matched by their SHA-256.",
+        )
+    departs = case.scorer.departure(stated)
+    allowed = (options.convert.limits or ParityLimits()).good_drift
+    if departs > allowed and not options.convert.allow_loss:
+        raise ConfigError(
+            f"refused: the exported model is not the source model: scores of whole images depart by {departs:.3g} "
+            f"spreads of good parts (limit {allowed:.3g})",
+            likely_cause(case.scorer, stated, built.input_spec),
+        )
+    return (
+        f"the recording is of whole images, from which the graph's scores depart by {departs:.2g} spreads of good "
+        "parts; of pieces and masked maps the graph itself is the reference"
+    )
+
+
 def _source(
-    options: ImportOptions, case: _Case, built: Built, reference: ReferenceModel, notices: tuple[str, ...]
+    options: ImportOptions,
+    case: Case,
+    built: Built,
+    reference: ReferenceModel,
+    area: Area | None,
+    notices: tuple[str, ...],
 ) -> SourceModel:
     reconstruction = "reconstruction" in built.outputs
     files = (*case.export.files, *(path for path in (options.preprocess,) if path is not None))
@@ -199,6 +153,8 @@ def _source(
     }
     if case.recording is None:
         notes["parity"] = UNPROVEN
+    if built.masked:
+        notes["masked_score"] = "the largest value of the map within the mask"
     if built.threshold is not None:
         notes["source_threshold"] = f"{built.threshold:.6g}"
     if built.clamped:
@@ -215,10 +171,11 @@ def _source(
         notices=notices,
         engines=case.export.engines,
         payload="model.ir" if case.export.engines else "model.onnx",
+        area=area,
     )
 
 
-def _in_words(built: Built, case: _Case) -> str:
+def _in_words(built: Built, case: Case) -> str:
     spec = built.input_spec
     origin = "taken out of the graph" if case.export.resizes else "before the graph"
     crop = f", centre {spec.width_px}×{spec.height_px} of it" if spec.resized_px is not None else ""

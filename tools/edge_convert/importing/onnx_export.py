@@ -13,7 +13,7 @@ from edge_convert.importing import graph as graphs
 from edge_convert.importing.exports import ANOMALIB, ANOMALIB_2, NORMALISED, Built
 from edge_convert.importing.head import Head, cut_head, read_head
 from edge_convert.importing.metadata import FILE_NAME, Metadata, read_metadata
-from edge_convert.importing.roles import choose_roles
+from edge_convert.importing.roles import choose_roles, scored, without_score
 from edge_convert.importing.source_graph import OnnxSource
 from edge_convert.importing.stated import Stated, complete, image_shape
 from edge_convert.importing.tail import NORMALISED_THRESHOLD, Tail, settle_wheres, threshold_of, unclamp
@@ -55,7 +55,7 @@ class OnnxExport:
         """See `Export`."""
         return self.head is not None
 
-    def build(self, stated: Stated, named: Mapping[str, str]) -> Built:
+    def build(self, stated: Stated, named: Mapping[str, str], *, masked: bool = False) -> Built:
         """See `Export`."""
         entry = graphs.image_input(self.model)
         model = self.model
@@ -66,8 +66,10 @@ class OnnxExport:
             model = graphs.folded(graphs.fixed(model, (entry.dimensions[0] or 1, *image_shape(spec))))
         _take_float32(model)
         exported = choose_roles(_outputs(model, spec), named)
-        threshold, clamped, notices = self._post_processing(model, exported)
-        outputs = self._final(exported)
+        if masked:
+            exported = without_score(exported)
+        threshold, clamped, notices = self._post_processing(model, exported, masked=masked)
+        outputs = self._final(exported, masked=masked)
         _finish(model, outputs.values())
         return Built(
             model=onnx.shape_inference.infer_shapes(model),
@@ -78,6 +80,7 @@ class OnnxExport:
             clamped=clamped,
             keep_float=_outer_nodes(model, spec.tensor),
             notices=(*assumed, *notices),
+            masked=masked,
         )
 
     def source(self, built: Built) -> OnnxSource:
@@ -85,7 +88,7 @@ class OnnxExport:
         sides = graphs.image_input(self.model).dimensions
         model = graphs.folded(graphs.fixed(self.model, (sides[0] or 1, *sides[1:])))
         _take_float32(model)
-        self._post_processing(model, built.exported)
+        self._post_processing(model, built.exported, masked=built.masked)
         _finish(model, built.outputs.values())
         return OnnxSource(model, built.outputs)
 
@@ -93,12 +96,13 @@ class OnnxExport:
         """See `Export`."""
         return OnnxSource(built.model, built.outputs)
 
-    def _final(self, exported: Mapping[str, str]) -> dict[str, str]:
+    def _final(self, exported: Mapping[str, str], *, masked: bool) -> dict[str, str]:
         """Role → output behind what `_post_processing` appends."""
         found = dict(exported)
         if self._normalisation("score") is None or "reconstruction" in exported:
             return found
-        found["score"] = NORMALISED["score"]
+        if not masked:
+            found["score"] = NORMALISED["score"]
         if "anomaly_map" in exported and self._normalisation("anomaly_map") is not None:
             found["anomaly_map"] = NORMALISED["anomaly_map"]
         return found
@@ -109,13 +113,15 @@ class OnnxExport:
             return None
         return self.metadata.score if role == "score" else self.metadata.anomaly_map
 
-    def _post_processing(self, model: Any, exported: Mapping[str, str]) -> tuple[float | None, bool, tuple[str, ...]]:
+    def _post_processing(
+        self, model: Any, exported: Mapping[str, str], *, masked: bool
+    ) -> tuple[float | None, bool, tuple[str, ...]]:
         """Un-clamp, normalise and reduce to one image, in place.
 
         Returns:
             The source's own limit in the score's units, whether the score was clamped, and notices.
         """
-        score = None if "reconstruction" in exported else exported.get("score")
+        score = scored(exported, masked=masked)
         label = threshold_of(model, score) if score is not None else None
         settle_wheres(model)
         tail = unclamp(model, score) if score is not None else Tail(clamped=False, normalisation=None)
@@ -124,7 +130,7 @@ class OnnxExport:
         if "reconstruction" in exported:
             return None, False, notices
         if self._normalisation("score") is not None:
-            _normalise(model, exported, self._normalisation)
+            _normalise(model, exported, self._normalisation, masked=masked)
             threshold, clamped = NORMALISED_THRESHOLD, True
         elif self.metadata is not None and self.metadata.threshold is not None:
             threshold = self.metadata.threshold
@@ -161,10 +167,16 @@ def open_onnx(path: Path, metadata: Path | None) -> OnnxExport:
     return OnnxExport(path, model, head, found, format_name, files)
 
 
-def _normalise(model: Any, outputs: Mapping[str, str], normalisation_of: Callable[[str], Normalisation | None]) -> None:
+def _normalise(
+    model: Any,
+    outputs: Mapping[str, str],
+    normalisation_of: Callable[[str], Normalisation | None],
+    *,
+    masked: bool,
+) -> None:
     """Append anomalib's own arithmetic, without the cut; a missing score is the largest value of the raw map."""
     sources = dict(outputs)
-    if "score" not in sources:
+    if "score" not in sources and not masked:
         model.graph.node.append(
             helper.make_node("ReduceMax", [sources["anomaly_map"]], ["largest_of_map"], "largest_of_map", keepdims=0)
         )

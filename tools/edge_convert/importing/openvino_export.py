@@ -13,7 +13,7 @@ from edge_convert.importing.graph import OutputInfo
 from edge_convert.importing.ir_head import cut_head, read_head
 from edge_convert.importing.ir_source import IrModel, IrSource
 from edge_convert.importing.metadata import FILE_NAME, Metadata, read_metadata
-from edge_convert.importing.roles import choose_roles
+from edge_convert.importing.roles import choose_roles, scored, without_score
 from edge_convert.importing.stated import GraphInput, Stated, complete, image_shape
 from edge_convert.importing.tail import NORMALISED_THRESHOLD, Tail
 from edge_runtime.domain.errors import ConfigError
@@ -54,7 +54,7 @@ class OpenVinoExport:
         """See `Export`."""
         return self.head is not None
 
-    def build(self, stated: Stated, named: Mapping[str, str]) -> Built:
+    def build(self, stated: Stated, named: Mapping[str, str], *, masked: bool = False) -> Built:
         """See `Export`."""
         model = self.model if self.head is None else cut_head(self.model, self.head)
         spec, assumed = complete(stated, _input(model))
@@ -63,7 +63,9 @@ class OpenVinoExport:
             model = ir.reshaped(model, (batch, *image_shape(spec)))
         batch = ir.shape_of(model.inputs[0])[0] or 1
         exported = choose_roles(_outputs(model, spec), named)
-        model, outputs, threshold, clamped = self._post_processing(model, exported)
+        if masked:
+            exported = without_score(exported)
+        model, outputs, threshold, clamped = self._post_processing(model, exported, masked=masked)
         notices = (f"the model was exported for a batch of {batch}: it computes every image {batch} times",)
         return Built(
             model=IrModel(model),
@@ -72,6 +74,7 @@ class OpenVinoExport:
             exported=exported,
             threshold=threshold,
             clamped=clamped,
+            masked=masked,
             notices=(*assumed, *(notices if batch > 1 else ())),
         )
 
@@ -79,7 +82,7 @@ class OpenVinoExport:
         """See `Export`."""
         shape = ir.shape_of(self.model.inputs[0])
         model = ir.reshaped(self.model, (shape[0] or 1, *shape[1:]))
-        model, outputs, _, _ = self._post_processing(model, built.exported)
+        model, outputs, _, _ = self._post_processing(model, built.exported, masked=built.masked)
         return IrSource(model, outputs)
 
     def finished(self, built: Built) -> IrSource:
@@ -87,17 +90,17 @@ class OpenVinoExport:
         return IrSource(built.model.model, built.outputs)
 
     def _post_processing(
-        self, model: Any, exported: Mapping[str, str]
+        self, model: Any, exported: Mapping[str, str], *, masked: bool
     ) -> tuple[Any, dict[str, str], float | None, bool]:
         """The model for one image with un-clamped, normalised outputs; their names; threshold; was it clamped."""
         copy = model.clone()
-        score = None if "reconstruction" in exported else exported.get("score")
+        score = scored(exported, masked=masked)
         tail = Tail(clamped=False, normalisation=None)
         if score is not None:
             ir.settle_selects(copy)
             tail = ir.unclamp(copy, score)
         copy = ir.one_image(copy, list(exported.values()))
-        found = self._normalisations(exported)
+        found = self._normalisations(exported, masked=masked)
         if found:
             copy = ir.normalise(copy, exported, found, NORMALISED)
             outputs = {**exported, **{role: NORMALISED[role] for role in found}}
@@ -107,10 +110,10 @@ class OpenVinoExport:
             threshold = NORMALISED_THRESHOLD
         return copy, dict(exported), threshold, tail.clamped
 
-    def _normalisations(self, exported: Mapping[str, str]) -> dict[str, Normalisation]:
+    def _normalisations(self, exported: Mapping[str, str], *, masked: bool) -> dict[str, Normalisation]:
         if self.metadata is None or self.metadata.score is None or "reconstruction" in exported:
             return {}
-        found = {"score": self.metadata.score}
+        found = {} if masked else {"score": self.metadata.score}
         if self.metadata.anomaly_map is not None and "anomaly_map" in exported:
             found["anomaly_map"] = self.metadata.anomaly_map
         return found

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge_convert.importing.recording import Recording
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.model_bundle import InputSpec
+    from edge_runtime.vision.cutting import Inspected
 
 UNPROVEN: Final = (
     "parity with the trained model is unproven: no recording of its answers was given (--reference), so the exported "
@@ -54,8 +55,16 @@ class GraphReference:
     def inspect(self, path: Path | None, exposure: Exposure) -> Detection:
         """See `ReferenceModel`."""
         del path
+        return self.look(exposure)
+
+    def look(self, exposure: Exposure, inspected: Inspected | None = None) -> Detection:
+        """One exposure, of which only `inspected` counts.
+
+        Raises:
+            ConfigError: the graph cannot take it.
+        """
         graph, tensor = self._fed(exposure)
-        return detection_of(graph.run(tensor), tensor, self._spec, self._criterion)
+        return detection_of(graph.run(tensor), tensor, self._spec, self._criterion, inspected)
 
     def _fed(self, exposure: Exposure) -> tuple[SourceGraph, npt.NDArray[Any]]:
         """The graph to ask and its input: the frame itself, where the graph resizes it as the bundle is to."""

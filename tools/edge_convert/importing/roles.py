@@ -61,6 +61,28 @@ def choose_roles(outputs: Sequence[OutputInfo], named: Mapping[str, str]) -> dic
     return roles
 
 
+def without_score(roles: Mapping[str, str]) -> dict[str, str]:
+    """The roles that a mask can narrow: the map, or the reconstruction.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    kept = {role: name for role, name in roles.items() if role != "score"}
+    if not kept:
+        raise ConfigError(
+            "--mask: the model gives one score for the whole picture, which no mask can narrow",
+            "Leave --mask out, give --region instead, or export the model with its anomaly map.",
+        )
+    return kept
+
+
+def scored(roles: Mapping[str, str], *, masked: bool) -> str | None:
+    """The output whose value becomes the score as it is; None where a detector computes the score."""
+    if "reconstruction" in roles:
+        return None
+    return roles.get("score", roles.get("anomaly_map") if masked else None)
+
+
 def is_plane(shape: Sequence[int]) -> bool:
     """One map: height × width with nothing but ones before."""
     return len(shape) >= _MAP_RANK and min(shape[-2:]) > 1 and all(side == 1 for side in shape[:-2])

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from edge_convert.cli import app
 from edge_convert.convert.source import ConvertOptions
 from edge_convert.images import load_image
-from edge_convert.importing.importer import ImportOptions, import_model, open_export
+from edge_convert.importing.case import ImportOptions, open_export
+from edge_convert.importing.importer import import_model
 from edge_convert.importing.recording import read_recording
 from edge_convert.importing.reference import GraphReference, RecordedReference
 from edge_convert.importing.stated import Stated

@@ -8,7 +8,8 @@ import export_bench as bench
 import pytest
 
 from edge_convert.convert.source import ConvertOptions
-from edge_convert.importing.importer import ImportOptions, import_model
+from edge_convert.importing.case import ImportOptions
+from edge_convert.importing.importer import import_model
 from edge_convert.importing.stated import Stated
 from edge_convert.progress import Silent
 from edge_runtime.config.engine import EngineSettings

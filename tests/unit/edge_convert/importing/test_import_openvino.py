@@ -10,7 +10,8 @@ import pytest
 
 from edge_convert.convert.source import ConvertOptions
 from edge_convert.images import load_image
-from edge_convert.importing.importer import ImportOptions, import_model, open_export
+from edge_convert.importing.case import ImportOptions, open_export
+from edge_convert.importing.importer import import_model
 from edge_convert.progress import Silent
 from edge_runtime import engine
 from edge_runtime.app.inspection import load_inspector

@@ -6,8 +6,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edge_convert.importing.case import open_export
 from edge_convert.importing.graph import OutputInfo
-from edge_convert.importing.importer import open_export
 from edge_convert.importing.roles import choose_roles
 from edge_convert.importing.stated import GraphInput, Stated, complete
 from edge_runtime.domain.errors import ConfigError
