@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,10 +12,9 @@ from rich.table import Table
 
 from edge_convert.arguments import region, size, write_json
 from edge_convert.autoencoder.plan import ModelName, TrainPlan
-from edge_convert.convert.source import ConvertOptions
+from edge_convert.convert.flags import conversion
 from edge_convert.flags import add_command
-from edge_runtime.config.engine import EngineSettings
-from edge_runtime.domain.errors import ConfigError
+from edge_convert.training.pytorch import need_torch
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -99,21 +97,6 @@ class AutoencoderFlags:
             seed=self.seed,
         )
 
-    def conversion(self) -> ConvertOptions:
-        """What the pipeline is to do with the trained network."""
-        return ConvertOptions(
-            out=self.out,
-            name=self.name or self.out.stem,
-            version=self.bundle_version,
-            engine=EngineSettings(name=self.engine, threads=self.threads),
-            precision=self.precision,
-            false_reject_rate=self.false_reject_rate,
-            golden=self.golden,
-            seed=self.seed,
-            allow_loss=self.allow_loss,
-            dataset=self.dataset,
-        )
-
 
 def register(train: typer.Typer) -> None:
     """Add the command `autoencoder`."""
@@ -123,8 +106,7 @@ def register(train: typer.Typer) -> None:
 def _train(flags: AutoencoderFlags) -> None:
     """Train an autoencoder on good parts, and choose the criterion of its residual."""
     flags.plan().check()
-    if importlib.util.find_spec("torch") is None:
-        raise ConfigError("training needs PyTorch, which is not installed", "pip install 'edge-runtime[convert,train]'")
+    need_torch()
     from edge_convert.autoencoder.run import train_autoencoder  # noqa: PLC0415  (imports PyTorch)
     from edge_convert.progress import Terminal  # noqa: PLC0415
 
@@ -143,7 +125,7 @@ def _options(flags: AutoencoderFlags) -> AutoencoderOptions:
     return AutoencoderOptions(
         images=flags.images,
         plan=flags.plan(),
-        convert=flags.conversion(),
+        convert=conversion(flags),
         checkpoint=flags.checkpoint or flags.out.with_suffix(".checkpoint"),
         colour=flags.colour,
         region=region(flags.region),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge_convert.images import ImageSet
+from edge_convert.training.images import split
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
 from edge_runtime.vision.prepare import prepare
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge_convert.autoencoder.plan import TrainPlan
+    from edge_convert.images import ImageSet
     from edge_convert.progress import Observer
     from edge_runtime.domain.frame import Exposure
 
@@ -26,8 +26,6 @@ INPUT: Final = "image"
 
 _COLOUR_PROBES: Final = 20
 _COLOUR_DIMENSIONS: Final = 3
-_SHARE: Final = 0.1
-_LIMITS_NEED: Final = 20
 
 
 def input_spec(plan: TrainPlan, region: tuple[int, int, int, int] | None) -> InputSpec:
@@ -90,24 +88,3 @@ def load_pictures(images: ImageSet, plan: TrainPlan, spec: InputSpec, observer: 
             return loaded
 
         return Pictures(load(training), load(held_out), held_out, images.digest)
-
-
-def split(count: int, share: float | None, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Indices to train on and to hold out, each ascending; at least one of both where there are two images.
-
-    Without a share a tenth is held out, but of few images up to 20, at most a third: limits are drawn from them.
-    """
-    order = np.random.default_rng((seed, count)).permutation(count)
-    wanted = max(count * _SHARE, min(_LIMITS_NEED, count / 3)) if share is None else count * share
-    held = min(count - 1, max(1, round(wanted)))
-    return tuple(sorted(order[held:].tolist())), tuple(sorted(order[:held].tolist()))
-
-
-def only(images: ImageSet, indices: Sequence[int]) -> ImageSet:
-    """Some of the images as a set of their own, with a digest of their own."""
-    files = tuple(images.files[index] for index in indices)
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    newest = max(int(path.stat().st_mtime) for path in files)
-    return ImageSet(images.folder, files, (), digest.hexdigest(), newest)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from edge_convert.autoencoder.criteria import Wanted, choose_criterion
 from edge_convert.autoencoder.graph import OUTPUT, to_onnx
 from edge_convert.autoencoder.networks import parameter_count
-from edge_convert.autoencoder.pictures import all_grey, input_spec, load_pictures, only, split
+from edge_convert.autoencoder.pictures import all_grey, input_spec, load_pictures
 from edge_convert.autoencoder.reference import TorchReference
 from edge_convert.autoencoder.train import Trainer, find_hardware, fit
 from edge_convert.convert.candidates import draft_of
 from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
-from edge_convert.images import list_images, survey
-from edge_convert.limits import LOWEST_COUNT
+from edge_convert.training.images import gather, split, subset
 from edge_runtime.bundles.writer import manifest_of
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import DetectorKind, Requires
@@ -122,7 +121,7 @@ def train_autoencoder(options: AutoencoderOptions, observer: Observer, clock: Cl
         BundleError: the bundle cannot be written.
     """
     options.check()
-    images = _gather(options, observer)
+    images = gather(options.images, "an autoencoder", "several hundred", observer)
     plan = _plan(options, images)
     spec = input_spec(plan, options.region)
     trained = _train(options, images, plan, spec, observer, clock)
@@ -175,19 +174,6 @@ def _report(conversion: ConvertReport, choice: CriterionChoice, trained: _Traine
     )
 
 
-def _gather(options: AutoencoderOptions, observer: Observer) -> ImageSet:
-    with observer.stage("checking images", len(list_images(options.images))) as stage:
-        images = survey(options.images, stage.advance)
-    for text in images.warnings:
-        observer.notice(text)
-    if len(images.files) < 3 * LOWEST_COUNT:
-        raise ConfigError(
-            f"{options.images} holds {len(images.files)} usable images; an autoencoder cannot be trained from them",
-            f"Record at least {3 * LOWEST_COUNT} good parts, better several hundred, or use `edge-convert teach`.",
-        )
-    return images
-
-
 def _train(
     options: AutoencoderOptions,
     images: ImageSet,
@@ -209,7 +195,7 @@ def _train(
         observer.notice(f"interrupted in epoch {trainer.progress.epoch + 1}; the same command with --resume goes on")
         raise
     seconds = (clock.monotonic_ns() - started_ns) / 1e9
-    held_out = only(images, pictures.held_out_indices)
+    held_out = subset(images, pictures.held_out_indices)
     return _Trained(network, plan, held_out, len(pictures.training), trainer, hardware.description, seconds)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,10 +10,9 @@ import typer
 from rich.console import Console
 
 from edge_convert.arguments import numbers, region, size, write_json
-from edge_convert.convert.source import ConvertOptions
+from edge_convert.convert.flags import conversion
 from edge_convert.flags import add_command
-from edge_runtime.config.engine import EngineSettings
-from edge_runtime.domain.errors import ConfigError
+from edge_convert.training.pytorch import need_torch
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -109,7 +106,7 @@ def register_training(train: typer.Typer) -> None:
 
 def _distill(flags: DistillFlags) -> None:
     """Distil the teacher of EfficientAD from a backbone, on images you name and on procedural scenes."""
-    _need_torch()
+    need_torch()
     from edge_convert.efficientad.distill import distill  # noqa: PLC0415  (imports PyTorch)
     from edge_convert.progress import Terminal  # noqa: PLC0415
 
@@ -125,7 +122,7 @@ def _distill(flags: DistillFlags) -> None:
 
 def _train(flags: EfficientAdFlags) -> None:
     """Train EfficientAD on good parts with a distilled teacher, and convert it."""
-    _need_torch()
+    need_torch()
     from edge_convert.efficientad.run import train_efficientad  # noqa: PLC0415  (imports PyTorch)
     from edge_convert.progress import Terminal  # noqa: PLC0415
 
@@ -137,13 +134,6 @@ def _train(flags: EfficientAdFlags) -> None:
         raise typer.Exit(1)
     write_json(flags.json, report.document())
     console.print(report.conversion.table())
-
-
-def _need_torch() -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise ConfigError("training needs PyTorch, which is not installed", "pip install 'edge-runtime[convert,train]'")
-    # A thread that waits must not spin: beside other work it takes the very core that it waits for. Read at import.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _distill_options(flags: DistillFlags) -> DistillOptions:
@@ -183,7 +173,7 @@ def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
     return EfficientAdOptions(
         images=flags.images,
         teacher=flags.teacher,
-        convert=_conversion(flags),
+        convert=conversion(flags),
         checkpoint=flags.checkpoint or flags.out.with_suffix(".checkpoint"),
         size=PdnSize(flags.size) if flags.size else None,
         schedule=Schedule(flags.steps, flags.batch, flags.learning_rate, drop_at=flags.drop_at, crop=flags.crop),
@@ -198,19 +188,4 @@ def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
         bf16=flags.bf16,
         save_every=flags.save_every,
         resume=flags.resume,
-    )
-
-
-def _conversion(flags: EfficientAdFlags) -> ConvertOptions:
-    return ConvertOptions(
-        out=flags.out,
-        name=flags.name or flags.out.stem,
-        version=flags.bundle_version,
-        engine=EngineSettings(name=flags.engine, threads=flags.threads),
-        precision=flags.precision,
-        false_reject_rate=flags.false_reject_rate,
-        golden=flags.golden,
-        seed=flags.seed,
-        allow_loss=flags.allow_loss,
-        dataset=flags.dataset,
     )

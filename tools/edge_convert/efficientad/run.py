@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import onnx
 
-from edge_convert.autoencoder.pictures import only, split
 from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
 from edge_convert.efficientad.data import GoodParts, UnrelatedFolder, UnrelatedScenes
@@ -22,8 +21,7 @@ from edge_convert.efficientad.quantiles import measure_quantiles, measure_teache
 from edge_convert.efficientad.reference import TorchReference
 from edge_convert.efficientad.teacher_file import read_teacher
 from edge_convert.efficientad.train import PAPER_SCHEDULE, PAPER_STEPS, Training
-from edge_convert.images import list_images, survey
-from edge_convert.limits import LOWEST_COUNT
+from edge_convert.training.images import gather, split, subset
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Resize
 
@@ -132,17 +130,9 @@ def train_efficientad(options: EfficientAdOptions, observer: Observer, clock: Cl
 
 def _images(options: EfficientAdOptions, observer: Observer) -> tuple[ImageSet, ImageSet, str]:
     """Those to train on, those held out, and the digest of all."""
-    with observer.stage("checking images", len(list_images(options.images))) as stage:
-        images = survey(options.images, stage.advance)
-    for text in images.warnings:
-        observer.notice(text)
-    if len(images.files) < 3 * LOWEST_COUNT:
-        raise ConfigError(
-            f"{options.images} holds {len(images.files)} usable images; EfficientAD cannot be trained from them",
-            f"Record at least {3 * LOWEST_COUNT} good parts, better 100, or use `edge-convert teach`.",
-        )
+    images = gather(options.images, "EfficientAD", "100", observer)
     training, held_out = split(len(images.files), options.holdout, options.convert.seed)
-    return only(images, training), only(images, held_out), images.digest
+    return subset(images, training), subset(images, held_out), images.digest
 
 
 def _parts(options: EfficientAdOptions, images: ImageSet) -> GoodParts:

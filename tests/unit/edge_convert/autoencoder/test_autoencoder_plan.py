@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_backbone import write_parts
 from typer.testing import CliRunner
 
-from edge_convert.autoencoder.pictures import all_grey, input_spec, load_pictures, only, split
+from edge_convert.autoencoder.pictures import all_grey, input_spec, load_pictures
 from edge_convert.autoencoder.plan import ModelName, TrainPlan
 from edge_convert.cli import app
 from edge_convert.images import survey
@@ -64,22 +64,6 @@ def test_few_images_get_more_epochs() -> None:
     assert (plan.sized(40, 3, 2).epochs, plan.sized(40, 3, 2).patience) == (3, 2)
 
 
-@given(st.integers(2, 5000), st.one_of(st.none(), st.floats(0.01, 0.5)), st.integers(0, 9))
-def test_every_image_is_trained_on_or_held_out(count: int, share: float | None, seed: int) -> None:
-    """Never both; at least one of each; the same for the same seed."""
-    training, held_out = split(count, share, seed)
-    assert sorted(training + held_out) == list(range(count))
-    assert training
-    assert held_out
-    assert split(count, share, seed) == (training, held_out)
-
-
-@pytest.mark.parametrize(("count", "held"), [(15, 5), (60, 20), (200, 20), (2875, 288)])
-def test_of_few_images_a_larger_share_is_held_out(count: int, held: int) -> None:
-    """Limits are drawn from them: a tenth of thirty would be three."""
-    assert len(split(count, None, 0)[1]) == held
-
-
 def test_pictures_are_what_the_device_will_see(tmp_path: Path) -> None:
     """To the byte: the same decoding, colour, crop and resize; a held-out picture is not trained on."""
     images = survey(write_parts(tmp_path / "good", 6))
@@ -103,18 +87,6 @@ def test_grey_pictures_are_known_from_their_pixels(tmp_path: Path) -> None:
     assert all_grey(survey(folder))
     write_parts(folder, 1)
     assert not all_grey(survey(folder))
-
-
-def test_a_part_of_the_images_has_a_digest_of_its_own(tmp_path: Path) -> None:
-    """Of names and contents of just those files, as a survey of a folder with only them would give."""
-    images = survey(write_parts(tmp_path / "all", 4))
-    some = only(images, (1, 3))
-    assert [path.name for path in some.files] == ["part-001.png", "part-003.png"]
-    twin = tmp_path / "twin"
-    twin.mkdir()
-    for path in some.files:
-        (twin / path.name).write_bytes(path.read_bytes())
-    assert some.digest == survey(twin).digest != images.digest
 
 
 def test_help_needs_no_pytorch() -> None:
