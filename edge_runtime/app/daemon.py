@@ -8,7 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from edge_runtime.app.devices import Devices, open_devices
+from edge_runtime.app.devices import Devices, open_devices, renewed_detector
 from edge_runtime.app.line import build_line
 from edge_runtime.app.metrics import LineMetrics
 from edge_runtime.app.preview import PreviewFeed, PreviewPages
@@ -41,7 +41,8 @@ EXHAUSTED_TICKS = 3
 class Daemon:
     """Runs one line until a signal, or until a finite source is exhausted.
 
-    SIGTERM and SIGINT drain and stop within `ops.drain_timeout_s`; SIGHUP loads the limits anew.
+    SIGTERM and SIGINT drain and stop within `ops.drain_timeout_s`; SIGHUP loads the limits anew; SIGUSR1 acknowledges
+    latched reasons.
     """
 
     def __init__(
@@ -69,7 +70,14 @@ class Daemon:
             _make_state_dir(config.device.state_dir)
             self.devices: Devices = open_devices(config, clock)
             undo.callback(self.devices.close)
-            self.line: Line = build_line(config, self.devices, clock, self._show, watchdog.progress)
+            self.line: Line = build_line(
+                config,
+                self.devices,
+                clock,
+                self._show,
+                watchdog.progress,
+                lambda: renewed_detector(self.devices, config),
+            )
             inspector = self.devices.inspector
             self._reporter = StatusReporter(
                 self.line, inspector.bundle.identity, config.device.name, inspector.engine_description, clock
@@ -136,6 +144,9 @@ class Daemon:
             if self._signals.reload_asked:
                 self._signals.reload_asked = False
                 self._reload_limits()
+            if self._signals.acknowledge_asked:
+                self._signals.acknowledge_asked = False
+                self.line.acknowledge()
 
     def _announce(self) -> None:
         if self.line.broker is not None:
@@ -148,7 +159,9 @@ class Daemon:
             config = self._reload()
         except ConfigError as error:
             self.line.events("reload_refused", "error", f"{error.diagnostics()}\nthe limits stay as they were")
+            self.line.reload.refused = error.what
         else:
+            self.line.reload.refused = None
             self.line.set_limits(limits_in_force(config.recipe, self.devices.inspector.bundle.calibration.limits))
             self._tell_what_waits(config)
         self._notifier.ready(self._reporter.one_line())

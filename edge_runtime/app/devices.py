@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edge_runtime.broker.port import Broker
     from edge_runtime.camera.port import Camera
     from edge_runtime.config.line import LineConfig
+    from edge_runtime.detectors.port import Detector
     from edge_runtime.ledger.port import Ledger
     from edge_runtime.ops.belt import BeltPlan
     from edge_runtime.ops.clock import Clock
@@ -72,6 +73,22 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
         )
         undo.pop_all()
         return devices
+
+
+def renewed_detector(devices: Devices, config: LineConfig) -> Detector:
+    """The same bundle on a fresh engine, proved on its golden images.
+
+    Raises:
+        EdgeError: the engine does not load it, it gives other scores, or the file now holds another bundle.
+    """
+    with load_inspector(config.bundle.path, config.engine, config.bundle.trust) as inspector:
+        if inspector.bundle.identity != devices.inspector.bundle.identity:
+            raise BundleError(
+                f"{config.bundle.path} now holds another bundle than the one that runs",
+                "Put the old file back, or restart the daemon to take over the new one.",
+            )
+        _prove(inspector, config)
+        return inspector.detector
 
 
 def _prove(inspector: Inspector, config: LineConfig) -> None:

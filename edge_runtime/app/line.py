@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.app.conditions import line_conditions
 from edge_runtime.app.evidence import evidence_renderer
 from edge_runtime.app.recipe import build_recipe
 from edge_runtime.config.camera import Overflow
@@ -13,9 +14,11 @@ from edge_runtime.domain.errors import LedgerError, PlcError
 from edge_runtime.ledger.evidence import EvidenceStore
 from edge_runtime.plc.port import PlcCapability
 from edge_runtime.services.capture import CaptureStage
+from edge_runtime.services.condition import ConfigProbe
 from edge_runtime.services.dispatch import DispatchStage
+from edge_runtime.services.engine_keeper import EngineKeeper
 from edge_runtime.services.evidence import EvidenceStage
-from edge_runtime.services.flow import DispatchItem, EvidenceItem, RecipeCell, RecordItem
+from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell, RecordItem
 from edge_runtime.services.inspect import InspectStage
 from edge_runtime.services.line import Events, Line, Stages
 from edge_runtime.services.monitor import LineMonitor
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.app.devices import Devices
     from edge_runtime.config.line import LineConfig
+    from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.model_bundle import ModelBundle
@@ -69,6 +73,7 @@ def build_line(
     clock: Clock,
     preview: Callable[[Frame, AnomalyMap | None], None] | None = None,
     progress: Callable[[], None] | None = None,
+    renew: Callable[[], Detector] | None = None,
 ) -> Line:
     """Wire the stages around the devices. Nothing runs yet.
 
@@ -76,6 +81,7 @@ def build_line(
         preview: gets every inspected frame, in the inspect stage's thread.
         progress: called by the inspect stage in every round while the whole deadline path is alive; feeds the
             watchdog.
+        renew: loads the detector anew after it has failed; see `EngineKeeper`.
     """
     bundle = devices.inspector.bundle
     recipe = RecipeCell(build_recipe(config.recipe, bundle.calibration.limits, devices.plc.capabilities))
@@ -83,20 +89,33 @@ def build_line(
     monitor = LineMonitor()
     events = Events(queues.records, clock)
     has_gate = bool(devices.plc.capabilities)
-    dispatch = _dispatch(config, devices, recipe, queues, monitor, clock)
+    shed, reload = LoadShed(), ConfigProbe()
+    dispatch = _dispatch(config, devices, recipe, queues, shed, monitor, clock)
     vitals = Vitals(dispatch, bundle.identity.trust, clock)
+    engine = EngineKeeper(devices.inspector.detector, renew, clock)
     link = _plc_link(config, devices.plc, recipe.current, queues, monitor, events, vitals, clock) if has_gate else None
     last = _start_numbering(devices, link, recipe.current, config.camera.name, queues.records, clock)
     stages = Stages(
         capture=_capture(config, devices, recipe, queues, PartTracker(last), events, link, clock),
-        inspect=InspectStage(
-            devices.inspector.detector, recipe, queues.inspect, queues.dispatch, clock, preview, _fed(progress, vitals)
-        ),
+        inspect=InspectStage(engine, recipe, queues.inspect, queues.dispatch, clock, preview, _fed(progress, vitals)),
         dispatch=dispatch,
         record=_record(config, devices, queues),
         plc=link,
         publish=None if devices.broker is None else PublishStage(devices.ledger, devices.broker, clock),
         evidence=_evidence(config, bundle, queues),
+    )
+    conditions = line_conditions(
+        config,
+        devices,
+        stages,
+        queues.records,
+        engine,
+        recipe.current.gate_mode,
+        reload,
+        monitor,
+        vitals,
+        events,
+        clock,
     )
     return Line(
         stages,
@@ -108,6 +127,9 @@ def build_line(
         queues.others(),
         monitor,
         vitals,
+        conditions,
+        reload,
+        shed,
         events,
         clock,
     )
@@ -121,7 +143,13 @@ def _fed(progress: Callable[[], None] | None, vitals: Vitals) -> Callable[[], No
 
 
 def _dispatch(
-    config: LineConfig, devices: Devices, recipe: RecipeCell, queues: _Queues, monitor: LineMonitor, clock: Clock
+    config: LineConfig,
+    devices: Devices,
+    recipe: RecipeCell,
+    queues: _Queues,
+    shed: LoadShed,
+    monitor: LineMonitor,
+    clock: Clock,
 ) -> DispatchStage:
     return DispatchStage(
         recipe,
@@ -133,6 +161,7 @@ def _dispatch(
         queues.evidence,
         monitor,
         clock,
+        shed,
     )
 
 

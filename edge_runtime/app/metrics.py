@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from edge_runtime.domain.status import LineState
+from edge_runtime.domain.status import LineReason, LineState
 
 if TYPE_CHECKING:
     from edge_runtime.ops.metrics import Counter, Registry
@@ -27,6 +27,11 @@ class LineMetrics:
         self._backlog = registry.gauge("edge_outbox_backlog", "Committed messages that wait for the broker.")
         self._waiting = registry.gauge("edge_record_waiting", "Verdicts that wait for the ledger.")
         self._ready = registry.gauge("edge_ready", "1 while parts get sound verdicts.")
+        self._line_reasons = registry.gauge(
+            "edge_line_reason", "1 for each reason why the line is not as it should be.", ["reason"]
+        )
+        self._lost = registry.counter("edge_records_lost_total", "Verdicts and events that could not be written down.")
+        self._renewals = registry.counter("edge_engine_renewals_total", "How often the engine was loaded anew.")
         self._state = registry.gauge("edge_state", "1 for the line's present state.", ["state"])
 
     def refresh(self, line: Line) -> None:
@@ -55,6 +60,11 @@ class LineMetrics:
         self._backlog.set(line.backlog())
         self._waiting.set(line.stages.record.waiting)
         self._ready.set(float(line.health.can_judge))
+        holding = {standing.reason for standing in line.health.reasons}
+        for name in LineReason:
+            self._line_reasons.set(float(name in holding), reason=str(name))
+        _raise_to(self._lost, line.records_lost())
+        _raise_to(self._renewals, line.stages.inspect.renewals)
         for state in LineState:
             self._state.set(float(state is line.health.state), state=str(state))
 

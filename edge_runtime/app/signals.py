@@ -1,4 +1,4 @@
-"""What the operating system asks for: SIGTERM and SIGINT stop, SIGHUP reloads."""
+"""What the operating system asks for: SIGTERM and SIGINT stop, SIGHUP reloads, SIGUSR1 acknowledges."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Signals:
     def __init__(self) -> None:
         self.stop_asked = False
         self.reload_asked = False
+        self.acknowledge_asked = False
         self._starting = True
 
     def install(self) -> None:
@@ -25,6 +26,7 @@ class Signals:
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_reload)
+        signal.signal(signal.SIGUSR1, self._on_acknowledge)
 
     def started(self) -> None:
         """From now on somebody looks at the flags."""
@@ -37,3 +39,6 @@ class Signals:
 
     def _on_reload(self, _signal: int, _frame: FrameType | None) -> None:
         self.reload_asked = True
+
+    def _on_acknowledge(self, _signal: int, _frame: FrameType | None) -> None:
+        self.acknowledge_asked = True

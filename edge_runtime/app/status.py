@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from edge_runtime import __version__
 from edge_runtime.broker.encoding import bundle_field, iso_time, limits_field, status_payload
-from edge_runtime.broker.messages import CountersField, StatusMessage
+from edge_runtime.broker.messages import CountersField, ReasonField, StatusMessage
+from edge_runtime.domain.status import Weight
 from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.ops.health import Health
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_runtime.domain.status import Standing
     from edge_runtime.domain.verdict import BundleIdentity
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.line import Line
     from edge_runtime.services.monitor import LineSnapshot
+
+
+_WEIGHTS: Final[Mapping[Weight, Literal["notice", "degraded", "fault"]]] = {
+    Weight.NOTICE: "notice",
+    Weight.DEGRADED: "degraded",
+    Weight.FAULT: "fault",
+}
 
 
 class StatusReporter:
@@ -42,7 +53,8 @@ class StatusReporter:
                 state=health.state,
                 ready=health.can_judge,
                 version=__version__,
-                detail="; ".join(health.reasons),
+                detail=health.text,
+                reasons=[self._reason(standing) for standing in health.reasons],
                 trust="production" if self._bundle.trust == "production" else "development",
                 bundle=bundle_field(self._bundle),
                 limits=limits_field(line.recipe.current.limits),
@@ -68,7 +80,7 @@ class StatusReporter:
             ready=line.health.can_judge,
             state=str(line.health.state),
             details={
-                "reasons": "; ".join(line.health.reasons),
+                "reasons": [self._reason(standing).model_dump(mode="json") for standing in line.health.reasons],
                 "bundle": f"{self._bundle.name} {self._bundle.version}",
                 "trust": self._bundle.trust,
                 "camera": str(line.camera.status().state),
@@ -82,9 +94,18 @@ class StatusReporter:
     def one_line(self) -> str:
         """For `systemctl status`."""
         health = self._line.health
-        reasons = f" ({'; '.join(health.reasons)})" if health.reasons else ""
+        reasons = f" ({health.text})" if health.reasons else ""
         trust = "" if self._bundle.trust == "production" else " · DEVELOPMENT bundle"
         return f"{health.state}{reasons} · {self._line.monitor.snapshot().parts} parts{trust}"
+
+    def _reason(self, standing: Standing) -> ReasonField:
+        return ReasonField(
+            name=standing.reason,
+            weight=_WEIGHTS[standing.weight],
+            detail=standing.detail,
+            for_s=round(max(0, self._clock.monotonic_ns() - standing.since_ns) / 1e9, 1),
+            latched=standing.latched,
+        )
 
     def _gate_mode(self) -> Literal["permit", "fire", "none"]:
         if self._line.stages.plc is None:

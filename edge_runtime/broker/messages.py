@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge_runtime.domain.status import LineState
+from edge_runtime.domain.status import LineReason, LineState
 from edge_runtime.domain.verdict import Disposition, Reason
 
 
@@ -125,6 +125,20 @@ class CountersField(_Wire):
     dropped_frames: int = Field(default=0, ge=0)
 
 
+class ReasonField(_Wire):
+    """One reason why the line is not as it should be; `docs/reliability.md` says what each does to the line."""
+
+    name: LineReason
+    weight: Literal["notice", "degraded", "fault"]
+    """What it does to the state."""
+    detail: str
+    """For a person."""
+    for_s: float = Field(ge=0)
+    """How long it has been so."""
+    latched: bool
+    """Stays until it is acknowledged."""
+
+
 class StatusMessage(_Message):
     """The line's state, retained: `<root>/<device>/status`. The last will is one with state `offline`."""
 
@@ -134,6 +148,9 @@ class StatusMessage(_Message):
     version: str
     """Version of edge_runtime."""
     detail: str = ""
+    """Every reason in one line."""
+    reasons: list[ReasonField] = Field(default_factory=list)
+    """Worst first."""
     trust: Literal["development", "production"] | None = None
     bundle: BundleField | None = None
     limits: LimitsField | None = None

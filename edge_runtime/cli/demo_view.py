@@ -10,12 +10,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from edge_runtime.domain.status import Weight
 from edge_runtime.domain.verdict import Disposition
 
 if TYPE_CHECKING:
     from rich.console import ConsoleDimensions, RenderableType
 
     from edge_runtime.app.demo import Demo
+    from edge_runtime.domain.status import LineHealth
     from edge_runtime.domain.verdict import Verdict
 
 ROWS = 12
@@ -54,9 +56,16 @@ def _header_text(demo: Demo) -> Text:
         ("edge-runtime ", "bold"),
         (str(health.state).upper(), "bold green" if health.can_judge else "bold red"),
         f"   bundle {identity.name} {identity.version}   ",
+        (_worst(health), "bold yellow"),
         ("" if identity.trust == "production" else "DEVELOPMENT BUNDLE (unsigned)", "bold yellow"),
         f"\n{inspector.engine_description}",
     )
+
+
+def _worst(health: LineHealth) -> str:
+    heavy = [standing for standing in health.reasons if standing.weight > Weight.NOTICE]
+    more = f" and {len(heavy) - 1} more" if len(heavy) > 1 else ""
+    return f"{heavy[0].reason}{more}   " if heavy else ""
 
 
 def _parts(demo: Demo, rows: int) -> Table:

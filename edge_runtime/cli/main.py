@@ -12,6 +12,8 @@ from edge_runtime.cli.capture import capture_command
 from edge_runtime.cli.check import UNUSABLE_CONFIG, check_command
 from edge_runtime.cli.demo import demo_command
 from edge_runtime.cli.doctor import doctor_command
+from edge_runtime.cli.health import health_command
+from edge_runtime.cli.ledger import ledger_app
 from edge_runtime.cli.preview import preview_command
 from edge_runtime.cli.run import run_command
 from edge_runtime.domain.errors import ConfigError, EdgeError
@@ -27,8 +29,10 @@ app.command("run")(run_command)
 app.command("demo")(demo_command)
 app.command("check")(check_command)
 app.command("doctor")(doctor_command)
+app.command("health")(health_command)
 app.command("capture")(capture_command)
 app.command("preview")(preview_command)
+app.add_typer(ledger_app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -112,6 +112,8 @@ class OpsSettings(Settings):
     """The least severe messages that are still logged."""
     drain_timeout_s: float = Field(default=5.0, gt=0, le=60)
     """SIGTERM: parts in flight get their verdicts within this time."""
+    memory_reserve_mb: int | None = Field(default=None, ge=0)
+    """Less free memory than this is low: evidence is given up. Unset: a twentieth, 64 at least and 256 at most."""
     inspect_queue: int = Field(default=8, ge=1, le=1_000)
     """Parts that may wait for inspection; of no effect with `camera.overflow = "wait"`."""
 

@@ -24,9 +24,9 @@ class Health:
     ready: bool
     """True while parts get sound verdicts."""
     state: str
-    """OPC 40100-1: Preoperational, Halted, Error, Initialized, Ready, SingleExecution, ContinuousExecution."""
-    details: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
-    """What a technician wants to see: camera, bundle, trust, PLC, broker, backlog."""
+    """The line's state, as in the status message."""
+    details: Mapping[str, object] = field(default_factory=dict)
+    """What a technician wants to see, as JSON takes it: reasons, camera, bundle, trust, PLC, broker, backlog."""
 
 
 def health_route(health: Callable[[], Health]) -> Route:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
+from edge_runtime.domain.status import LineReason
 from edge_runtime.domain.verdict import Reason
 
 
@@ -17,6 +18,7 @@ class StatusBit(IntFlag):
     FAULT = 1 << 4
     DEVELOPMENT_TRUST = 1 << 5
     SCORE_VALID = 1 << 6
+    DEGRADED = 1 << 7
 
 
 class ControlBit(IntFlag):
@@ -61,3 +63,36 @@ REASON_CODES: dict[Reason, int] = {
     Reason.STOPPING: 34,
 }
 """Stable: a number is never reused for another reason. 0 is no reason (no result yet)."""
+
+LINE_REASON_CODES: dict[LineReason, int] = {
+    LineReason.STAGE_ENDED: 1,
+    LineReason.STAGE_HUNG: 2,
+    LineReason.ENGINE_HUNG: 3,
+    LineReason.ENGINE_FAILING: 4,
+    LineReason.CAMERA_LOST: 5,
+    LineReason.CAMERA_FROZEN: 6,
+    LineReason.NOTHING_JUDGED: 7,
+    LineReason.EJECTOR_LOST: 8,
+    LineReason.REJECT_MISSED: 20,
+    LineReason.RECORDS_LOST: 21,
+    LineReason.PLC_LOST: 22,
+    LineReason.GATE_LATE: 23,
+    LineReason.OVERLOAD: 24,
+    LineReason.TOO_SLOW: 25,
+    LineReason.CAMERA_HALF_FRAMES: 26,
+    LineReason.FRAMES_MISSING: 27,
+    LineReason.LEDGER_DAMAGED: 30,
+    LineReason.LEDGER_FULL: 31,
+    LineReason.LEDGER_REFUSING: 32,
+    LineReason.LEDGER_SLOW: 33,
+    LineReason.STAGE_STALLED: 34,
+    LineReason.BROKER_DOWN: 40,
+    LineReason.BROKER_REFUSING: 41,
+    LineReason.EVIDENCE_FULL: 50,
+    LineReason.MEMORY_LOW: 51,
+    LineReason.CLOCK_UNSET: 52,
+    LineReason.CLOCK_JUMPED: 53,
+    LineReason.CONFIG_REFUSED: 54,
+    LineReason.TRUST_DEVELOPMENT: 100,
+}
+"""Stable, 1…255: a number is never reused. 0 is no reason; below 20 nothing is judged; 100 and above is a notice."""

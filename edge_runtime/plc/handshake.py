@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.domain.errors import PlcError
-from edge_runtime.plc.codes import StatusBit
+from edge_runtime.plc.codes import LINE_REASON_CODES, StatusBit
 from edge_runtime.plc.port import PlcCapability, PlcInputs
 from edge_runtime.plc.registers import (
     DEVICE_WORDS,
@@ -87,6 +87,7 @@ class HandshakePlc:
         self._ejector_coil = ejector_coil
         self._heartbeat = 0
         self._status = StatusBit(0)
+        self._line_reason = 0
         self._result: Result | None = None
         self._result_count = 0
         self._ticks: int | None = None
@@ -125,8 +126,10 @@ class HandshakePlc:
             StatusBit.BUSY: state.busy,
             StatusBit.FAULT: state.fault,
             StatusBit.DEVELOPMENT_TRUST: state.development_trust,
+            StatusBit.DEGRADED: state.degraded,
         }
         self._status = StatusBit(sum(bit for bit, is_set in flags.items() if is_set))
+        self._line_reason = 0 if state.reason is None else LINE_REASON_CODES[state.reason]
         self._write_block()
 
     def read(self) -> PlcInputs:
@@ -159,7 +162,7 @@ class HandshakePlc:
 
     def _write_block(self) -> None:
         self._heartbeat = (self._heartbeat + 1) % WORD
-        block = DeviceBlock(self._heartbeat, self._status, self._result_count, self._result)
+        block = DeviceBlock(self._heartbeat, self._status, self._result_count, self._result, self._line_reason)
         try:
             words = encode_device_block(block)
         except BlockError as error:

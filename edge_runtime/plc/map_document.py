@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.plc.codes import REASON_CODES, ControlBit, GateCode, OpcDisposition, StatusBit
+from edge_runtime.plc.codes import LINE_REASON_CODES, REASON_CODES, ControlBit, GateCode, OpcDisposition, StatusBit
 from edge_runtime.plc.registers import MAP_VERSION, SPARE_WORDS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEVICE_FIELDS: tuple[tuple[str, int, str], ...] = (
     ("map_version", 1, f"Always {MAP_VERSION}. Anything else: not this map"),
     ("heartbeat", 1, "Heartbeat: changes with every write; wraps"),
-    ("status", 1, "Status bits, see below"),
+    ("status", 1, "Status bits in the low byte, the line's worst reason in the high byte, see below"),
     ("result_count", 1, "Changes with every result handed over, not with a mere heartbeat; wraps"),
     ("part_sequence", 2, "Part sequence (Acquisition ID) of the result, 1…2³²−1"),
     ("disposition", 1, "Verdict in OPC 40001-101 terms, see below"),
@@ -47,6 +47,7 @@ _STATUS_TEXT = {
     StatusBit.FAULT: "Fault: somebody has to look at the device",
     StatusBit.DEVELOPMENT_TRUST: "The running model is not signed for production",
     StatusBit.SCORE_VALID: "`score` holds a sound score",
+    StatusBit.DEGRADED: "Parts are judged, but something beside that is broken: bits 8…15 say what",
 }
 _CONTROL_TEXT = {
     ControlBit.RUNNING: "The line runs",
@@ -70,11 +71,13 @@ _GATE_TEXT = {
 def sections() -> dict[str, str]:
     """Every generated section of the document, by its name."""
     reasons = [(str(code), f"`{reason}`") for reason, code in REASON_CODES.items()]
+    line_reasons = [(str(code), f"`{reason}`") for reason, code in LINE_REASON_CODES.items()]
     return {
         "device block": _fields(DEVICE_FIELDS),
         "plc block": _fields(PLC_FIELDS),
         "status bits": _bits(_STATUS_TEXT),
         "control bits": _bits(_CONTROL_TEXT),
+        "line reasons": _table(("code", "reason"), [("0", "none"), *line_reasons]),
         "dispositions": _numbers(_DISPOSITION_TEXT),
         "gate": _numbers(_GATE_TEXT),
         "reasons": _table(("code", "reason"), [("0", "no result yet"), *reasons]),

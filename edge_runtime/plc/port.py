@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from edge_runtime.domain.reject import RejectCommand
+    from edge_runtime.domain.status import LineReason
 
 
 class PlcCapability(Flag):
@@ -33,6 +34,10 @@ class DeviceState:
     busy: bool
     fault: bool
     development_trust: bool
+    degraded: bool = False
+    """Parts are judged, but something beside that is broken."""
+    reason: LineReason | None = None
+    """The worst reason that holds."""
 
 
 @dataclass(frozen=True, slots=True)

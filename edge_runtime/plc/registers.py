@@ -30,6 +30,8 @@ CHECK_SEED = 0xA55A
 SPARE_WORDS = 3
 """Unused registers behind each block. On RTU the count of words varies by up to this much from exchange to exchange, so
 that a reply to an earlier exchange is told from the reply to this one."""
+_LINE_REASON_SHIFT = 8
+_STATUS_BITS = 0xFF
 WORD = 0x1_0000
 DOUBLE_WORD = 0x1_0000_0000
 
@@ -77,6 +79,8 @@ class DeviceBlock:
     result_count: int
     """0…65535, another one with every result handed over; unchanged by a mere heartbeat."""
     result: Result | None
+    line_reason: int = 0
+    """The worst reason that holds on the line, 0…255, in the high byte of the status word; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,8 @@ def encode_device_block(block: DeviceBlock) -> tuple[int, ...]:
             result.decision_ms,
         )
     try:
-        head = _words(_DEVICE.pack(MAP_VERSION, block.heartbeat, int(status), block.result_count, *fields))
+        word = int(status) | block.line_reason << _LINE_REASON_SHIFT
+        head = _words(_DEVICE.pack(MAP_VERSION, block.heartbeat, word, block.result_count, *fields))
     except struct.error as error:
         raise BlockError(f"a value does not fit its register: {error}") from error
     body = (*head, block.heartbeat)
@@ -161,7 +166,7 @@ def decode_device_block(words: Sequence[int]) -> DeviceBlock:
         raise BlockError(f"device block has map version {version}, expected {MAP_VERSION}")
     if body[-1] != heartbeat or check_sum(body) != check:
         raise BlockError("device block is torn: heartbeat echo or check sum differ")
-    bits = StatusBit(status)
+    bits = StatusBit(status & _STATUS_BITS)
     result = None
     if StatusBit.RESULTS_VALID in bits:
         try:
@@ -176,7 +181,7 @@ def decode_device_block(words: Sequence[int]) -> DeviceBlock:
         except ValueError as error:
             raise BlockError(f"device block holds an unknown code: {error}") from error
     plain = bits & ~(StatusBit.RESULTS_VALID | StatusBit.SCORE_VALID)
-    return DeviceBlock(heartbeat=heartbeat, status=plain, result_count=count, result=result)
+    return DeviceBlock(heartbeat, plain, count, result, line_reason=status >> _LINE_REASON_SHIFT)
 
 
 def encode_plc_block(block: PlcBlock) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from edge_runtime.decision.reject_plan import plan_reject
 from edge_runtime.domain.frame import Frame
 from edge_runtime.domain.records import VerdictRecord
 from edge_runtime.domain.verdict import Disposition, Reason
-from edge_runtime.services.flow import EvidenceItem, Judged, Opened, RecordItem
+from edge_runtime.services.flow import EvidenceItem, Judged, LoadShed, Opened, RecordItem
 
 if TYPE_CHECKING:
     from edge_runtime.domain.inspection import AnomalyMap
@@ -51,6 +51,7 @@ class DispatchStage:
         evidence: BoundedQueue[EvidenceItem] | None,
         monitor: LineMonitor,
         clock: Clock,
+        shed: LoadShed | None = None,
     ) -> None:
         self._recipe = recipe
         self._bundle = bundle
@@ -61,6 +62,7 @@ class DispatchStage:
         self._evidence = evidence
         self._monitor = monitor
         self._clock = clock
+        self._shed = shed or LoadShed()
         self._open: dict[_Key, Part] = {}
         self._closed: deque[_Key] = deque(maxlen=REMEMBERED)
 
@@ -135,6 +137,9 @@ class DispatchStage:
 
     def _keep_evidence(self, part: Part, verdict: Verdict, anomaly_map: AnomalyMap | None) -> str | None:
         if self._evidence is None or verdict.disposition is Disposition.PASS or not isinstance(part.arrival, Frame):
+            return None
+        if self._shed.evidence:
+            self._evidence.clear()  # each holds a frame
             return None
         name = f"{verdict.triggered_wall_ns}-{verdict.part_sequence}-{verdict.disposition.lower()}.jpg"
         if self._evidence.try_put(EvidenceItem(name, part.arrival, anomaly_map, verdict)):

@@ -61,5 +61,12 @@ class RecipeCell:
         self.current = recipe
 
 
+class LoadShed:
+    """What is given up while memory is low. Set by the supervisor, read by the stages (assignment is atomic)."""
+
+    def __init__(self) -> None:
+        self.evidence = False
+
+
 EventSink: TypeAlias = "Callable[[str, str, str], None]"
 """kind, severity, message: hands an EventRecord to the record stage without ever blocking."""

@@ -15,10 +15,10 @@ from edge_runtime.services.flow import Judged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.part import Part
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.engine_keeper import EngineKeeper
     from edge_runtime.services.flow import DispatchItem, RecipeCell
     from edge_runtime.services.queues import BoundedQueue
 
@@ -33,7 +33,7 @@ class InspectStage:
 
     def __init__(
         self,
-        detector: Detector,
+        engine: EngineKeeper,
         recipe: RecipeCell,
         inspect_queue: BoundedQueue[Part],
         dispatch_queue: BoundedQueue[DispatchItem],
@@ -47,7 +47,7 @@ class InspectStage:
             preview: gets every inspected frame; must cost microseconds.
             progress: called once per round, idle rounds included; what feeds the watchdog.
         """
-        self._detector = detector
+        self._engine = engine
         self._recipe = recipe
         self._inspect_queue = inspect_queue
         self._dispatch_queue = dispatch_queue
@@ -59,6 +59,7 @@ class InspectStage:
         """Inspect at most one part."""
         if self._progress is not None:
             self._progress()
+        self._engine.look_after()
         part = self._inspect_queue.get(POLL_S)
         if part is None or not isinstance(part.arrival, Frame):
             return
@@ -73,11 +74,20 @@ class InspectStage:
     def finish(self) -> None:
         """Nothing to hand back."""
 
+    @property
+    def renewals(self) -> int:
+        """How often the engine was loaded anew."""
+        return self._engine.renewals
+
+    def acknowledge(self) -> None:
+        """Somebody looked at a failing engine: it is loaded anew as often again. Callable from any thread."""
+        self._engine.acknowledge()
+
     def _look(self, part: Part, frame: Frame) -> tuple[Inspection | InspectionFault, AnomalyMap | None]:
         started_ns = self._clock.monotonic_ns()
-        identity = self._detector.bundle.identity
+        identity = self._engine.bundle.identity
         try:
-            detection = self._detector.inspect(frame.exposures)
+            detection = self._engine.inspect(frame.exposures)
         except ImageError as error:
             return self._fault(part, Reason.IMAGE_UNEXPECTED, error.what, started_ns), None
         except EngineError as error:
@@ -96,7 +106,7 @@ class InspectStage:
             part_id=part.trigger.part_id,
             reason=reason,
             detail=detail,
-            bundle=self._detector.bundle.identity,
+            bundle=self._engine.bundle.identity,
             started_ns=started_ns,
             finished_ns=self._clock.monotonic_ns(),
         )

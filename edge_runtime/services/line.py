@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.camera.port import CameraState
-from edge_runtime.decision.readiness import assess
+from edge_runtime.decision import lifecycle
 from edge_runtime.domain.errors import LedgerError
 from edge_runtime.domain.records import EventRecord
-from edge_runtime.domain.status import LineFacts, LineHealth, LineState
+from edge_runtime.domain.status import LineReason, LineState
 from edge_runtime.services.flow import RecordItem
 from edge_runtime.services.stage import StageThread
 
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from edge_runtime.broker.port import Broker
     from edge_runtime.camera.port import Camera
     from edge_runtime.domain.part import Part
+    from edge_runtime.domain.status import LineHealth
     from edge_runtime.domain.verdict import Limits
     from edge_runtime.ledger.port import Ledger
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.capture import CaptureStage
+    from edge_runtime.services.condition import Conditions, ConfigProbe
     from edge_runtime.services.dispatch import DispatchStage
     from edge_runtime.services.evidence import EvidenceStage
-    from edge_runtime.services.flow import RecipeCell
+    from edge_runtime.services.flow import LoadShed, RecipeCell
     from edge_runtime.services.inspect import InspectStage
     from edge_runtime.services.monitor import LineMonitor
     from edge_runtime.services.plc_link import PlcLink
@@ -90,6 +92,9 @@ class Line:
         other_queues: Sequence[BoundedQueue[Any]],
         monitor: LineMonitor,
         vitals: Vitals,
+        conditions: Conditions,
+        reload: ConfigProbe,
+        shed: LoadShed,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -101,11 +106,15 @@ class Line:
         self.monitor = monitor
         self.vitals = vitals
         self.events = events
+        self._conditions = conditions
+        self.reload = reload
+        self._shed = shed
         self._inspect_queue = inspect_queue
         self._queues: tuple[BoundedQueue[Any], ...] = (inspect_queue, *other_queues)
+        self._queues_by_name = {queue.name: queue for queue in self._queues}
         self._clock = clock
         self._threads: dict[str, StageThread] = {}
-        self._state = LineState.STARTING
+        self._ladder = lifecycle.START
         self._backlog = 0
         self._count_at_ns = 0
         self._stopped = False
@@ -132,18 +141,21 @@ class Line:
         self.vitals.watch(self._threads)
         for thread in self._threads.values():
             thread.start()
-        self._state = LineState.READY
+        self.tick()
+        self._take(lifecycle.Started())
         self.events("line_started", "info", "the line is running")
 
     def tick(self) -> LineHealth:
         """Look at every stage; notice changes. Called a few times per second."""
-        health = assess(self._facts()) if self._state is LineState.READY else LineHealth(self._state, ())
-        if health.state is not self.health.state and self._state is LineState.READY:
-            text = "; ".join(health.reasons) or "all is well"
-            severity = "info" if health.state is LineState.READY else "warning"
-            self.events("state_changed", severity, f"{self.health.state} → {health.state}: {text}")
-        self.vitals.health = health
-        return health
+        self._take(self._conditions.observe(self._clock.monotonic_ns()))
+        return self.health
+
+    def acknowledge(self) -> None:
+        """A person has seen the latched reasons: those whose cause is gone go; the engine gets another chance."""
+        latched = [str(standing.reason) for standing in self.health.reasons if standing.latched]
+        self.events("reasons_acknowledged", "info", ", ".join(latched) or "no latched reason held")
+        self.stages.inspect.acknowledge()
+        self._take(lifecycle.Acknowledged())
 
     def is_exhausted(self) -> bool:
         """A finite source has delivered everything, and all of it is decided, at the gate and recorded."""
@@ -173,6 +185,10 @@ class Line:
     def dropped(self) -> dict[str, int]:
         """What each queue had to give up, by queue name."""
         return {queue.name: queue.dropped for queue in self._queues}
+
+    def records_lost(self) -> int:
+        """Verdicts and events that could never be written down."""
+        return self.stages.record.lost + self._queues_by_name["records"].dropped
 
     def set_limits(self, limits: Limits) -> None:
         """New limits from the next part on; no frame is lost to the change."""
@@ -207,10 +223,9 @@ class Line:
 
     def announce_stop(self) -> None:
         """From now on the line tells everybody that it is stopping. Idempotent."""
-        if self._state is LineState.STOPPING:
+        if self._ladder.state is LineState.STOPPING:
             return
-        self._state = LineState.STOPPING
-        self.vitals.health = LineHealth(self._state, ())
+        self._take(lifecycle.StopAsked())
         self.events("line_stopping", "info", "the line is being stopped")
 
     def _has_decided(self) -> bool:
@@ -227,18 +242,20 @@ class Line:
             self._end("publish", deadline_ns)
         broker.stop(JOIN_S)
 
-    def _facts(self) -> LineFacts:
-        camera, plc, broker = self.camera.status(), self.stages.plc, self.broker
-        lost = camera.state in {CameraState.LOST, CameraState.FROZEN}
-        return LineFacts(
-            dead_stage=self.vitals.dead_stage(),
-            hung_stage=self.vitals.hung_stage(),
-            stalled_stage=self.vitals.stalled_stage(),
-            camera=(camera.detail or str(camera.state)) if lost else None,
-            plc=None if plc is None else plc.failing,
-            ledger=self.stages.record.failing,
-            broker=None if broker is None or broker.status().connected else broker.status().detail,
-        )
+    def _take(self, event: lifecycle.Event) -> None:
+        before = self.health
+        self._ladder = lifecycle.step(self._ladder, event)
+        after = self._ladder.health
+        self.vitals.health = after
+        self._shed.evidence = any(standing.reason is LineReason.MEMORY_LOW for standing in after.reasons)
+        if after.state in {LineState.STARTING, LineState.STOPPING}:
+            return
+        if after.state is not before.state:
+            severity = "info" if after.state is LineState.READY else "warning"
+            text = f"{before.state} → {after.state}: {after.text or 'all is well'}"
+            self.events("state_changed", severity, text)
+        elif [standing.reason for standing in after.reasons] != [standing.reason for standing in before.reasons]:
+            self.events("reasons_changed", "info", f"{after.state}: {after.text or 'none is left'}")
 
     def _end(self, name: str, deadline_ns: int) -> None:
         thread = self._threads.get(name)

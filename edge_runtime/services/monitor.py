@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.services.recent import RecentVerdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +86,7 @@ class LineMonitor:
 
     def __init__(self) -> None:
         self.gate = GateCounters()
+        self.recent = RecentVerdicts()
         self.late_results = 0
         self._dispositions: Counter[Disposition] = Counter()
         self._reasons: Counter[Reason] = Counter()
@@ -95,6 +97,7 @@ class LineMonitor:
         """Count one final verdict."""
         self._dispositions[verdict.disposition] += 1
         self._reasons[verdict.reason] += 1
+        self.recent.add(verdict)
         self._latency.add(verdict.decided_ns - verdict.triggered_ns)
         self._last.append(verdict)
 

@@ -70,6 +70,13 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
             return batch
 
+    def clear(self) -> None:
+        """Give up everything that waits, and count it as dropped."""
+        with self._changed:
+            self._dropped += len(self._items)
+            self._items.clear()
+            self._changed.notify_all()
+
     def __len__(self) -> int:
         with self._changed:
             return len(self._items)

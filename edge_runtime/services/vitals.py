@@ -25,7 +25,7 @@ class Vitals:
         self._trust = trust
         self._clock = clock
         self._threads: dict[str, StageThread] = {}
-        self.health = LineHealth(LineState.STARTING, ())
+        self.health = LineHealth(LineState.STARTING)
         """Set by the supervisor at every tick."""
 
     def watch(self, threads: dict[str, StageThread]) -> None:
@@ -40,10 +40,10 @@ class Vitals:
         """A stage on the deadline path without progress."""
         return next((name for name in self._stages(DEADLINE_PATH) if self.hangs(name)), None)
 
-    def stalled_stage(self) -> str | None:
-        """A stage beside the deadline path that has ended or hangs: a slow disk must not stop the line."""
+    def stalled_stages(self) -> list[str]:
+        """Stages beside the deadline path that have ended or hang: a slow disk must not stop the line."""
         beside = self._stages(frozenset(self._threads) - DEADLINE_PATH)
-        return next((name for name in beside if self.hangs(name) or not self._threads[name].alive), None)
+        return [name for name in beside if self.hangs(name) or not self._threads[name].alive]
 
     def deadline_path_alive(self) -> bool:
         """Whether capture, inspect and dispatch make progress: what the watchdog is fed with."""
@@ -61,6 +61,8 @@ class Vitals:
             ready=self.health.can_judge and self.deadline_path_alive(),
             busy=self._dispatch.open_parts > 0,
             fault=self.health.state is LineState.FAULT,
+            degraded=self.health.state is LineState.DEGRADED,
+            reason=self.health.worst,
             development_trust=self._trust != "production",
         )
 

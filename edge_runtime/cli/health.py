@@ -1,0 +1,49 @@
+"""`edge-runtime health`: how the running line does, and why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge_runtime.config.load import load_config
+
+NOT_READY = 1
+"""Exit code for a line that judges nothing, or does not answer."""
+
+
+def health_command(
+    config: Annotated[Path, typer.Argument(help="The configuration that the daemon runs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines: the daemon's own words.")] = False,
+) -> None:
+    """Ask the running daemon for its state and every reason for it; exit 1 unless parts are judged.
+
+    Asks `/health` on this machine: the daemon must have `ops.metrics_port` on.
+    """
+    from edge_runtime.app.ask import ask_health  # noqa: PLC0415  (only this command needs it)
+
+    found = ask_health(load_config(config))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+    if not found["ready"]:
+        raise typer.Exit(NOT_READY)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from edge_runtime.decision.line_rules import RULES  # noqa: PLC0415
+    from edge_runtime.domain.status import LineReason  # noqa: PLC0415
+
+    typer.echo(
+        f"{str(found['state']).upper()}  {found['parts']} parts, bundle {found['bundle']}, {found['backlog']} unsent"
+    )
+    for reason in found["reasons"]:
+        rule = RULES[LineReason(reason["name"])]
+        held = ", until acknowledged" if reason["latched"] else ""
+        typer.echo(f"\n{reason['weight']}: {reason['name']} for {reason['for_s']:.0f} s{held}")
+        typer.echo(f"  {reason['detail']}")
+        typer.echo(f"  the line: {rule.line_does}")
+        typer.echo(f"  → {rule.you_do}")
