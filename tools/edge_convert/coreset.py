@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     import numpy.typing as npt
 
@@ -69,10 +69,13 @@ class CandidatePatches:
         """N×C, all that was added; a view."""
         return self._rows[: self._filled]
 
-    def rows_without(self, images: set[int]) -> Floats:
-        """N×C of all images but these; a copy."""
-        kept = ~np.isin(self._owner[: self._filled], list(images))
-        return np.ascontiguousarray(self.rows()[kept])
+    def rows_at(self, numbers: npt.NDArray[np.intp]) -> Floats:
+        """N×C of these rows, in this order; a copy."""
+        return self.rows()[numbers]
+
+    def numbers_without(self, images: Collection[int]) -> npt.NDArray[np.intp]:
+        """Which rows are of other images than these, ascending."""
+        return np.flatnonzero(~np.isin(self._owner[: self._filled], list(images)))
 
     def rows_of(self, images: Sequence[int]) -> Floats:
         """N×C of these images; a copy."""

@@ -12,7 +12,9 @@ from edge_convert.limits import needed_count
 from edge_convert.search_graph import build_search
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
 
     from edge_convert.coreset import CandidatePatches, CoresetSize
     from edge_convert.draft import PatchCoreParts
@@ -29,6 +31,15 @@ _MAP_HEADROOM: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """Images that are held out together."""
+
+    images: tuple[int, ...]
+    bank: npt.NDArray[np.intp]
+    """Which candidate patches of the other images make the bank that they are scored against."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldOut:
     """What the held-out parts gave."""
 
@@ -38,6 +49,8 @@ class HeldOut:
     method: str
     by_image: dict[int, float] = field(default_factory=dict)
     """Image → its score."""
+    folds: tuple[Fold, ...] = ()
+    """Against what they were scored."""
 
 
 def plan_folds(images: int, rate: float, share: float | None, seed: int) -> list[list[int]]:
@@ -62,45 +75,74 @@ def plan_folds(images: int, rate: float, share: float | None, seed: int) -> list
     return [sorted(order[start::folds]) for start in range(folds)]
 
 
-def score_held_out(
-    parts: PatchCoreParts,
+def make_folds(
     candidates: CandidatePatches,
     coreset: CoresetSize,
+    held: Sequence[Sequence[int]],
+    count: int,
+    patches: int,
+    seed: int,
+) -> tuple[Fold, ...]:
+    """Choose a bank without each group of images.
+
+    Args:
+        candidates: patches of all images.
+        coreset: how large a bank is.
+        held: groups of images.
+        count: images in all.
+        patches: of one image, in all its views.
+        seed: of the choice.
+    """
+    folds = []
+    for images in held:
+        numbers = candidates.numbers_without(images)
+        size = coreset.of((count - len(images)) * patches)
+        folds.append(Fold(tuple(images), numbers[greedy_coreset(candidates.rows_at(numbers), size, seed)]))
+    return tuple(folds)
+
+
+def score_folds(
+    parts: PatchCoreParts,
+    rows: Callable[[npt.NDArray[np.intp]], npt.NDArray[np.float32]],
+    folds: tuple[Fold, ...],
     views: Views,
-    folds: Sequence[Sequence[int]],
     engine: Engine,
     observer: Observer,
-    seed: int,
 ) -> HeldOut:
-    """Make a bank without each fold and score the fold with the daemon's own detector.
+    """Score each fold with the daemon's own detector against the bank that was made without it.
 
     A bank made of fewer images lies a little farther from new parts than the final one, so these scores are on the safe
     side.
+
+    Args:
+        parts: the features graph, in any precision.
+        rows: numbers of candidates → what that graph makes of these patches, N×C.
+        folds: images, and banks by number.
+        views: how the parts of the images lie.
+        engine: runs the detector.
+        observer: who watches.
     """
-    patches, count = parts.grid_height * parts.grid_width, len(views.images.files)
+    patches = parts.grid_height * parts.grid_width
     scores: dict[int, float] = {}
     medians: list[float] = []
     peaks: list[float] = []
-    with observer.stage("scoring held-out good parts", sum(len(fold) for fold in folds)) as stage:
+    with observer.stage("scoring held-out good parts", sum(len(fold.images) for fold in folds)) as stage:
         for fold in folds:
-            rows = candidates.rows_without(set(fold))
-            size = coreset.of((count - len(fold)) * patches * parts.area.count * views.count)
-            bank = rows[greedy_coreset(rows, size, seed)]
-            del rows
-            detector = parts.viewer(build_search(bank, patches), engine)
-            for index in fold:
+            detector = parts.viewer(build_search(rows(fold.bank), patches), engine)
+            for index in fold.images:
                 detection = detector.look(*views.held_out(index))
                 scores[index] = detection.score
                 if detection.anomaly_map is not None:
                     medians.append(_middle(detection.anomaly_map))
                     peaks.append(float(np.max(detection.anomaly_map)))
                 stage.advance()
+    count = len(views.images.files)
     method = (
         f"{len(scores)} of {count} images held out once"
         if len(folds) == 1
         else f"{len(folds)}-fold: each of {count} images held out once"
     )
-    return HeldOut(tuple(sorted(scores.values())), heatmap_range(medians, peaks), method, scores)
+    return HeldOut(tuple(sorted(scores.values())), heatmap_range(medians, peaks), method, scores, folds)
 
 
 def heatmap_range(medians: Sequence[float], peaks: Sequence[float]) -> tuple[float, float]:

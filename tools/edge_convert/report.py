@@ -10,7 +10,7 @@ from rich.table import Table
 from edge_convert.convert.report import in_words
 
 if TYPE_CHECKING:
-    from edge_convert.precision.defect_parity import Parity
+    from edge_convert.precision.probe_parity import Parity
     from edge_convert.teaching.bank_size import SizeTrial
     from edge_convert.teaching.contamination import Suspect
     from edge_runtime.domain.model_bundle import ParityFigures

@@ -80,5 +80,5 @@ def test_candidates_stay_within_their_capacity() -> None:
     assert candidates.rows().shape == (200, 4)
     np.testing.assert_array_equal(candidates.rows(), again.rows())
     assert np.bincount(candidates.rows()[:, 0].astype(int)).tolist() == [20] * 10
-    kept = candidates.rows_without({2, 7})[:, 0].astype(int)
+    kept = candidates.rows_at(candidates.numbers_without({2, 7}))[:, 0].astype(int)
     assert sorted(set(kept.tolist())) == [0, 1, 3, 4, 5, 6, 8, 9]

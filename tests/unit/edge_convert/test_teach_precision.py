@@ -10,8 +10,8 @@ from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.features import SharedGraphs, input_spec
 from edge_convert.graphs import build_features
 from edge_convert.images import survey
-from edge_convert.precision.defect_parity import Parity
 from edge_convert.precision.features import choose_features
+from edge_convert.precision.probe_parity import Parity
 from edge_convert.progress import Silent
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings

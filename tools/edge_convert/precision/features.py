@@ -1,4 +1,4 @@
-"""INT8 or float32 for PatchCore's features: proved on planted defects, repaired where it can be, and timed."""
+"""INT8 or float32 for PatchCore's features: proved on defects and good parts, repaired where it can be, and timed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge_convert.graphs import IMAGE, PATCHES
 from edge_convert.images import spread
 from edge_convert.precision.bench import Bench
 from edge_convert.precision.chooser import choose
-from edge_convert.precision.defect_parity import DefectScores, Parity
+from edge_convert.precision.probe_parity import Parity, ProbeScores
 from edge_convert.precision.routes import FloatGraph
 from edge_convert.precision.search import Budget
 from edge_runtime.vision.prepare import prepare
@@ -58,7 +58,7 @@ def choose_features(
     int8: bool,
     seed: int,
 ) -> FeaturesChoice:
-    """Take INT8 if it is wanted, keeps the scores of defects, and is faster here; else float32, with a warning.
+    """Take INT8 if it is wanted, keeps the scores, and is faster here; else float32, with a warning.
 
     Where INT8 throughout does not keep the scores, the operations that cost most stay in float32.
 
@@ -69,7 +69,7 @@ def choose_features(
     plain = bytes(graph.model.SerializeToString())
     if not int8:
         return FeaturesChoice(plain, "fp32", None, None, None)
-    judge = _Judge(engine, DefectScores(engine.load(plain), images, spec, seed, observer))
+    judge = _Judge(engine, ProbeScores(engine.load(plain), images, spec, seed, observer))
     bench = Bench(
         original=quantizable(graph),
         calibration=lambda: _calibration(images, spec, seed),
@@ -93,7 +93,7 @@ def quantizable(graph: FeatureGraph) -> FloatGraph:
 class _Judge:
     """Remembers the parity behind each judgement."""
 
-    def __init__(self, engine: Engine, scores: DefectScores) -> None:
+    def __init__(self, engine: Engine, scores: ProbeScores) -> None:
         self._engine = engine
         self._scores = scores
         self.seen: dict[Judgement, Parity] = {}

@@ -104,7 +104,7 @@ def choose_size(
     count = len(material.images.files)
     order = np.random.default_rng((material.options.seed, 4)).permutation(count)
     held = sorted(int(index) for index in order[: _held_out(count)])
-    rows = candidates.rows_without(set(held))
+    rows = candidates.rows_at(candidates.numbers_without(held))
     sizes = sorted({min(size, len(rows)) for size in SIZES})
     with observer.stage("a large memory bank", sizes[-1]) as stage:
         chosen = greedy_coreset(rows, sizes[-1], material.options.seed)

@@ -13,41 +13,32 @@ from edge_runtime import __version__
 from edge_runtime.domain.model_bundle import Calibration
 
 if TYPE_CHECKING:
-    from edge_convert.draft import PatchCoreParts
     from edge_convert.golden import GoldenSet
     from edge_convert.limits import ScoreLimits
     from edge_convert.precision.features import FeaturesChoice
-    from edge_convert.teaching.bank import Bank
-    from edge_convert.teaching.bank_size import BankSize
-    from edge_convert.teaching.material import Material
+    from edge_convert.teaching.learnt import Learnt
     from edge_convert.teaching.proof import Proof
-    from edge_convert.teaching.screening import Screening
 
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """All that was learnt."""
+    """All that was learnt, and proved."""
 
-    material: Material
-    choice: FeaturesChoice
-    parts: PatchCoreParts
-    screening: Screening
-    sizing: BankSize | None
-    """None: the size was given."""
+    learnt: Learnt
     found: ScoreLimits
-    bank: Bank
     proof: Proof
     golden: GoldenSet
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know, in the order in which it was found."""
-        told = (*self.material.backbone.notices, *self.material.images.warnings)
+        learnt, material = self.learnt, self.learnt.material
         return (
-            *told,
-            *self.choice.warnings,
-            *self.screening.warnings,
-            *(self.sizing.warnings if self.sizing is not None else ()),
+            *material.backbone.notices,
+            *material.images.warnings,
+            *learnt.choice.warnings,
+            *learnt.screening.warnings,
+            *(learnt.sizing.warnings if learnt.sizing is not None else ()),
             *self.found.warnings,
             *self.proof.agreement.warnings,
             *self.golden.warnings,
@@ -60,20 +51,20 @@ def write(taught: Taught) -> str:
     Raises:
         BundleError: it cannot be written, or does not reproduce itself.
     """
-    found, held_out = taught.found, taught.screening.held_out
-    draft = taught.parts.draft(
+    learnt, found, held_out = taught.learnt, taught.found, taught.learnt.screening.held_out
+    draft = learnt.parts.draft(
         Calibration(found.limits, held_out.scores, found.rate, held_out.map_range, taught.warnings),
         taught.golden.images,
         _notes(taught),
         taught.proof.agreement.engines,
         taught.proof.reference(taught.golden.references),
     )
-    options = taught.material.options
-    return seal(options.out, draft, taught.parts.payloads(taught.bank.search) | taught.golden.payloads, options.engine)
+    options = learnt.material.options
+    return seal(options.out, draft, learnt.parts.payloads(learnt.bank.search) | taught.golden.payloads, options.engine)
 
 
 def _notes(taught: Taught) -> dict[str, str]:
-    material, choice = taught.material, taught.choice
+    learnt, material, choice = taught.learnt, taught.learnt.material, taught.learnt.choice
     backbone = material.backbone
     return {
         "converter": f"edge-convert {__version__}",
@@ -82,14 +73,14 @@ def _notes(taught: Taught) -> dict[str, str]:
         "normalisation": f"mean {backbone.mean}, std {backbone.std} of pixels in 0…1, RGB, inside the graph",
         "images": f"{len(material.images.files)} good; folder's sha256 of names and contents {material.images.digest}",
         "precision": choice.precision if choice.parity is None else f"{choice.precision}; {choice.parity}",
-        "memory_bank": f"{len(taught.bank.rows)} patches, greedy k-centre coreset, seed {material.options.seed}",
-        "limits": f"{taught.found.method}; {taught.screening.held_out.method}; the bank was then made of all images",
-        "contamination": taught.screening.note,
+        "memory_bank": f"{len(learnt.bank.rows)} patches, greedy k-centre coreset, seed {material.options.seed}",
+        "limits": f"{taught.found.method}; {learnt.screening.held_out.method}; the bank was then made of all images",
+        "contamination": learnt.screening.note,
         "golden_tolerance": TOLERANCE_NOTE,
         "reference": taught.proof.source.description,
         "taught_on": material.engine.description,
         **({"kept_in_float": _kept(choice)} if choice.kept else {}),
-        **({"bank_size": taught.sizing.note} if taught.sizing is not None else {}),
+        **({"bank_size": learnt.sizing.note} if learnt.sizing is not None else {}),
         **material.area_notes,
     }
 
@@ -100,7 +91,8 @@ def _kept(choice: FeaturesChoice) -> str:
 
 def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
     """The closing summary of a bundle that was written."""
-    material, choice, found = taught.material, taught.choice, taught.found
+    learnt, found = taught.learnt, taught.found
+    material, choice = learnt.material, learnt.choice
     options = material.options
     return TeachReport(
         bundle=str(options.out),
@@ -109,7 +101,7 @@ def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
         images=len(material.images.files),
         input_px=(options.height_px, options.width_px),
         layers=tuple(layer.name for layer in material.layers),
-        bank=len(taught.bank.rows),
+        bank=len(learnt.bank.rows),
         channels=material.graph.channels,
         precision=choice.precision,
         parity=choice.parity,
@@ -120,13 +112,13 @@ def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
         reject_limit=found.limits.reject,
         limits_method=found.method,
         false_reject_rate=found.rate,
-        held_out=len(taught.screening.held_out.scores),
+        held_out=len(learnt.screening.held_out.scores),
         golden=len(taught.golden.images),
         engine_drift=taught.golden.largest_engine_drift,
         figures=taught.proof.figures,
         allowed=taught.proof.beyond,
-        bank_sizes=taught.sizing.trials if taught.sizing is not None else (),
-        left_out=taught.screening.suspects,
+        bank_sizes=learnt.sizing.trials if learnt.sizing is not None else (),
+        left_out=learnt.screening.suspects,
         warnings=taught.warnings,
         seconds=seconds,
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

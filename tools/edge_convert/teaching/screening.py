@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge_convert.coreset import greedy_coreset
-from edge_convert.holdout import plan_folds, score_held_out
+from edge_convert.holdout import make_folds, plan_folds, score_folds
 from edge_convert.limits import usual_rate
 from edge_convert.search_graph import bank_of
 from edge_convert.teaching.contamination import FAMILY_ERROR, LARGEST_SHARE, Suspect, fit_ruler, outliers
@@ -108,11 +108,16 @@ def hold_out(
     """Held-out scores of the material's good parts, and the false-reject rate that they are to support."""
     options, count = material.options, len(material.images.files)
     rate = options.false_reject_rate or usual_rate(count)
-    folds = plan_folds(count, rate, options.holdout, options.seed)
-    held_out = score_held_out(
-        parts, candidates, options.coreset, material.views, folds, material.engine, observer, options.seed
+    views = material.views
+    folds = make_folds(
+        candidates,
+        options.coreset,
+        plan_folds(count, rate, options.holdout, options.seed),
+        count,
+        material.patches * parts.area.count * views.count,
+        options.seed,
     )
-    return held_out, rate
+    return score_folds(parts, candidates.rows_at, folds, views, material.engine, observer), rate
 
 
 def _leave_out(

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from edge_convert.defects import KINDS
-from edge_convert.features import FeatureExtractor
-from edge_convert.search_graph import build_search
 from edge_runtime import engine
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.decision.parity import Answer, Pair, good_parts
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from edge_convert.coreset import CandidatePatches
-    from edge_convert.draft import PatchCoreParts
-    from edge_convert.holdout import HeldOut
     from edge_convert.progress import Observer
-    from edge_convert.teaching.bank import Bank
+    from edge_convert.teaching.learnt import Learnt
     from edge_convert.teaching.material import Material
     from edge_runtime.decision.parity import GoodParts
     from edge_runtime.detectors.port import Detection, Detector
     from edge_runtime.domain.frame import Exposure
-    from edge_runtime.engine.port import Engine
 
 _GOOD_PROBES: Final = 32
 _PLANTED_PROBES: Final = 24
@@ -86,62 +77,21 @@ def answer_of(detection: Detection) -> Answer:
     return Answer(detection.score, detection.anomaly_map)
 
 
-def build_source(
-    parts: PatchCoreParts,
-    precision: str,
-    candidates: CandidatePatches,
-    bank: Bank,
-    held_out: HeldOut,
-    material: Material,
-    observer: Observer,
-) -> Source:
-    """Make the float32 model that the bundle stands for, and ask it about good parts and planted defects.
-
-    Args:
-        parts: of the bundle.
-        precision: of its features graph.
-        candidates: patches that the bundle's bank was chosen from.
-        bank: the bundle's.
-        held_out: its scores of good parts that it had not seen. They are the ruler: those that the bank knows all score
-            alike, about its covering radius.
-        material: the images that were taught.
-        observer: who watches.
+def build_source(learnt: Learnt, observer: Observer) -> Source:
+    """Ask what was learnt in float32, in onnxruntime, about good parts and planted defects.
 
     Raises:
         EngineError: onnxruntime cannot run the graph.
     """
-    settings = EngineSettings(name="onnxruntime", threads=material.options.engine.threads)
-    runner = engine.create(settings)
-    plain = replace(parts, features=bytes(material.graph.model.SerializeToString()))
-    rows = candidates.rows()[bank.rows]
-    if precision != "fp32":
-        rows = _float_rows(plain, runner, candidates, bank, material, observer)
-    detector = plain.detector(build_search(rows, material.patches), runner)
-    ruler = good_parts(held_out.scores)
+    material = learnt.material
+    runner = engine.create(EngineSettings(name="onnxruntime", threads=material.options.engine.threads))
+    plain = replace(learnt.parts, features=bytes(material.graph.model.SerializeToString()))
+    detector = plain.detector(learnt.bank.search, runner)
+    # Parts that the bank had not seen are the ruler: those that it knows all score alike, about its covering radius.
+    ruler = good_parts(learnt.screening.held_out.scores)
     probes = _ask(detector, ruler, material, observer)
     description = f"float32 features and memory bank, {runner.description}"
     return Source(detector, description, probes, ruler, material)
-
-
-def _float_rows(
-    plain: PatchCoreParts,
-    runner: Engine,
-    candidates: CandidatePatches,
-    bank: Bank,
-    material: Material,
-    observer: Observer,
-) -> npt.NDArray[np.float32]:
-    """The bank's patches as float32 sees them: the same images, the same places."""
-    origins = candidates.origins(bank.rows)
-    grid = (plain.grid_height, plain.grid_width)
-    extractor = FeatureExtractor(runner.load(plain.features), plain.input_spec, plain.area.mask, grid)
-    rows = np.empty((len(bank.rows), material.graph.channels), dtype=np.float32)
-    with observer.stage("the bank's images in float32", len(origins)) as stage:
-        for (image, number), (positions, places) in origins.items():
-            view = next(islice(material.views.taught(image), number, None))
-            rows[positions] = extractor.patches(*view)[places]
-            stage.advance()
-    return rows
 
 
 def _ask(detector: Detector, ruler: GoodParts, material: Material, observer: Observer) -> tuple[Probe, ...]:
