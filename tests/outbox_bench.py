@@ -46,10 +46,10 @@ class FailingLedger(MemoryLedger):
         self._ask("append")
         return super().append(entries)
 
-    def prune(self, keep_rows):
+    def prune(self, retention, wall_ns):
         """As the twin, or refused."""
         self._ask("prune")
-        return super().prune(keep_rows)
+        return super().prune(retention, wall_ns)
 
     def unsent(self, after, limit):
         """As the twin, or refused."""

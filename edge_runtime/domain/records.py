@@ -57,6 +57,10 @@ class OutboxRow:
     channel: Channel
     payload: bytes
     """The JSON exactly as it is published, UTF-8."""
+    hash: bytes = b""
+    """Its place in the ledger's chain (SHA-256, see docs/ledger.md); empty before there was a chain."""
+    is_replay: bool = False
+    """Sent once more because somebody asked for it."""
 
 
 class Outbox(Protocol):
@@ -67,6 +71,9 @@ class Outbox(Protocol):
 
     def mark_sent(self, sequences: Sequence[int]) -> None:
         """Their PUBACK came with a reason code below 0x80. Rows are retained for replay."""
+
+    def rows(self, first: int, last: int, limit: int) -> Sequence[OutboxRow]:
+        """At most `limit` committed rows from `first` to `last`, sent or not, ascending."""
 
     def backlog(self) -> int:
         """How many committed rows wait."""

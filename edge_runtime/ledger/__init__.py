@@ -16,14 +16,14 @@ def create(settings: LedgerSettings, path: Path, device: str, encoder: Encoder) 
 
     Args:
         settings: how much is kept; `prune` is the record stage's to call.
-        path: the database; beside it lie `-wal`, `-shm`, `.lock` and `.floor`.
+        path: the database; beside it lie `-wal`, `-shm`, `.lock`, `.floor` and `.reserve`.
         device: the device whose sequences these are.
         encoder: makes the published JSON.
 
     Raises:
-        LedgerError: it cannot be used as it is; `ledger.database.set_aside` makes room for a new one.
+        LedgerError: it cannot be used, and not because it is damaged: a damaged one is set aside (see `Opening`).
     """
-    from edge_runtime.ledger.database import SqliteLedger  # noqa: PLC0415  (adapters are imported when wanted)
+    from edge_runtime.ledger.aside import open_or_begin_anew  # noqa: PLC0415  (adapters are imported when wanted)
 
     del settings  # what it says is for the record stage; the parameter keeps every factory alike
-    return SqliteLedger(path, device, encoder)
+    return open_or_begin_anew(path, device, encoder)

@@ -6,15 +6,20 @@ import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import LedgerError
-from edge_runtime.domain.records import Channel, OutboxRow, VerdictRecord
+from edge_runtime.domain.records import OutboxRow, VerdictRecord
+from edge_runtime.ledger.chain import Genesis, record_hash
 from edge_runtime.ledger.parts import newest_part
-from edge_runtime.ledger.rows import file_key
+from edge_runtime.ledger.port import Head, Opening
+from edge_runtime.ledger.pruning import LEAST_ROWS
+from edge_runtime.ledger.retention import older_than, pruned_event
+from edge_runtime.ledger.rows import channel_of, file_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_runtime.domain.frame import FileIdentity
     from edge_runtime.ledger.port import Encoder, LedgerEntry
+    from edge_runtime.ledger.retention import Retention
 
 
 class MemoryLedger:
@@ -26,32 +31,24 @@ class MemoryLedger:
         self._rows: dict[int, OutboxRow] = {}
         self._unsent: set[int] = set()
         self._files: set[tuple[str, int, int, str]] = set()
-        self._last = 0
+        self._notes: dict[str, str] = {}
         self._part = 0
         self._closed = False
-        self._failure: str | None = None
+        self._failure: LedgerError | None = None
+        self.opening = Opening(is_new=True)
+        self.head = Head(0, Genesis("memory", "0" * 32, 0).hash())
 
-    def fail(self, why: str | None) -> None:
+    def fail(self, why: LedgerError | str | None) -> None:
         """Every append raises from now on; None mends it."""
-        self._failure = why
+        self._failure = LedgerError(why, "This ledger was told to fail.") if isinstance(why, str) else why
 
     def append(self, entries: Sequence[LedgerEntry]) -> Sequence[int]:
         """See `Ledger`."""
         with self._changing:
             self._usable()
             if self._failure is not None:
-                raise LedgerError(self._failure, "This ledger was told to fail.")
-            sequences = range(self._last + 1, self._last + 1 + len(entries))
-            batch = [self._row(entry, number) for number, entry in zip(sequences, entries, strict=True)]
-            self._rows.update((row.sequence, row) for row in batch)
-            self._unsent.update(sequences)
-            self._last += len(batch)
-            for record in entries:
-                if isinstance(record, VerdictRecord):
-                    self._part = newest_part(self._part, record.verdict.part_sequence)
-                    if record.file is not None:
-                        self._files.add(file_key(record.file))
-            return sequences
+                raise self._failure
+            return self._commit(entries)
 
     def last_part_sequence(self) -> int:
         """See `Ledger`."""
@@ -87,24 +84,58 @@ class MemoryLedger:
             self._usable()
             return file_key(file) in self._files
 
-    def prune(self, keep_rows: int) -> int:
+    def rows(self, first: int, last: int, limit: int) -> Sequence[OutboxRow]:
         """See `Ledger`."""
         with self._changing:
             self._usable()
-            doomed = [
-                number for number in self._rows if number <= self._last - keep_rows and number not in self._unsent
-            ]
-            for number in doomed:
-                del self._rows[number]
-            return len(doomed)
+            return [self._rows[number] for number in sorted(self._rows) if first <= number <= last][:limit]
+
+    def prune(self, retention: Retention, wall_ns: int) -> int:
+        """See `Ledger`. Bytes are not counted here."""
+        with self._changing:
+            self._usable()
+            first, why = min(self._rows, default=1), "rows"
+            through = self.head.sequence - retention.rows
+            if retention.since_wall_ns is not None:
+                old = older_than(retention.since_wall_ns, ((n, self._rows[n].payload) for n in sorted(self._rows)))
+                if len(old) >= LEAST_ROWS and old[-1] > through:
+                    through, why = old[-1], "age"
+            through = min(through, self.head.sequence - 1, min(self._unsent, default=through + 1) - 1)
+            if through < first:
+                return 0
+            dropped = [self._rows.pop(number) for number in range(first, through + 1)]
+            self._commit([pruned_event(through, dropped[-1].hash, len(dropped), why, wall_ns)])
+            return len(dropped)
+
+    def note(self, key: str) -> str | None:
+        """See `Ledger`."""
+        return self._notes.get(key)
+
+    def set_note(self, key: str, text: str) -> None:
+        """See `Ledger`."""
+        self._notes[key] = text
 
     def close(self) -> None:
         """See `Ledger`."""
         self._closed = True
 
-    def _row(self, entry: LedgerEntry, sequence: int) -> OutboxRow:
-        channel = Channel.INSPECTION if isinstance(entry, VerdictRecord) else Channel.EVENT
-        return OutboxRow(sequence, channel, self._encoder(entry, sequence))
+    def _commit(self, entries: Sequence[LedgerEntry]) -> Sequence[int]:
+        head, batch = self.head, list[OutboxRow]()
+        for entry in entries:
+            sequence, channel = head.sequence + 1, channel_of(entry)
+            payload = self._encoder(entry, sequence)
+            head = Head(sequence, record_hash(head.hash, sequence, channel.value, payload))
+            batch.append(OutboxRow(sequence, channel, payload, head.hash))
+        for entry in entries:
+            if isinstance(entry, VerdictRecord):
+                self._part = newest_part(self._part, entry.verdict.part_sequence)
+                if entry.file is not None:
+                    self._files.add(file_key(entry.file))
+        sequences = range(self.head.sequence + 1, head.sequence + 1)
+        self._rows.update((row.sequence, row) for row in batch)
+        self._unsent.update(sequences)
+        self.head = head
+        return sequences
 
     def _usable(self) -> None:
         if self._closed:

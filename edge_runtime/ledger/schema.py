@@ -1,77 +1,27 @@
-"""The ledger's file: its tables, how a connection is set up, and whether a file found on disk is ours."""
+"""The ledger's file: how it is made, how a connection is set up, and whether a file found on disk is ours."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import LedgerDamagedError, LedgerError
+from edge_runtime.ledger.chain import Genesis, read_genesis
+from edge_runtime.ledger.migrate import last_sequence_v1, migrate_v1
+from edge_runtime.ledger.tables import CHAIN, FILES, META, RECORDS, SCHEMA_VERSION, statements
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION_ID = 0x45444745
 """Written into the file's header: SQLite files of other programs are never touched."""
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
 """A connection waits so long for another one's commit; ours last milliseconds."""
 CHECK_UP_TO_BYTES = 64 * 1024 * 1024
 """Files up to this size are checked page by page at the start (about 0.1 s); larger ones show damage where it is."""
-
-TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE inspections (
-    sequence INTEGER PRIMARY KEY,
-    wall_ns INTEGER NOT NULL,
-    part_id TEXT NOT NULL,
-    part_sequence INTEGER NOT NULL,
-    frame_sequence INTEGER NOT NULL,
-    disposition TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    score REAL,
-    review_limit REAL NOT NULL,
-    reject_limit REAL NOT NULL,
-    bundle_name TEXT NOT NULL,
-    bundle_version TEXT NOT NULL,
-    bundle_digest TEXT NOT NULL,
-    bundle_trust TEXT NOT NULL,
-    latency_ns INTEGER NOT NULL,
-    camera TEXT NOT NULL,
-    recipe TEXT NOT NULL,
-    file_path TEXT,
-    evidence TEXT,
-    detail TEXT NOT NULL
-);
-CREATE TABLE events (
-    sequence INTEGER PRIMARY KEY,
-    wall_ns INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    severity TEXT NOT NULL,
-    message TEXT NOT NULL,
-    attributes TEXT NOT NULL
-);
--- AUTOINCREMENT: SQLite itself remembers the highest sequence ever given, whatever is deleted.
-CREATE TABLE outbox (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    channel TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX outbox_unsent ON outbox (sequence) WHERE sent = 0;
-CREATE INDEX outbox_sent ON outbox (sequence) WHERE sent = 1;
--- Identities outlive their records (see prune): a file that stays in its folder stays inspected.
-CREATE TABLE files (
-    path TEXT NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    PRIMARY KEY (path, size_bytes, mtime_ns, digest)
-) WITHOUT ROWID;
-CREATE INDEX files_sequence ON files (sequence);
-"""
 
 
 def connect(path: Path, *, durable: bool) -> sqlite3.Connection:
@@ -98,13 +48,21 @@ def connect(path: Path, *, durable: bool) -> sqlite3.Connection:
     return connection
 
 
-def ensure_exists(path: Path, device: str, first_after: int) -> None:
+def new_genesis(device: str, after: int) -> Genesis:
+    """The beginning of a chain that no other ledger has."""
+    return Genesis(device, secrets.token_hex(16), after)
+
+
+def ensure_exists(path: Path, device: str, first_after: int) -> bool:
     """Create an empty ledger if there is none; the file appears complete or not at all.
 
     Args:
         path: the database file.
         device: the device that the sequences belong to.
         first_after: the first sequence of a new ledger is one higher.
+
+    Returns:
+        True if it was created.
 
     Raises:
         LedgerError: the file there belongs to another program; it is not touched.
@@ -113,56 +71,95 @@ def ensure_exists(path: Path, device: str, first_after: int) -> None:
     """
     if path.exists():
         _refuse_foreign(path)
-        return
+        return False
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("BEGIN IMMEDIATE")
-        for statement in TABLES.split(";\n"):
+        for statement in statements(META, RECORDS, FILES, CHAIN):
             connection.execute(statement)
-        connection.execute("INSERT INTO meta VALUES ('device', ?), ('last_part_sequence', '0')", (device,))
-        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)", (first_after,))
+        genesis = new_genesis(device, first_after)
+        connection.execute(
+            "INSERT INTO meta VALUES ('device', ?), ('genesis', ?), ('last_part_sequence', '0')",
+            (device, genesis.text()),
+        )
+        connection.execute("INSERT INTO delivery VALUES (?)", (first_after,))
+        connection.execute("INSERT INTO chain_base VALUES (?, ?)", (first_after, genesis.hash()))
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.execute("COMMIT")
     draft.replace(path)
     sync_folder(path.parent)
+    return True
 
 
-def check(connection: sqlite3.Connection, path: Path, device: str) -> None:
-    """Make sure that the ledger is sound, of our schema, and this device's.
+def check(connection: sqlite3.Connection, path: Path, device: str) -> bool:
+    """Make sure that the ledger is sound and this device's, and bring an older schema to this version's.
+
+    Returns:
+        True if it was of an older schema.
 
     Raises:
         LedgerError: another device's ledger, a newer schema, or damage; says what to do.
         sqlite3.Error: the file is damaged so badly that it cannot be read.
     """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise LedgerError(
-            f"{path} was written by a newer edge_runtime (ledger schema {version}, this one knows {SCHEMA_VERSION})",
-            "Install that version again, or give this one a device.state_dir of its own. The file is unchanged.",
-        )
+    refuse_newer(path, version)
     if path.stat().st_size <= CHECK_UP_TO_BYTES:
         finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if finding != "ok":
-            raise damaged(path, sqlite3.DatabaseError(finding))
+            raise damaged(path, finding)
     owner = connection.execute("SELECT value FROM meta WHERE key = 'device'").fetchone()
     if owner is None or owner[0] != device:
         raise LedgerError(
             f"{path} is the ledger of device {owner[0] if owner else '?'!r}, not of {device!r}",
             "Restore device.name, or give this device a device.state_dir of its own: sequences belong to one device.",
         )
+    if version < SCHEMA_VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            migrate_v1(connection, new_genesis(device, last_sequence_v1(connection)))
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    return bool(version < SCHEMA_VERSION)
 
 
-def damaged(path: Path, error: Exception) -> LedgerError:
+def refuse_newer(path: Path, version: int) -> None:
+    """Leave alone what a later version of this software wrote.
+
+    Raises:
+        LedgerError: it did.
+    """
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"{path} was written by a newer edge_runtime (ledger schema {version}, this one knows {SCHEMA_VERSION})",
+            "Install that version again, or give this one a device.state_dir of its own. The file is unchanged.",
+        )
+
+
+def genesis_of(connection: sqlite3.Connection, path: Path) -> Genesis:
+    """Where the ledger's chain begins.
+
+    Raises:
+        LedgerDamagedError: that is not there, or cannot be read.
+        sqlite3.Error: the file cannot be read.
+    """
+    stored = connection.execute("SELECT value FROM meta WHERE key = 'genesis'").fetchone()
+    try:
+        return read_genesis("" if stored is None else stored[0])
+    except (ValueError, KeyError) as error:
+        raise damaged(path, f"the beginning of its chain cannot be read ({error})") from error
+
+
+def damaged(path: Path, why: object) -> LedgerDamagedError:
     """The error for a file that SQLite cannot work with."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # without the extension of the code
-    kind = LedgerDamagedError if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} else LedgerError
-    return kind(
-        f"the ledger {path} cannot be used: {error}",
-        f"Check the disk (space, mount, permissions). If the file itself is damaged, stop the daemon, move {path.name} "
-        f"and {path.name}-wal to a safe place and start again: a new ledger begins and its sequences go on.",
+    return LedgerDamagedError(
+        f"the ledger {path} is damaged: {why}",
+        f"The daemon sets it aside at its next start and begins a new one; keep {path.name}.aside-… for an audit, and "
+        "look at the disk: a memory card that does this is to be replaced.",
     )
 
 
@@ -180,7 +177,7 @@ def _refuse_foreign(path: Path) -> None:
     with path.open("rb") as file:
         header = file.read(100)
     if header[:16] != b"SQLite format 3\x00" or len(header) < 100:  # noqa: PLR2004  (SQLite's header)
-        raise damaged(path, ValueError("it is not an SQLite database"))
+        raise damaged(path, "it is not an SQLite database")
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise LedgerError(
             f"{path} is the database of another program",

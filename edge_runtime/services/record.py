@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import LedgerError
+from edge_runtime.ledger.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,6 +131,6 @@ class RecordStage:
 
     def _prune(self) -> None:
         try:
-            self._ledger.prune(self._keep_rows)
+            self._ledger.prune(Retention(self._keep_rows), 0)
         except LedgerError as error:
             _log.warning("old records could not be dropped: %s", error.diagnostics())

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from ledger_records import DEVICE, event_record, file_identity, verdict_record
+from ledger_records import DEVICE, WALL_NS, event_record, file_identity, verdict_record
 
 from edge_runtime.broker.encoding import encode, encoder
 from edge_runtime.config.line import LedgerSettings
 from edge_runtime.domain.errors import LedgerError
-from edge_runtime.domain.records import Channel, OutboxRow
+from edge_runtime.domain.records import Channel
 from edge_runtime.ledger import create
+from edge_runtime.ledger.chain import record_hash
 from edge_runtime.ledger.memory import MemoryLedger
+from edge_runtime.ledger.port import Head
+from edge_runtime.ledger.retention import PRUNED, Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +47,10 @@ class TestLedgerContract:
         """The outbox holds exactly the encoder's bytes, on the entry's channel."""
         entries = [verdict_record(1), event_record(2, retries=3)]
         ledger.append(entries)
-        assert list(ledger.unsent(0, 10)) == [
-            OutboxRow(1, Channel.INSPECTION, encode(entries[0], 1, DEVICE)),
-            OutboxRow(2, Channel.EVENT, encode(entries[1], 2, DEVICE)),
+        found = ledger.unsent(0, 10)
+        assert [(row.sequence, row.channel, row.payload) for row in found] == [
+            (1, Channel.INSPECTION, encode(entries[0], 1, DEVICE)),
+            (2, Channel.EVENT, encode(entries[1], 2, DEVICE)),
         ]
 
     def test_nothing_to_append_is_nothing(self, ledger) -> None:
@@ -104,24 +109,66 @@ class TestLedgerContract:
         ledger.append([verdict_record(4, part_sequence=2)])
         assert ledger.last_part_sequence() == 2
 
-    def test_prune_drops_the_oldest_sent_rows_only(self, ledger) -> None:
-        """What has no PUBACK stays, whatever the limit says; the newest rows stay."""
+    def test_every_row_has_its_place_in_the_chain(self, ledger) -> None:
+        """The hash covers the row before it, across batches; the head is the newest row."""
+        previous = ledger.head.hash
+        ledger.append([verdict_record(1), event_record(2)])
+        ledger.append([verdict_record(3)])
+        for row in ledger.rows(1, 3, 10):
+            previous = record_hash(previous, row.sequence, row.channel.value, row.payload)
+            assert row.hash == previous
+        assert ledger.head == Head(3, previous)
+
+    def test_rows_are_read_by_number_delivered_or_not(self, ledger) -> None:
+        """Both bounds are included; at most `limit` come."""
+        ledger.append([verdict_record(number) for number in range(1, 11)])
+        ledger.mark_sent([4, 5])
+        assert [row.sequence for row in ledger.rows(4, 9, 4)] == [4, 5, 6, 7]
+        assert [row.sequence for row in ledger.rows(9, 99, 4)] == [9, 10]
+
+    def test_prune_drops_the_oldest_delivered_rows_only(self, ledger) -> None:
+        """It stops before the first row without PUBACK, whatever the limit says: what is left has no gap."""
         ledger.append([verdict_record(number) for number in range(1, 11)])
         ledger.mark_sent([number for number in range(1, 11) if number != 3])
-        assert ledger.prune(4) == 5
-        assert [row.sequence for row in ledger.recent(100)] == [10, 9, 8, 7, 3]
-        assert [row.sequence for row in ledger.unsent(0, 10)] == [3]
-        assert ledger.prune(4) == 0
+        assert ledger.prune(Retention(4), WALL_NS) == 2
+        assert [row.sequence for row in ledger.unsent(0, 10)] == [3, 11]
+        ledger.mark_sent([3])
+        assert ledger.prune(Retention(4), WALL_NS) == 5
+        assert [row.sequence for row in ledger.recent(100)] == [12, 11, 10, 9, 8]
+
+    def test_what_was_pruned_is_recorded(self, ledger) -> None:
+        """The number and the hash of the last record that went stand in the chain."""
+        ledger.append([verdict_record(number) for number in range(1, 11)])
+        last_to_go = ledger.rows(6, 6, 1)[0]
+        ledger.mark_sent(range(1, 11))
+        ledger.prune(Retention(4), WALL_NS)
+        event = json.loads(ledger.recent(1)[0].payload)
+        assert (event["kind"], event["time_ns"]) == (PRUNED, WALL_NS)
+        assert event["attributes"] == {"through": 6, "hash": last_to_go.hash.hex(), "records": 6, "limit": "rows"}
+
+    def test_prune_by_age_drops_what_is_older(self, ledger) -> None:
+        """By the records' own times; fewer than a hundred are not worth a record of it."""
+        ledger.mark_sent(ledger.append([event_record(number) for number in range(1, 301)]))
+        assert ledger.prune(Retention(1_000, since_wall_ns=WALL_NS + 50), WALL_NS) == 0
+        assert ledger.prune(Retention(1_000, since_wall_ns=WALL_NS + 201), WALL_NS) == 200
+        assert ledger.rows(1, 999, 1)[0].sequence == 201
 
     def test_pruned_sequences_and_parts_never_come_back(self, ledger) -> None:
-        """With nothing left, the next sequence and part number still go on."""
+        """With nearly nothing left, the next sequence and part number still go on."""
         ledger.append([verdict_record(number, file=file_identity(number)) for number in range(1, 4)])
         ledger.mark_sent([1, 2, 3])
-        assert ledger.prune(1) == 2
-        ledger.mark_sent(ledger.append([verdict_record(4)]))
-        assert list(ledger.append([event_record()])) == [5]
+        assert ledger.prune(Retention(1), WALL_NS) == 2
+        assert list(ledger.append([verdict_record(4)])) == [5]
         assert ledger.last_part_sequence() == 4
         assert ledger.is_seen(file_identity(1)), "a file that stays in its folder stays inspected"
+
+    def test_notes_are_remembered_and_are_no_records(self, ledger) -> None:
+        """The newest text of each key; nothing is published of it."""
+        assert ledger.note("bundle") is None
+        ledger.set_note("bundle", "first")
+        ledger.set_note("bundle", "second")
+        assert (ledger.note("bundle"), ledger.note("other")) == ("second", None)
+        assert (ledger.backlog(), ledger.head.sequence) == (0, 0)
 
     def test_an_encoder_that_fails_commits_nothing(self, ledger) -> None:
         """One bad entry takes its whole batch with it, and the next batch gets the same sequences."""

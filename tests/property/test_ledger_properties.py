@@ -2,17 +2,29 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from ledger_records import DEVICE, event_record, file_identity, verdict_record
+from ledger_records import DEVICE, WALL_NS, event_record, file_identity, verdict_record
 
 from edge_runtime.broker.encoding import encoder
 from edge_runtime.ledger.database import SqliteLedger
 from edge_runtime.ledger.evidence import MAX_NAME_CHARS, safe_name
 from edge_runtime.ledger.memory import MemoryLedger
 from edge_runtime.ledger.parts import REORDER_PARTS, newest_part
+from edge_runtime.ledger.retention import PRUNED, Retention
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_runtime.domain.records import OutboxRow
+
+
+def _content(rows: Sequence[OutboxRow]) -> list[tuple[int, str, bytes]]:
+    """Rows without their hashes: each ledger has a chain of its own, and the record of a pruning names one."""
+    return [(row.sequence, row.channel, b"" if PRUNED.encode() in row.payload else row.payload) for row in rows]
 
 
 class LedgerAgainstItsTwin(RuleBasedStateMachine):
@@ -47,7 +59,8 @@ class LedgerAgainstItsTwin(RuleBasedStateMachine):
     @rule(keep_rows=st.integers(1, 20))
     def prune(self, keep_rows: int) -> None:
         """Old records go."""
-        assert self.database.prune(keep_rows) == self.twin.prune(keep_rows)
+        keep = Retention(keep_rows)
+        assert self.database.prune(keep, WALL_NS) == self.twin.prune(keep, WALL_NS)
 
     @rule()
     def restart(self) -> None:
@@ -60,8 +73,8 @@ class LedgerAgainstItsTwin(RuleBasedStateMachine):
         """Every answer is the same."""
         if not hasattr(self, "database"):
             return
-        assert list(self.database.unsent(0, 1_000)) == list(self.twin.unsent(0, 1_000))
-        assert list(self.database.recent(1_000)) == list(self.twin.recent(1_000))
+        assert _content(self.database.unsent(0, 1_000)) == _content(self.twin.unsent(0, 1_000))
+        assert _content(self.database.recent(1_000)) == _content(self.twin.recent(1_000))
         assert self.database.backlog() == self.twin.backlog()
         assert self.database.last_part_sequence() == self.twin.last_part_sequence()
 

@@ -10,10 +10,12 @@ import pytest
 from ledger_records import DEVICE, event_record, file_identity, verdict_record
 
 from edge_runtime.broker.encoding import encoder
-from edge_runtime.domain.errors import LedgerError
+from edge_runtime.domain.errors import LedgerDamagedError, LedgerError, LedgerFullError
 from edge_runtime.domain.verdict import Disposition, Reason
-from edge_runtime.ledger.database import PRUNE_ROWS, PRUNE_TRANSACTIONS, SqliteLedger, set_aside
+from edge_runtime.ledger.aside import set_aside
+from edge_runtime.ledger.database import PRUNE_ROWS, PRUNE_TRANSACTIONS, SqliteLedger
 from edge_runtime.ledger.floor import BLOCK
+from edge_runtime.ledger.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +92,7 @@ def test_a_full_disk_commits_nothing_and_mends_by_itself(path) -> None:
         ledger.append([verdict_record(1)])
         pages = ledger._writer.execute("PRAGMA page_count").fetchone()[0]
         ledger._writer.execute(f"PRAGMA max_page_count = {pages + 1}")
-        with pytest.raises(LedgerError, match="full") as caught:
+        with pytest.raises(LedgerFullError, match="full") as caught:
             ledger.append([verdict_record(number) for number in range(2, 100)])
         assert "Free space" in caught.value.action
         assert ledger.backlog() == 1
@@ -126,7 +128,7 @@ def test_another_programs_database_is_refused_and_untouched(path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_untouched(path, content) -> None:
     """Garbage, an empty file and a zeroed file are named, and left for whoever wants to look at them."""
     path.write_bytes(content)
-    with pytest.raises(LedgerError, match="cannot be used"):
+    with pytest.raises(LedgerDamagedError, match="not an SQLite database"):
         _open(path)
     assert path.read_bytes() == content
 
@@ -138,9 +140,9 @@ def test_a_damaged_ledger_is_refused_at_the_start(path) -> None:
     content = bytearray(path.read_bytes())
     content[3 * 4096 : 40 * 4096] = b"\xa5" * (37 * 4096)
     path.write_bytes(content)
-    with pytest.raises(LedgerError) as caught:
+    with pytest.raises(LedgerDamagedError) as caught:
         _open(path)
-    assert "start again" in caught.value.action
+    assert "sets it aside" in caught.value.action
 
 
 def test_a_newer_schema_is_refused(path) -> None:
@@ -217,9 +219,8 @@ def test_prune_is_bounded_and_continues(path) -> None:
     with contextlib.closing(_open(path)) as ledger:
         sequences = ledger.append([event_record()] * (most + 500))
         ledger.mark_sent(sequences)
-        assert ledger.prune(100) == most
-        assert ledger.prune(100) == 400
-        assert ledger.prune(100) == 0
+        assert ledger.prune(Retention(100), 0) == most
+        assert ledger.prune(Retention(100), 0) == 400 + PRUNE_TRANSACTIONS, "and those that the records of it displaced"
 
 
 def test_identities_of_files_are_bounded_too(path) -> None:
@@ -227,10 +228,10 @@ def test_identities_of_files_are_bounded_too(path) -> None:
     with contextlib.closing(_open(path)) as ledger:
         ledger.append([verdict_record(1, file=file_identity(1))])
         ledger.mark_sent(ledger.append([event_record()] * 99))
-        ledger.prune(10)
+        ledger.prune(Retention(10), 0)
         assert ledger.is_seen(file_identity(1))
         ledger.append([event_record()])
-        ledger.prune(10)
+        ledger.prune(Retention(10), 0)
         assert not ledger.is_seen(file_identity(1))
 
 
