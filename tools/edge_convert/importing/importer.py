@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from edge_convert.convert.pieces import PieceReference, inspected_area
 from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
-from edge_convert.importing.area import PieceReference, inspected_area
 from edge_convert.importing.case import gather
 from edge_convert.importing.causes import likely_cause
 from edge_convert.importing.provenance import created_at

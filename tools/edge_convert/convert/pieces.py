@@ -1,8 +1,8 @@
-"""Tiles and masks of an imported model: what the source says of a frame that goes through it piece by piece."""
+"""Frames in tiles and behind masks: what the source model says of a frame that goes through it piece by piece."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,9 +16,23 @@ from edge_runtime.vision.tiling import MAP_SIDE_LIMIT_PX, stitch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_convert.importing.reference import GraphReference
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.model_bundle import InputSpec
+    from edge_runtime.vision.cutting import Inspected
+
+
+class WholeReference(Protocol):
+    """A source model that answers about any picture as if it were the frame."""
+
+    @property
+    def description(self) -> str:
+        """See `ReferenceModel`."""
+
+    def covers(self, path: Path | None) -> bool:
+        """See `ReferenceModel`."""
+
+    def look(self, pixels: Exposure, inspected: Inspected | None) -> Detection:
+        """About one piece; with `inspected` the score is the largest value of the map within it, which is 0 beyond."""
 
 
 def inspected_area(options: AreaOptions, spec: InputSpec, first: Exposure) -> tuple[Area | None, tuple[str, ...]]:
@@ -45,13 +59,13 @@ def inspected_area(options: AreaOptions, spec: InputSpec, first: Exposure) -> tu
 
 
 class PieceReference:
-    """The exported graph's answer about a frame in pieces: the worst piece's score, and all their maps in one.
+    """The source's answer about a frame in pieces: the worst piece's score, and all their maps in one.
 
-    Where a piece lies and what of it counts is defined by the bundle's tiles and mask; how its pixels reach the graph
-    is the reference's own, see `GraphReference`.
+    Where a piece lies and what of it counts is defined by the bundle's tiles and mask; how its pixels reach the model
+    is the source's own.
     """
 
-    def __init__(self, whole: GraphReference, area: Area) -> None:
+    def __init__(self, whole: WholeReference, area: Area) -> None:
         """Take the answers about pieces from `whole`, whose own specification has neither region, tiles nor mask."""
         self._whole = whole
         self._tiled = area.spec.tiles is not None
