@@ -1,0 +1,253 @@
+"""The twins of a line, each with a knob for what goes wrong with it. Time passes in them on a simulated world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from trouble import MS, SAVED_AFTER_NS, SIDE_PX
+
+from edge_runtime.broker.sim import SimulatedBroker
+from edge_runtime.camera.port import CameraState, CameraStatus
+from edge_runtime.camera.sim import ConveyorCamera
+from edge_runtime.domain.errors import EngineError, LedgerError, PlcError
+from edge_runtime.domain.frame import Frame, LostFrame
+from edge_runtime.domain.verdict import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from baton import World
+    from trouble import Trouble
+
+    from edge_runtime.camera.port import Arrival
+    from edge_runtime.detectors.port import Detection, Detector
+    from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.records import OutboxRow
+    from edge_runtime.ops.belt import BeltPart
+    from edge_runtime.plc.model import SimulatedPlcModel
+
+
+class TroubledCamera(ConveyorCamera):
+    """Sees the parts that pass from now on. `lost`, `frozen`, `half`, `wrong_size`, `late`, `no_memory`."""
+
+    def __init__(self, settings: Any, clock: Any, belt: Any, world: World, trouble: Trouble) -> None:
+        super().__init__(settings, clock, belt)
+        self._world = world
+        self._trouble = trouble
+        self._next_part = belt.triggered_until(world.now_ns) + 1
+
+    def next_frame(self, timeout_s: float) -> Arrival | None:
+        """As the conveyor camera; or not."""
+        arrival = super().next_frame(timeout_s)
+        if not isinstance(arrival, Frame):
+            return arrival
+        trigger = arrival.trigger
+        match self._trouble.now():
+            case "lost":
+                return None
+            case "frozen":
+                return LostFrame(trigger, Reason.CAMERA_FROZEN, "the same picture again")
+            case "half":
+                return LostFrame(trigger, Reason.IMAGE_CORRUPT, "half a picture")
+            case "wrong_size":
+                return replace(arrival, exposures=(np.zeros((SIDE_PX // 2, SIDE_PX), np.uint8),))
+            case "late":
+                self._world.sleep(self._trouble.random.randrange(50, 1_500) * MS)
+            case "no_memory":
+                raise MemoryError
+        return arrival
+
+    def status(self) -> CameraStatus:
+        """As the camera's adapter tells it."""
+        lasting = self._trouble.lasting
+        if lasting in {"lost", "frozen"}:
+            return CameraStatus(CameraState(lasting), f"the camera is {lasting}", 0, 0)
+        return super().status()
+
+    def _render(self, part: BeltPart) -> Any:
+        return np.full((SIDE_PX, SIDE_PX), self._belt.grey(part.sequence), np.uint8)
+
+
+class TroubledDetector:
+    """Takes its time. `throws`, `crashes`, `no_memory`, `nan`, `infinite`, `slow`, `hangs`."""
+
+    def __init__(self, inner: Detector, world: World, trouble: Trouble, usual_ns: int) -> None:
+        self._inner = inner
+        self._world = world
+        self._trouble = trouble
+        self._usual_ns = usual_ns
+
+    @property
+    def bundle(self) -> Any:
+        """See `Detector`."""
+        return self._inner.bundle
+
+    def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
+        """As the real one; or not."""
+        kind = self._trouble.now()
+        self._world.sleep(self._usual_ns * (10 if kind == "slow" else 1))
+        match kind:
+            case "throws":
+                raise EngineError("the engine lost its device", "restart it")
+            case "crashes":
+                raise ZeroDivisionError
+            case "no_memory":
+                raise MemoryError
+            case "hangs":
+                while self._trouble.lasting == "hangs":
+                    self._world.sleep(20 * MS)
+            case "nan" | "infinite":
+                return replace(self._inner.inspect(exposures), score=float("nan" if kind == "nan" else "-inf"))
+        return self._inner.inspect(exposures)
+
+
+class TroubledLink:
+    """A `RegisterLink` into a PLC model. `hung`, `slow`, `lost_reply`, `late_request`, `wrong_address`, `gone`."""
+
+    name = "troubled PLC"
+
+    def __init__(self, model: SimulatedPlcModel, world: World, trouble: Trouble, timeout_ns: int = 100 * MS) -> None:
+        self._model = model
+        self._world = world
+        self._trouble = trouble
+        self._timeout_ns = timeout_ns
+        self._open = False
+
+    def open(self, spare_address: int) -> None:
+        """See `RegisterLink`."""
+        if self._trouble.lasting == "gone":
+            raise PlcError("connection refused", "look at the cable")
+        self._open = True
+
+    def write(self, address: int, words: Sequence[int], spare: int) -> None:
+        """See `RegisterLink`."""
+        self._exchange(lambda now_ns: self._model.write_registers(address, words, now_ns))
+
+    def read(self, address: int, count: int, spare: int) -> Sequence[int]:
+        """See `RegisterLink`."""
+        return self._exchange(lambda now_ns: self._model.read_registers(address, count, now_ns))
+
+    def write_coil(self, address: int, *, on: bool) -> None:
+        """See `RegisterLink`."""
+        self._exchange(lambda now_ns: self._model.write_coil(address, on=on, now_ns=now_ns))
+
+    def close(self) -> None:
+        """See `RegisterLink`."""
+        self._open = False
+
+    def _exchange(self, carry_out: Callable[[int], Any]) -> Any:
+        if not self._open:
+            raise PlcError("not connected", "connect first")
+        kind, world = self._trouble.now(), self._world
+        world.sleep(self._trouble.random.randrange(15, 90) * MS if kind == "slow" else 300_000)
+        match kind:
+            case "hung":
+                self._fail(self._timeout_ns)
+            case "gone":
+                self._fail(0)
+            case "lost_reply":
+                carry_out(world.now_ns)
+                self._fail(self._timeout_ns)
+            case "late_request":
+                late_ns = world.now_ns + self._trouble.random.randrange(100, 3_000) * MS
+                world.call_at(late_ns, lambda: carry_out(world.now_ns))
+                self._fail(self._timeout_ns)
+            case "wrong_address":
+                carry_out(world.now_ns)
+                self._fail(200_000)
+        answer = carry_out(world.now_ns)
+        world.sleep(200_000)
+        return answer
+
+    def _fail(self, after_ns: int) -> None:
+        self._world.sleep(after_ns)
+        self._open = False
+        raise PlcError("no answer that fits", "look at the cable")
+
+
+class TroubledBroker(SimulatedBroker):
+    """A broker that can forget what it acknowledged a moment ago, as a killed one does."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+        self._taken: list[tuple[int, OutboxRow]] = []
+        self.out_of_memory = False
+
+    def publish(self, row: OutboxRow) -> bool:
+        """As the twin; or there is no memory for it."""
+        if self.out_of_memory and self._world.random.random() < 0.3:
+            raise MemoryError
+        return super().publish(row)
+
+    def lose_queue(self) -> None:
+        """Killed: away, and what came last was never written to its disk."""
+        self.go_away()
+        self._taken = [entry for entry in self._taken if entry[0] < self._world.now_ns - SAVED_AFTER_NS]
+
+    @property
+    def delivered(self) -> list[OutboxRow]:
+        """What the subscriber got, duplicates included."""
+        return [row for _, row in self._taken]
+
+    def _answer(self, row: OutboxRow) -> None:
+        if self._refusal is None:
+            self._taken.append((self._world.now_ns, row))
+        super()._answer(row)
+
+
+class TroubledLedger:
+    """Stands before a real ledger. `full`, `failing`, `slow`, `no_memory`."""
+
+    def __init__(
+        self,
+        inner: Any,
+        world: World,
+        trouble: Trouble,
+        on_commit: Callable[[Sequence[Any], Sequence[int]], None] | None = None,
+    ) -> None:
+        self._inner = inner
+        self._world = world
+        self._trouble = trouble
+        self._on_commit = on_commit
+
+    def append(self, entries: Any) -> Any:
+        """Commit; the disk takes its time before and after the commit."""
+        kind = self._ask()
+        half_ns = self._trouble.random.randrange(100, 2_000) * MS if kind == "slow" else MS // 2
+        self._world.sleep(half_ns)
+        sequences = self._inner.append(entries)
+        if self._on_commit is not None:
+            self._on_commit(entries, sequences)
+        self._world.sleep(half_ns)
+        return sequences
+
+    def mark_sent(self, sequences: Any) -> None:
+        """As the ledger; or refused."""
+        self._ask()
+        self._inner.mark_sent(sequences)
+
+    def prune(self, *arguments: Any, **options: Any) -> Any:
+        """As the ledger; or refused."""
+        self._ask()
+        return self._inner.prune(*arguments, **options)
+
+    def unsent(self, after: int, limit: int) -> Any:
+        """As the ledger; or unreadable."""
+        if self._trouble.now() == "failing":
+            raise LedgerError("the disk does not answer", "look at it")
+        return self._inner.unsent(after, limit)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def _ask(self) -> str | None:
+        kind = self._trouble.now()
+        if kind in {"full", "failing"}:
+            self._world.sleep(MS)
+            raise LedgerError(f"the disk is {kind}", "mend the disk")
+        if kind == "no_memory":
+            raise MemoryError
+        return kind
