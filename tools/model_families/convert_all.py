@@ -151,16 +151,17 @@ def row_of(export: Path, work: Path) -> Row:
     """The table's row, from what was kept."""
     built = json.loads((export / "export.json").read_text(encoding="utf-8"))
     title = built.get("title", export.name)
+    weights = built.get("weights", "–")
     if "error" in built:
-        return Row(title, "", (), built["error"])
+        return Row(title, "", (), built["error"], weights)
     model = model_file(export)
     if model is None:
-        return Row(title, "", (), "the export folder holds no model")
+        return Row(title, "", (), "the export folder holds no model", weights)
     if model.suffix == ".xml":
         title += " (OpenVINO export)"
     kept = (kept_attempt(export, work, precision) for precision in PRECISIONS)
     attempts = (Attempt(**json.loads(file.read_text(encoding="utf-8"))) for file in kept if file.is_file())
-    return Row(title, describe(model), tuple(attempts))
+    return Row(title, describe(model), tuple(attempts), weights=weights)
 
 
 def main() -> None:

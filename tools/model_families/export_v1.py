@@ -118,7 +118,8 @@ def export(name: str, fit: Path, images: Path, out: Path) -> None:
     for file in written.parent.iterdir():
         shutil.move(file, out / file.name)
     shutil.rmtree(scratch, ignore_errors=True)
-    report = {"family": name, "title": f"{family(name).title} (anomalib {anomalib.__version__})"}
+    recipe = family(name)
+    report = {"family": name, "title": f"{recipe.title} (anomalib {anomalib.__version__})", "weights": recipe.weights}
     (out / "export.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 

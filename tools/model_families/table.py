@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 HEADINGS: Final = (
     "family",
+    "weights of its backbone",
     "imported",
     "graph: input → outputs",
     "float32 parity",
@@ -47,6 +48,8 @@ class Row:
     attempts: tuple[Attempt, ...] = ()
     error: str | None = None
     """Why the source framework could not export it; None: it could."""
+    weights: str = _NOTHING
+    """What its backbone is."""
 
 
 def render(rows: Iterable[Row]) -> str:
@@ -76,10 +79,10 @@ def _line(cells: Iterable[str]) -> str:
 
 def _cells(row: Row) -> Sequence[str]:
     if row.error is not None:
-        return (row.title, f"not exported: {_short(row.error)}", *[_NOTHING] * (len(HEADINGS) - 2))
+        return (row.title, row.weights, f"not exported: {_short(row.error)}", *[_NOTHING] * (len(HEADINGS) - 3))
     plain, whole = _attempt(row, "fp32"), _attempt(row, "int8")
     sizes = ", ".join(_size(attempt) for attempt in (plain, whole))
-    return (row.title, _imported(plain), row.graph, _parity(plain), _route(whole), _parity(whole), sizes)
+    return (row.title, row.weights, _imported(plain), row.graph, _parity(plain), _route(whole), _parity(whole), sizes)
 
 
 def _attempt(row: Row, precision: str) -> Attempt | None:
@@ -99,7 +102,14 @@ def _route(attempt: Attempt | None) -> str:
         return f"refused: {_short(attempt.error)}"
     kept = [str(text).split(":", 1)[0] for text in attempt.report.get("kept", ())]
     names = f"{len(kept)} kept ({', '.join(_counted(kept))})" if kept else "nothing kept"
-    return f"{attempt.report['route']}; {names}"
+    return f"{attempt.report['route']}; {names}{_speed(attempt.report.get('timings_ms', {}))}"
+
+
+def _speed(timings_ms: Mapping[str, float]) -> str:
+    """How long INT8 takes where it was timed beside float32, run by run in turn."""
+    if "fp32" not in timings_ms or "int8" not in timings_ms:
+        return ""
+    return f"; {timings_ms['int8'] / timings_ms['fp32']:.2f} of float32's time"
 
 
 def _counted(kept: Sequence[str]) -> list[str]:

@@ -40,6 +40,7 @@ def _row(**replaced: object) -> Row:
             "route": "qdq",
             "kept": ["conv_1 (Conv): too coarse", "exp_2 (Exp): range", "conv_3 (Conv): x"],
             "size_bytes": 3e6,
+            "timings_ms": {"fp32": 40.0, "int8": 30.0},
         },
         {"onnxruntime": _document(holds=False, flips=2), "openvino": {"error": "cannot run this graph"}},
     )
@@ -49,7 +50,12 @@ def _row(**replaced: object) -> Row:
         {"route": "plain", "kept": [], "size_bytes": 12_340_000, "labelled": _AUROC},
         {"onnxruntime": _document()},
     )
-    values = {"title": "PaDiM", "graph": "`input` 1×3×8×8 → `map` 1×1×8×8", "attempts": (plain, whole)}
+    values = {
+        "title": "PaDiM",
+        "graph": "`input` 1×3×8×8 → `map` 1×1×8×8",
+        "attempts": (plain, whole),
+        "weights": "random",
+    }
     return Row(**{**values, **replaced})
 
 
@@ -63,11 +69,12 @@ def test_a_row_tells_parity_route_and_size_of_both_precisions():
     """What was measured stands in the row: figures per engine, what was kept in float, megabytes."""
     cells = dict(zip(HEADINGS, _cells(_row()), strict=True))
 
+    assert cells["weights of its backbone"] == "random"
     assert cells["imported"] == "yes"
     assert cells["float32 parity"] == (
         "onnxruntime: drift 0.012, separation 0.40%, flips 0, maps 0.9999 (golden images); AUROC 0.981 → 0.980"
     )
-    assert cells["INT8 route, kept in float"] == "qdq; 3 kept (2 Conv, 1 Exp)"
+    assert cells["INT8 route, kept in float"] == "qdq; 3 kept (2 Conv, 1 Exp); 0.75 of float32's time"
     assert cells["INT8 parity"].startswith("onnxruntime: drift 0.012, separation 0.40%, flips 2")
     assert "DOES NOT HOLD" in cells["INT8 parity"]
     assert cells["INT8 parity"].endswith("openvino: cannot run this graph")
@@ -78,8 +85,8 @@ def test_what_could_not_be_exported_says_why_and_claims_nothing():
     """A family without a graph has its error in the table and dashes for every figure."""
     cells = _cells(_row(error="UnsupportedOperatorError:\n aten::foo | bar", attempts=()))
 
-    assert cells[1] == "not exported: UnsupportedOperatorError: aten::foo \\| bar"
-    assert set(cells[2:]) == {"–"}
+    assert cells[2] == "not exported: UnsupportedOperatorError: aten::foo \\| bar"
+    assert set(cells[3:]) == {"–"}
 
 
 def test_a_refused_int8_leaves_the_float32_figures_alone():
