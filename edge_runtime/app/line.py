@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
     from edge_runtime.plc.port import Plc
 
-DISPATCH_CAPACITY = 100_000
-"""In effect unbounded: the dispatch stage does no I/O."""
+DISPATCH_CAPACITY = 256
+"""The dispatch stage does no I/O; should it be held up, capture and inspection wait for it: no part is dropped here."""
+COMMAND_CAPACITY = 10_000
+"""How many gate commands may wait for a PLC link that hangs: 50 s at 200 parts/s, long after their parts are gone."""
 RECORD_CAPACITY = 20_000
 """How many verdicts may wait for a disk that refuses: 100 s at 200 parts/s."""
 EVIDENCE_CAPACITY = 16
@@ -97,7 +99,16 @@ def build_line(
     last = _start_numbering(devices, link, recipe.current, config.camera.name, queues.records, clock)
     stages = Stages(
         capture=_capture(config, devices, recipe, queues, PartTracker(last), events, link, clock),
-        inspect=InspectStage(engine, recipe, queues.inspect, queues.dispatch, clock, preview, _fed(progress, vitals)),
+        inspect=InspectStage(
+            engine,
+            recipe,
+            queues.inspect,
+            queues.dispatch,
+            clock,
+            preview,
+            _fed(progress, vitals),
+            newest_first=config.camera.overflow is Overflow.REJECT,
+        ),
         dispatch=dispatch,
         record=_record(config, devices, queues),
         plc=link,
@@ -170,7 +181,7 @@ def _queues(config: LineConfig) -> _Queues:
     return _Queues(
         inspect=BoundedQueue("inspect", FOLDER_QUEUE if waits else config.ops.inspect_queue),
         dispatch=BoundedQueue("dispatch", DISPATCH_CAPACITY),
-        commands=BoundedQueue("commands", DISPATCH_CAPACITY),
+        commands=BoundedQueue("commands", COMMAND_CAPACITY),
         records=BoundedQueue("records", RECORD_CAPACITY),
         evidence=BoundedQueue("evidence", EVIDENCE_CAPACITY) if config.evidence.enabled else None,
     )

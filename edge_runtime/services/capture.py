@@ -10,7 +10,8 @@ from edge_runtime.decision.judge import fault_verdict
 from edge_runtime.domain.frame import Frame, LostFrame, Trigger
 from edge_runtime.domain.part import Part
 from edge_runtime.domain.verdict import Reason
-from edge_runtime.services.flow import Judged, Opened
+from edge_runtime.services.flow import Judged, Opened, Waived
+from edge_runtime.services.queues import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from edge_runtime.services.queues import BoundedQueue
 
 POLL_S = 0.05
+FINISH_S = 1.0
+"""How long the end waits for a dispatch stage without room."""
 
 
 class CaptureStage:
@@ -57,7 +60,7 @@ class CaptureStage:
         self._recipe = recipe
         self._bundle = bundle
         self._inspect_queue = inspect_queue
-        self._dispatch_queue = dispatch_queue
+        self._dispatch = Handover(dispatch_queue)
         self._events = events
         self._clock = clock
         self._wait_when_full = wait_when_full
@@ -66,7 +69,9 @@ class CaptureStage:
         self._never = threading.Event()
 
     def step(self) -> None:
-        """Take at most one arrival."""
+        """Take at most one arrival; none while the dispatch stage has no room: it owes a verdict for every part."""
+        if not self._dispatch.flush(POLL_S):
+            return
         if self._wait_when_full and not self._inspect_queue.wait_for_room(POLL_S):
             return
         self._watch_count()
@@ -78,6 +83,7 @@ class CaptureStage:
 
     def finish(self) -> None:
         """Deliver nothing more."""
+        self._dispatch.flush(FINISH_S)
         self._camera.close()
 
     def _watch_count(self) -> None:
@@ -109,12 +115,12 @@ class CaptureStage:
             return
         displaced = self._inspect_queue.offer(part)
         if displaced is not None:
-            self._reject(displaced, Reason.OVERLOAD, "newer parts came faster than this device can inspect")
+            self._dispatch.send(Waived(displaced))
 
     def _open(self, trigger: Trigger, part_sequence: int, arrival: Frame | LostFrame | None) -> Part:
         deadline_ns = trigger.triggered_ns + self._recipe.current.decision_deadline_ns
         part = Part(trigger, part_sequence, deadline_ns, arrival)
-        self._dispatch_queue.offer(Opened(part))
+        self._dispatch.send(Opened(part))
         return part
 
     def _give_up(self, part_sequence: int, detail: str) -> None:
@@ -130,4 +136,4 @@ class CaptureStage:
     def _reject(self, part: Part, reason: Reason, detail: str) -> None:
         now_ns = self._clock.monotonic_ns()
         verdict = fault_verdict(part, self._recipe.current, reason, detail, self._bundle, now_ns)
-        self._dispatch_queue.offer(Judged(part, verdict))
+        self._dispatch.send(Judged(part, verdict))

@@ -11,7 +11,7 @@ from edge_runtime.decision.reject_plan import plan_reject
 from edge_runtime.domain.frame import Frame
 from edge_runtime.domain.records import VerdictRecord
 from edge_runtime.domain.verdict import Disposition, Reason
-from edge_runtime.services.flow import EvidenceItem, Judged, LoadShed, Opened, RecordItem
+from edge_runtime.services.flow import Begun, EvidenceItem, Judged, LoadShed, Opened, RecordItem, Waived
 
 if TYPE_CHECKING:
     from edge_runtime.domain.inspection import AnomalyMap
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 POLL_S = 0.02
 REMEMBERED = 4_096
 """Closed parts that are remembered, to tell a late result from an unknown part."""
+
+NEVER_ITS_TURN = "not inspected: parts come faster than this device inspects"
 
 _Key: TypeAlias = tuple[int, int, int]
 
@@ -65,6 +67,7 @@ class DispatchStage:
         self._shed = shed or LoadShed()
         self._open: dict[_Key, Part] = {}
         self._closed: deque[_Key] = deque(maxlen=REMEMBERED)
+        self._inspected: Part | None = None
 
     @property
     def open_parts(self) -> int:
@@ -79,26 +82,53 @@ class DispatchStage:
     def step(self) -> None:
         """Handle one item, then give up every part whose deadline has passed."""
         item = self._inbox.get(self._patience_s())
-        match item:
-            case Opened(part):
-                self._open[_key(part)] = part
-            case Judged(part, verdict, anomaly_map):
-                self._close(part, verdict, anomaly_map)
-            case None:
-                pass
+        if item is not None:
+            self._handle(item)
         now_ns = self._clock.monotonic_ns()
         for part in [part for part in self._open.values() if now_ns > part.deadline_ns]:
-            self._give_up(part, Reason.DEADLINE_MISSED, "no result at the deadline")
+            self._give_up(part, *self._why_late(part, now_ns))
 
     def finish(self) -> None:
         """Stopping: whatever is still open gets its fail-safe verdict now."""
         while (item := self._inbox.get(0)) is not None:
-            if isinstance(item, Opened):
-                self._open[_key(item.part)] = item.part
-            else:
-                self._close(item.part, item.verdict, item.anomaly_map)
+            self._handle(item)
         for part in list(self._open.values()):
             self._give_up(part, Reason.STOPPING, "the daemon was stopped before the part could be inspected")
+
+    def _handle(self, item: DispatchItem) -> None:
+        match item:
+            case Opened(part):
+                self._open[_key(part)] = part
+            case Begun(part):
+                self._inspected = part
+            case Judged(part, verdict, anomaly_map):
+                if self._inspected is part:
+                    self._inspected = None
+                self._close(part, verdict, anomaly_map)
+            case Waived(part):
+                if _key(part) in self._open:  # else its deadline was faster
+                    self._give_up(part, *self._why_waived())
+
+    def _why_late(self, part: Part, now_ns: int) -> tuple[Reason, str]:
+        """At its deadline: did it have its turn?"""
+        if part is self._inspected:
+            return Reason.DEADLINE_MISSED, "its inspection has not ended at the deadline"
+        if isinstance(part.arrival, Frame) and part.arrival.captured_ns > part.deadline_ns:
+            late_ms = (part.arrival.captured_ns - part.deadline_ns) / 1e6
+            return Reason.DEADLINE_MISSED, f"its frame came {late_ms:.0f} ms after the deadline"
+        if self._stuck(now_ns):
+            return self._why_waived()
+        return Reason.OVERLOAD, NEVER_ITS_TURN
+
+    def _why_waived(self) -> tuple[Reason, str]:
+        """Never inspected: because others came too fast, or because the one before it does not end?"""
+        if self._stuck(self._clock.monotonic_ns()) and self._inspected is not None:
+            before = self._inspected.trigger.part_id
+            return Reason.DEADLINE_MISSED, f"the inspection of {before} does not end: this part never had its turn"
+        return Reason.OVERLOAD, NEVER_ITS_TURN
+
+    def _stuck(self, now_ns: int) -> bool:
+        return self._inspected is not None and now_ns > self._inspected.deadline_ns
 
     def _patience_s(self) -> float:
         earliest_ns = min((part.deadline_ns for part in self._open.values()), default=None)

@@ -32,7 +32,21 @@ class Judged:
     anomaly_map: AnomalyMap | None = None
 
 
-DispatchItem: TypeAlias = Opened | Judged
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The inspection of a part has begun: should it end too late, that is a matter of time and not of numbers."""
+
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Waived:
+    """A part that is not going to be inspected, because others come too fast for its turn to come in time."""
+
+    part: Part
+
+
+DispatchItem: TypeAlias = Opened | Begun | Judged | Waived
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.judge import judge
+from edge_runtime.decision.overload import Durations, choose
 from edge_runtime.domain.errors import EngineError, ImageError
 from edge_runtime.domain.frame import Frame
 from edge_runtime.domain.inspection import Inspection, InspectionFault
 from edge_runtime.domain.verdict import Reason
-from edge_runtime.services.flow import Judged
+from edge_runtime.services.flow import Begun, Judged, Waived
+from edge_runtime.services.queues import Handover
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.part import Part
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 POLL_S = 0.05
+FINISH_S = 1.0
+"""How long the end waits for a dispatch stage without room."""
 
 
 class InspectStage:
@@ -40,17 +44,23 @@ class InspectStage:
         clock: Clock,
         preview: Callable[[Frame, AnomalyMap | None], None] | None = None,
         progress: Callable[[], None] | None = None,
+        *,
+        newest_first: bool = True,
     ) -> None:
         """Wire the stage.
 
         Args:
+            newest_first: when there is not time for all, inspect the newest and give the others up; otherwise always in
+                order (a source that waits for us).
             preview: gets every inspected frame; must cost microseconds.
             progress: called once per round, idle rounds included; what feeds the watchdog.
         """
         self._engine = engine
         self._recipe = recipe
         self._inspect_queue = inspect_queue
-        self._dispatch_queue = dispatch_queue
+        self._dispatch = Handover(dispatch_queue)
+        self._newest_first = newest_first
+        self._durations = Durations()
         self._clock = clock
         self._preview = preview
         self._progress = progress
@@ -60,19 +70,31 @@ class InspectStage:
         if self._progress is not None:
             self._progress()
         self._engine.look_after()
-        part = self._inspect_queue.get(POLL_S)
+        if not self._dispatch.flush(POLL_S):
+            return
+        picked = self._inspect_queue.pick(self._choose, POLL_S)
+        for given_up in picked.given_up:
+            self._dispatch.send(Waived(given_up))
+        part = picked.item
         if part is None or not isinstance(part.arrival, Frame):
             return
-        if self._clock.monotonic_ns() > part.deadline_ns:
-            return  # the dispatch stage has given it its verdict; looking now would make the next one late too
+        began_ns = self._clock.monotonic_ns()
+        self._dispatch.send(Begun(part))
         outcome, anomaly_map = self._look(part, part.arrival)
-        verdict = judge(outcome, part, self._recipe.current, self._clock.monotonic_ns())
-        self._dispatch_queue.offer(Judged(part, verdict, anomaly_map))
+        ended_ns = self._clock.monotonic_ns()
+        self._durations.add(ended_ns - began_ns)
+        self._dispatch.send(Judged(part, judge(outcome, part, self._recipe.current, ended_ns), anomaly_map))
         if self._preview is not None:
             self._preview(part.arrival, anomaly_map)
 
     def finish(self) -> None:
-        """Nothing to hand back."""
+        """Hand over what is owed."""
+        self._dispatch.flush(FINISH_S)
+
+    def _choose(self, waiting: Sequence[Part]) -> tuple[int | None, tuple[int, ...]]:
+        expected_ns = self._durations.expected_ns if self._newest_first else 0
+        choice = choose([part.deadline_ns for part in waiting], self._clock.monotonic_ns(), expected_ns)
+        return choice.inspect, choice.give_up
 
     @property
     def renewals(self) -> int:

@@ -5,16 +5,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Picked(Generic[T]):
+    """What `BoundedQueue.pick` took off the queue."""
+
+    item: T | None
+    given_up: tuple[T, ...]
 
 
 class BoundedQueue(Generic[T]):
     """First in, first out, never more than `capacity` items. Thread-safe.
 
     The policy on overflow is the producer's choice of method: `offer` keeps the newest and hands back what it
-    displaced, `put` waits, `try_put` refuses.
+    displaced, `put` waits, `try_put` refuses. Where nothing may be dropped at all: `Handover`.
     """
 
     def __init__(self, name: str, capacity: int) -> None:
@@ -44,6 +56,15 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
             return True
 
+    def put(self, item: T, timeout_s: float) -> bool:
+        """Put as soon as there is room; false, and nothing counted, if there was none in time."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._items) < self.capacity, timeout_s):
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
     def wait_for_room(self, timeout_s: float) -> bool:
         """Wait until `put` would not overflow. With a single producer the room stays."""
         with self._changed:
@@ -57,6 +78,24 @@ class BoundedQueue(Generic[T]):
             item = self._items.popleft()
             self._changed.notify_all()
             return item
+
+    def pick(self, choose: Callable[[Sequence[T]], tuple[int | None, Sequence[int]]], timeout_s: float) -> Picked[T]:
+        """Wait for an item, then let `choose` say which one to take and which ones to give up.
+
+        Args:
+            choose: gets what waits, oldest first; answers with positions in it. Must be quick.
+            timeout_s: how long to wait for the first item.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: bool(self._items), timeout_s):
+                return Picked(None, ())
+            waiting = tuple(self._items)
+            taken, given_up = choose(waiting)
+            gone = {*given_up} if taken is None else {taken, *given_up}
+            self._items = deque(item for place, item in enumerate(waiting) if place not in gone)
+            self._dropped += len(given_up)
+            self._changed.notify_all()
+            return Picked(None if taken is None else waiting[taken], tuple(waiting[place] for place in given_up))
 
     def get_batch(self, most: int, timeout_s: float, gather_s: float) -> list[T]:
         """Up to `most` items: waits `timeout_s` for the first, then `gather_s` for others to share its commit."""
@@ -86,3 +125,22 @@ class BoundedQueue(Generic[T]):
         """How many items were displaced or refused."""
         with self._changed:
             return self._dropped
+
+
+class Handover(Generic[T]):
+    """Puts items into a queue in order and drops none: what finds no room is owed, and goes first. One thread."""
+
+    def __init__(self, queue: BoundedQueue[T]) -> None:
+        self._queue = queue
+        self._owed: deque[T] = deque()
+
+    def send(self, item: T) -> None:
+        """Put it now or owe it; never waits."""
+        self._owed.append(item)
+        self.flush(0)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Put what is owed, waiting at most so long for room; true if nothing is owed any more."""
+        while self._owed and self._queue.put(self._owed[0], timeout_s):
+            self._owed.popleft()
+        return not self._owed

@@ -9,7 +9,7 @@ from edge_runtime.decision.part_tracker import PartTracker
 from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.capture import CaptureStage
-from edge_runtime.services.flow import Judged, Opened, RecipeCell
+from edge_runtime.services.flow import Judged, Opened, RecipeCell, Waived
 from edge_runtime.services.queues import BoundedQueue
 
 
@@ -95,9 +95,18 @@ def test_a_corrupt_image_becomes_a_verdict_without_inspection() -> None:
 def test_on_overload_the_oldest_waiting_part_is_given_up_and_the_newest_is_inspected() -> None:
     """Every part still gets its verdict."""
     bench = Bench(*(make_frame(n) for n in (1, 2, 3)), capacity=2)
-    judged = [item for item in bench.run(3) if isinstance(item, Judged)]
-    assert [(j.part.part_sequence, j.verdict.reason) for j in judged] == [(1, Reason.OVERLOAD)]
+    waived = [item for item in bench.run(3) if isinstance(item, Waived)]
+    assert [item.part.part_sequence for item in waived] == [1]
     assert [bench.inspect.get(0).part_sequence for _ in range(2)] == [2, 3]
+
+
+def test_a_dispatch_stage_without_room_is_waited_for_and_misses_no_part() -> None:
+    """No part is dropped between the stages: the camera is not asked until what is owed is handed over."""
+    bench = Bench(*(make_frame(n) for n in range(1, 60)), capacity=60)
+    bench.dispatch.capacity = 2
+    told = [item.part.part_sequence for _ in range(40) for item in bench.run(3)]
+    assert told == list(range(1, 60))
+    assert bench.dispatch.dropped == 0
 
 
 def test_a_waiting_source_is_not_asked_while_inspection_is_busy() -> None:

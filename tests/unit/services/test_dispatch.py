@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from makers import BUNDLE, MS, make_inspection, make_part, make_recipe
 
@@ -9,7 +11,7 @@ from edge_runtime.domain.records import VerdictRecord
 from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.dispatch import DispatchStage
-from edge_runtime.services.flow import Judged, Opened, RecipeCell
+from edge_runtime.services.flow import Begun, Judged, LoadShed, Opened, RecipeCell, Waived
 from edge_runtime.services.monitor import LineMonitor
 from edge_runtime.services.queues import BoundedQueue
 
@@ -25,6 +27,7 @@ class Bench:
         self.records = BoundedQueue("records", 1_000)
         self.evidence = BoundedQueue("evidence", evidence_capacity)
         self.monitor = LineMonitor()
+        self.shed = LoadShed()
         self.stage = DispatchStage(
             self.recipe,
             BUNDLE,
@@ -35,6 +38,7 @@ class Bench:
             self.evidence,
             self.monitor,
             self.clock,
+            self.shed,
         )
 
     def open(self, number: int):
@@ -43,6 +47,16 @@ class Bench:
         self.inbox.offer(Opened(part))
         self.stage.step()
         return part
+
+    def begin(self, part) -> None:
+        """Its inspection begins."""
+        self.inbox.offer(Begun(part))
+        self.stage.step()
+
+    def pass_by(self, milliseconds: int) -> None:
+        """Time goes by and the stage looks at its deadlines."""
+        self.clock.advance(milliseconds * MS)
+        self.stage.step()
 
     def propose(self, part, score: float) -> None:
         """Offer a verdict for a part."""
@@ -74,13 +88,56 @@ def test_a_judged_part_goes_to_the_gate_and_to_the_ledger_once(bench) -> None:
     assert bench.stage.idle
 
 
-def test_a_part_without_result_is_rejected_at_its_deadline(bench) -> None:
+def test_a_part_whose_inspection_does_not_end_is_rejected_at_its_deadline(bench) -> None:
     """A hung inspection does not hold up the gate."""
-    bench.open(1)
-    bench.clock.advance(101 * MS)
-    bench.stage.step()
+    bench.begin(bench.open(1))
+    bench.pass_by(101)
     (verdict,) = bench.verdicts()
     assert (verdict.disposition, verdict.reason) == (Disposition.REJECT, Reason.DEADLINE_MISSED)
+
+
+def test_a_part_whose_turn_did_not_come_is_an_overload_and_no_timeout(bench) -> None:
+    """Too many parts and too slow an inspection are mended differently."""
+    bench.open(1)
+    bench.pass_by(101)
+    (verdict,) = bench.verdicts()
+    assert (verdict.disposition, verdict.reason) == (Disposition.REJECT, Reason.OVERLOAD)
+
+
+def test_a_part_that_is_given_up_gets_its_verdict_at_once_and_only_once(bench) -> None:
+    """Overload is said when it is known, not at the deadline."""
+    part = bench.open(1)
+    for _ in range(2):
+        bench.inbox.offer(Waived(part))
+        bench.stage.step()
+    (verdict,) = bench.verdicts()
+    assert (verdict.disposition, verdict.reason) == (Disposition.REJECT, Reason.OVERLOAD)
+    assert bench.monitor.late_results == 0
+
+
+def test_behind_an_inspection_that_hangs_nothing_is_an_overload(bench) -> None:
+    """Whoever reads the records must look at the engine, not at the belt."""
+    bench.begin(bench.open(1))
+    waiting, waived = bench.open(2), bench.open(3)
+    bench.pass_by(101)
+    bench.inbox.offer(Waived(waived))
+    bench.stage.step()
+    verdicts = bench.verdicts()
+    assert {v.reason for v in verdicts} == {Reason.DEADLINE_MISSED}
+    assert sorted(v.part_sequence for v in verdicts) == [1, waiting.part_sequence, waived.part_sequence]
+
+
+def test_a_frame_that_came_after_the_deadline_is_a_timeout(bench) -> None:
+    """A slow camera is not told to slow down its belt."""
+    part = make_part(1, bench.clock.monotonic_ns() - 500 * MS)
+    part = replace(part, arrival=replace(part.arrival, captured_ns=bench.clock.monotonic_ns()))
+    bench.inbox.offer(Opened(part))
+    bench.stage.step()
+    (verdict,) = bench.verdicts()
+    assert (verdict.reason, verdict.detail) == (
+        Reason.DEADLINE_MISSED,
+        "its frame came 400 ms after the deadline",
+    )
 
 
 def test_a_result_after_the_deadline_is_dropped_and_counted(bench) -> None:
@@ -117,6 +174,18 @@ def test_evidence_is_kept_for_reject_and_review_only_and_never_blocks() -> None:
     assert bench.evidence.dropped == 1
 
 
+def test_with_memory_low_evidence_goes_first(bench) -> None:
+    """Frames that wait to be rendered are let go; the verdict, its record and the gate are as ever."""
+    bench.propose(bench.open(1), 5.0)
+    bench.shed.evidence = True
+    bench.propose(bench.open(2), 5.0)
+    assert (len(bench.evidence), bench.evidence.dropped) == (0, 1)
+    assert [v.disposition for v in bench.verdicts()] == [Disposition.REJECT] * 2
+    bench.shed.evidence = False
+    bench.propose(bench.open(3), 5.0)
+    assert len(bench.evidence) == 1
+
+
 def test_records_carry_no_pixels(bench) -> None:
     """A dead disk must not fill the memory with frames."""
     bench.propose(bench.open(1), 5.0)
@@ -146,8 +215,8 @@ def test_two_open_parts_with_one_number_both_get_their_verdict(bench) -> None:
 def test_a_late_result_is_not_taken_for_the_new_part_with_the_same_number(bench) -> None:
     """It would let the new part pass unseen."""
     old = bench.open(1)
-    bench.clock.advance(101 * MS)
-    bench.stage.step()
+    bench.begin(old)
+    bench.pass_by(101)
     new = bench.open(1)
     bench.propose(old, 0.1)
     assert bench.stage.open_parts == 1

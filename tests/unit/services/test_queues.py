@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from edge_runtime.services.queues import BoundedQueue
+from edge_runtime.services.queues import BoundedQueue, Handover
 
 
 def test_offer_keeps_the_newest_and_hands_back_the_oldest() -> None:
@@ -45,3 +45,49 @@ def test_a_batch_takes_what_is_there_up_to_its_size() -> None:
     assert queue.get_batch(3, 0, 0) == [0, 1, 2]
     assert queue.get_batch(3, 0, 0) == [3, 4]
     assert queue.get_batch(3, 0, 0) == []
+
+
+def test_what_is_picked_and_what_is_given_up_leave_the_queue_and_the_rest_keeps_its_order() -> None:
+    """The chooser sees everything that waits, oldest first; only what it gives up counts as dropped."""
+    queue = BoundedQueue("q", 5)
+    for number in range(5):
+        queue.offer(number)
+    seen = []
+    picked = queue.pick(lambda waiting: seen.append(waiting) or (4, (0, 2)), 0)
+    assert (seen, picked.item, picked.given_up) == ([(0, 1, 2, 3, 4)], 4, (0, 2))
+    assert ([queue.get(0), queue.get(0), queue.get(0)], queue.dropped) == ([1, 3, None], 2)
+
+
+def test_picking_from_an_empty_queue_asks_nobody() -> None:
+    """There is nothing to choose from."""
+    picked = BoundedQueue("q", 1).pick(lambda _: (0, ()), 0.001)
+    assert (picked.item, picked.given_up) == (None, ())
+
+
+def test_what_is_cleared_counts_as_dropped() -> None:
+    """Nothing disappears without a figure."""
+    queue = BoundedQueue("q", 3)
+    queue.offer(1)
+    queue.clear()
+    assert (len(queue), queue.dropped) == (0, 1)
+
+
+def test_a_handover_keeps_order_and_drops_nothing() -> None:
+    """What found no room goes before what comes later."""
+    queue = BoundedQueue("q", 1)
+    handover = Handover(queue)
+    for number in range(4):
+        handover.send(number)
+    taken = [queue.get(0)]
+    while not handover.flush(0):
+        taken.append(queue.get(0))
+    taken.append(queue.get(0))
+    assert (taken, queue.dropped) == ([0, 1, 2, 3], 0)
+
+
+def test_put_waits_for_room_and_gives_up_in_time() -> None:
+    """A full queue refuses without counting: the producer still has the item."""
+    queue = BoundedQueue("q", 1)
+    assert queue.put(1, 0)
+    assert not queue.put(2, 0.001)
+    assert (len(queue), queue.dropped) == (1, 0)

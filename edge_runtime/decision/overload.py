@@ -1,0 +1,68 @@
+"""Which part to inspect next when more wait than there is time for. Pure: deadlines and durations are arguments."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_REMEMBERED: Final = 16
+_QUANTILE: Final = 0.9
+"""One outlier among the remembered ones does not make the machine slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to do with the parts that wait; positions count from the oldest, 0."""
+
+    inspect: int | None
+    """None: no part has time left."""
+    give_up: tuple[int, ...]
+    """Parts that cannot be finished in time any more, ascending; never the one to inspect."""
+
+
+def choose(deadlines_ns: Sequence[int], now_ns: int, duration_ns: int) -> Choice:
+    """The oldest part while all can be finished in turn; otherwise the newest.
+
+    In the order of arrival an overloaded line would inspect every part just too late, and judge none. The newest part
+    has the most time left, so that as many get a sound verdict as the machine can give.
+
+    The newest is inspected even if it is expected to be late: what is expected could be wrong, and would never be
+    corrected.
+
+    Args:
+        deadlines_ns: of the parts that wait, oldest first.
+        now_ns: monotonic.
+        duration_ns: how long one inspection is expected to take.
+    """
+    alive = [place for place, deadline_ns in enumerate(deadlines_ns) if now_ns <= deadline_ns]
+    gone = tuple(place for place in range(len(deadlines_ns)) if place not in set(alive))
+    if not alive:
+        return Choice(None, gone)
+    if all(now_ns + (turn + 1) * duration_ns <= deadlines_ns[place] for turn, place in enumerate(alive)):
+        return Choice(alive[0], gone)
+    newest = alive[-1]
+    hopeless = (place for place in alive[:-1] if now_ns + 2 * duration_ns > deadlines_ns[place])
+    return Choice(newest, tuple(sorted((*gone, *hopeless))))
+
+
+class Durations:
+    """How long inspections took lately, and so how long the next one is expected to take."""
+
+    def __init__(self) -> None:
+        self._recent_ns: deque[int] = deque(maxlen=_REMEMBERED)
+
+    def add(self, duration_ns: int) -> None:
+        """Remember one."""
+        self._recent_ns.append(duration_ns)
+
+    @property
+    def expected_ns(self) -> int:
+        """The 90th percentile of the last 16; 0 before the first."""
+        if not self._recent_ns:
+            return 0
+        ordered = sorted(self._recent_ns)
+        return ordered[int(_QUANTILE * (len(ordered) - 1))]
