@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from edge_convert.features import SharedGraphs, input_spec
 from edge_convert.graphs import build_features
 from edge_convert.images import survey
 from edge_convert.precision.features import choose_features
-from edge_convert.precision.probe_parity import Parity
+from edge_convert.precision.probe_parity import Parity, ProbeScores
 from edge_convert.progress import Silent
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings
@@ -125,6 +126,21 @@ def test_parity_looks_at_the_worst_defect_too(median: float, lowest: float, hold
     """A good median does not excuse one defect that has lost a fifth of its score; NaN never holds."""
     assert Parity(median, lowest, 1.02, 30).holds is holds
     assert not Parity(float("nan"), float("nan"), float("nan"), 0).holds
+
+
+def test_good_parts_judge_too(images: ImageSet, graph: FeatureGraph) -> None:
+    """A graph that keeps every defect's score but moves those of good parts by a part of their spread does not hold."""
+    exact = engines.create(SETTINGS).load(graph.model.SerializeToString())
+    scores = ProbeScores(exact, survey(write_parts(images.folder.parent / "more", 24)), SPEC, 0, Silent())
+    same = scores.compare(exact)
+    assert same.good_drift == pytest.approx(0, abs=1e-6)
+    assert same.holds
+    far = scores.compare(PacedGraph(exact, SimulatedClock(), 1, 1.04))
+    assert far.median == pytest.approx(1.04, rel=1e-3)
+    assert 0.1 < (far.good_drift or 0) < 0.25
+    assert far.holds
+    assert not dataclasses.replace(far, good_drift=0.26).holds
+    assert "good parts drift by" in str(far)
 
 
 def test_shared_graphs_are_loaded_once() -> None:

@@ -15,6 +15,7 @@ from edge_convert.options import TeachOptions
 from edge_convert.parity.check import check_parity
 from edge_convert.precision.features import FeaturesChoice
 from edge_convert.progress import Silent
+from edge_convert.search_graph import read_bank
 from edge_convert.teach import teach
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.app.inspection import load_inspector
@@ -163,6 +164,21 @@ def test_the_bank_of_the_source_is_of_the_same_patches(tmp_path: Path, monkeypat
     assert report.figures[0].map_correlation is None or report.figures[0].map_correlation > 0.999999
     with load_inspector(options.out, ENGINE, "development") as inspector:
         assert np.isfinite(inspector.inspect((draw_part(77),)).score)
+
+
+def test_int8_has_no_say_in_which_patches_the_bank_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taught in float32 and in INT8, the banks hold the same patches in the same order, apart from rounding."""
+    run(make_options(tmp_path))
+    noise = 1e-3
+    quantize_with(noise, monkeypatch)
+    run(make_options(tmp_path, out=tmp_path / "int8.bundle", allow_loss=True))
+    banks = []
+    for name in ("part", "int8"):
+        with open_bundle(tmp_path / f"{name}.bundle", trust="development") as bundle:
+            banks.append(read_bank(bundle.payloads.read(bundle.manifest.graphs["search"])))
+    exact, rounded = (bank.columns / -2 + bank.origin[:, np.newaxis] for bank in banks)
+    assert exact.shape == rounded.shape
+    assert 0 < np.abs(exact - rounded).max() < 6 * noise
 
 
 def test_a_source_that_cannot_be_met_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
