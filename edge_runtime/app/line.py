@@ -25,7 +25,7 @@ from edge_runtime.services.monitor import LineMonitor
 from edge_runtime.services.plc_link import LinkTiming, PlcLink
 from edge_runtime.services.publish import PublishStage
 from edge_runtime.services.queues import BoundedQueue
-from edge_runtime.services.reconcile import reconcile
+from edge_runtime.services.reconcile import Reconciliation, reconcile
 from edge_runtime.services.record import RecordStage
 from edge_runtime.services.vitals import Vitals
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.reject import RejectCommand
     from edge_runtime.ops.clock import Clock
-    from edge_runtime.plc.port import Plc
+    from edge_runtime.plc.port import Plc, PlcInputs
 
 DISPATCH_CAPACITY = 256
 """The dispatch stage does no I/O; should it be held up, capture and inspection wait for it: no part is dropped here."""
@@ -268,16 +268,27 @@ def _start_numbering(
     records: BoundedQueue[RecordItem],
     clock: Clock,
 ) -> int:
-    """Where part numbers go on, after writing down what the PLC acted upon and the ledger does not know."""
+    """Where part numbers go on, after writing down what the PLC acted upon and the ledger does not know.
+
+    A PLC that cannot be reached now is asked when it is: what it remembers by then is still of the time before us.
+    """
+    committed = devices.ledger.last_part_sequence()
+    identity = devices.inspector.bundle.identity
+
+    def compare(acknowledged: int | None) -> Reconciliation:
+        return reconcile(committed, acknowledged, recipe, identity, camera, clock.monotonic_ns(), clock.wall_ns())
+
+    def catch_up(inputs: PlcInputs) -> None:
+        for record in compare(inputs.acknowledged_sequence).interrupted:
+            records.try_put(RecordItem(record))
+
     acknowledged = None
     if link is not None:
         try:
             acknowledged = link.connect_now().acknowledged_sequence
         except PlcError:
-            acknowledged = None  # the stage keeps trying and reports it
-    committed = devices.ledger.last_part_sequence()
-    identity = devices.inspector.bundle.identity
-    found = reconcile(committed, acknowledged, recipe, identity, camera, clock.monotonic_ns(), clock.wall_ns())
+            link.at_first_contact(catch_up)
+    found = compare(acknowledged)
     try:
         devices.ledger.append(found.interrupted)
     except LedgerError:

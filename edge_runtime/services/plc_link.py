@@ -80,6 +80,7 @@ class PlcLink:
         self._beat_at_ns = 0
         self._poll_at_ns = 0
         self._connect_at_ns = 0
+        self._first_contact: Callable[[PlcInputs], None] | None = None
         self.connected = False
         self.failing: str | None = None
         """Why the PLC cannot be reached; None while all is well."""
@@ -133,6 +134,10 @@ class PlcLink:
         self.connected = True
         return self.inputs
 
+    def at_first_contact(self, act: Callable[[PlcInputs], None]) -> None:
+        """Where `connect_now` failed: what is to be done in the stage's thread before the PLC is told anything."""
+        self._first_contact = act
+
     def _accept(self, command: RejectCommand | None) -> None:
         if command is None:
             return
@@ -164,7 +169,10 @@ class PlcLink:
         if now_ns < self._connect_at_ns:
             return False
         # Reading is the proof: a port may open where nobody, or somebody else, answers.
-        self.connect_now()
+        inputs = self.connect_now()
+        if self._first_contact is not None:
+            act, self._first_contact = self._first_contact, None
+            act(inputs)
         if self.failing is not None:
             self._events("plc_connected", "info", f"{self._plc.name} answers again")
         self.failing = None

@@ -14,8 +14,9 @@ from edge_runtime.domain.verdict import BundleIdentity, Reason
 if TYPE_CHECKING:
     from edge_runtime.domain.recipe import Recipe
 
-MAX_INTERRUPTED = 64
-"""The window: so many parts can have been acted upon but not committed. More means another PLC or another ledger."""
+MAX_INTERRUPTED = 20_000
+"""The window: as many parts as may wait for a disk that refuses (`app.line.RECORD_CAPACITY`). More means another PLC or
+another ledger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from makers import MS
 
 from edge_runtime.domain.recipe import GateMode, RejectTiming
 from edge_runtime.ops.clock import SystemClock
-from edge_runtime.plc.port import PlcCapability
+from edge_runtime.plc.port import PlcCapability, PlcInputs
 from edge_runtime.services.monitor import GateCounters
 from edge_runtime.services.plc_link import PlcLink
 from edge_runtime.services.queues import BoundedQueue
@@ -114,3 +114,23 @@ def test_an_idle_relay_costs_no_processor() -> None:
         link.step()
         rounds += 1
     assert rounds <= 11
+
+
+def test_what_the_plc_remembers_is_asked_at_the_first_contact_and_before_it_is_told_anything() -> None:
+    """A PLC that was away at the start still tells which parts it acted upon before; later contacts ask nothing."""
+    bench = LinkBench(GateMode.PERMIT)
+    bench.plc.answers = False
+    asked: list[tuple[PlcInputs, int]] = []
+    bench.link.at_first_contact(lambda inputs: asked.append((inputs, len(bench.plc.sent))))
+    bench.plc._acknowledged = 41
+    bench.decide(50, 0.5)
+    bench.pass_time(100)
+    assert asked == []
+    bench.plc.answers = True
+    bench.pass_time(200)
+    bench.plc.answers = False
+    bench.pass_time(100)
+    bench.plc.answers = True
+    bench.pass_time(200)
+    assert [(inputs.acknowledged_sequence, sent) for inputs, sent in asked] == [(41, 0)]
+    assert bench.plc.sent[0] == 50

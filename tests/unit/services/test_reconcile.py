@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from makers import BUNDLE, make_recipe
 
+from edge_runtime.app.line import RECORD_CAPACITY
 from edge_runtime.domain.verdict import Disposition, Reason
-from edge_runtime.services.reconcile import reconcile
+from edge_runtime.services.reconcile import MAX_INTERRUPTED, reconcile
 
 
 def _reconcile(committed: int, acknowledged: int | None):
@@ -20,6 +21,13 @@ def test_parts_acted_upon_but_not_committed_reappear_as_interrupted() -> None:
     assert found.last_part_sequence == 12
 
 
+def test_as_many_parts_reappear_as_can_have_waited_for_a_disk() -> None:
+    """The disk refused for minutes before the power went: not one of those parts is passed over in silence."""
+    found = _reconcile(10, 10 + MAX_INTERRUPTED)
+    assert len(found.interrupted) == MAX_INTERRUPTED >= RECORD_CAPACITY
+    assert _reconcile(10, 11 + MAX_INTERRUPTED).interrupted == ()
+
+
 @pytest.mark.parametrize(
     ("committed", "acknowledged", "last"),
     [
@@ -27,7 +35,7 @@ def test_parts_acted_upon_but_not_committed_reappear_as_interrupted() -> None:
         (10, None, 10),  # no PLC, or it does not answer
         (10, 0, 10),  # a PLC that was switched off and on
         (0, 40, 40),  # a new ledger cannot know; numbering goes on where the PLC is
-        (10, 5_000, 10),  # another PLC: nothing is invented
+        (10, 50_000, 10),  # another PLC: nothing is invented
         (10, 8, 10),  # the PLC missed the last two
     ],
 )
