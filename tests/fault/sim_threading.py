@@ -56,7 +56,9 @@ class SimLock:
         return True
 
     def release(self) -> None:
-        """As `threading.RLock`."""
+        """As `threading.RLock`. A killed thread leaves every `with`, also those whose lock it had given up to wait."""
+        if self._owner is not self._world.current and self._world.current.killed:
+            return
         self._depth -= 1
         if self._depth == 0:
             self._owner = None
@@ -93,8 +95,6 @@ class SimCondition:
                 self._waiting.remove(ticket)
             if not self._world.current.killed:
                 self._lock.acquire()
-            else:
-                self._lock._depth += 1  # the `with` around us will release it
 
     def wait_for(self, predicate: Callable[[], object], timeout: float | None = None) -> object:
         """As `threading.Condition`."""

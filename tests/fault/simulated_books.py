@@ -85,6 +85,8 @@ def _delivered(outcome: Outcome) -> list[str]:
     findings = []
     if sorted(committed) != list(range(1, len(committed) + 1)) and outcome.schedule.ledger == "memory":
         findings.append("the record sequence has gaps")
+    if outcome.left_behind:
+        findings.append(f"stages that did not end: {outcome.left_behind}")
     if lost := [s for s in committed if s not in at_subscriber]:
         findings.append(f"committed but never delivered: {lost[:10]} ({len(lost)})")
     if invented := [s for s in at_subscriber if s not in committed]:
@@ -96,18 +98,20 @@ def _delivered(outcome: Outcome) -> list[str]:
 
 def _gate(outcome: Outcome, by_part: dict[int, list[dict[str, Any]]]) -> list[str]:
     findings = []
-    for record in outcome.plc.gate_log:
-        verdicts = by_part.get(record.sequence, [])
-        if outcome.schedule.gate != "permit" or not record.passed:
-            continue
-        if not outcome.belt.would_pass(record.sequence):
-            findings.append(f"bad part {record.sequence} passed the gate: {verdicts}")
-        elif not any(v["disposition"] == "PASS" or v["reason"] == "interrupted" for v in verdicts):
-            findings.append(f"part {record.sequence} passed the gate and no record says so: {verdicts}")
+    passed = [record.sequence for record in outcome.plc.gate_log if record.passed]
+    if outcome.schedule.gate == "permit":
+        if bad := [n for n in passed if not outcome.belt.would_pass(n)]:
+            findings.append(f"bad parts passed the gate: {bad[:10]} ({len(bad)}), the first: {by_part.get(bad[0])}")
+        if untold := [n for n in passed if not any(_tells_of_passing(v) for v in by_part.get(n, []))]:
+            findings.append(f"parts passed the gate and no record says so: {untold[:10]} ({len(untold)})")
     unknown = [n for n in dict.fromkeys(outcome.acknowledged) if n not in by_part]
     if unknown:
         findings.append(f"the PLC acted upon parts of which no record tells: {unknown[:10]} ({len(unknown)})")
     return findings
+
+
+def _tells_of_passing(verdict: dict[str, Any]) -> bool:
+    return verdict["disposition"] == "PASS" or verdict["reason"] == "interrupted"
 
 
 def _in_time(outcome: Outcome, verdicts: list[dict[str, Any]]) -> list[str]:

@@ -73,6 +73,8 @@ class Outcome:
     """Part numbers in the order in which the PLC took over their results."""
     dropped: dict[str, int] = field(default_factory=dict)
     lost_records: int = 0
+    left_behind: list[str] = field(default_factory=list)
+    """Stages that did not end when the daemon was stopped."""
     gate: dict[str, int] = field(default_factory=dict)
     states: list[str] = field(default_factory=list)
     switches: int = 0
@@ -258,6 +260,10 @@ class SimulatedPlant:
     # the books
 
     def _collect(self, states: list[str]) -> None:
+        if left := [task.name for task in self.world.tasks if task.group == "daemon" and not task.done]:
+            self.outcome.left_behind = left
+            self.world.kill("daemon")
+            self._ledger.close()
         self.outcome.states = states
         self.outcome.switches = self.world.switches
         self._note_counters()
