@@ -17,10 +17,11 @@ from edge_runtime.services.capture import CaptureStage
 from edge_runtime.services.condition import ConfigProbe
 from edge_runtime.services.dispatch import DispatchStage
 from edge_runtime.services.engine_keeper import EngineKeeper
+from edge_runtime.services.events import Events
 from edge_runtime.services.evidence import EvidenceStage
 from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell, RecordItem
 from edge_runtime.services.inspect import InspectStage
-from edge_runtime.services.line import Events, Line, Stages
+from edge_runtime.services.line import Line, Stages
 from edge_runtime.services.monitor import LineMonitor
 from edge_runtime.services.plc_link import LinkTiming, PlcLink
 from edge_runtime.services.publish import PublishStage

@@ -38,11 +38,13 @@ class PartTracker:
         self._framed: deque[int] = deque(maxlen=MAX_GAP)
         self._given_up: deque[int] = deque(maxlen=MAX_GAP)
 
-    def assign(self, given: int | None) -> Assignment:
+    def assign(self, given: int | None, *, late: bool = False) -> Assignment:
         """Number one arrival.
 
         Args:
             given: the PLC's number of this part where the source knows it, 1…2³²−1.
+            late: its deadline has passed already. A late number far behind the count is that of a part given up long
+                ago, and no sign of a PLC that counts anew.
         """
         if given is None:
             self._last = next_part_sequence(self._last)
@@ -53,11 +55,16 @@ class PartTracker:
             assignment = Assignment(given)
         elif (self._last - given) % PART_SEQUENCE_MAX < MAX_GAP:
             assignment = self._look_back(given)
+        elif late and self._is_behind(given):
+            assignment = Assignment(None)
         else:
             assignment = self._follow(given)
         if assignment.part_sequence is not None:
             self._framed.append(given)
         return assignment
+
+    def _is_behind(self, given: int) -> bool:
+        return 0 < (self._last - given) % PART_SEQUENCE_MAX < PART_SEQUENCE_MAX // 2
 
     def _follow(self, given: int) -> Assignment:
         ahead = (given - self._last) % PART_SEQUENCE_MAX

@@ -98,7 +98,8 @@ class CaptureStage:
             self._trigger_count = None  # a late frame could not be told from the next part's, and would get its permit
             text = "this camera's frames carry no part numbers: the PLC's part count is no longer watched"
             self._events("trigger_count_unusable", "error", text)
-        assignment = self._tracker.assign(arrival.trigger.part_sequence)
+        late = self._clock.monotonic_ns() > arrival.trigger.triggered_ns + self._recipe.current.decision_deadline_ns
+        assignment = self._tracker.assign(arrival.trigger.part_sequence, late=late)
         for number in assignment.missing:
             self._give_up(number, "the next part's frame came first")
         if assignment.resynchronised:

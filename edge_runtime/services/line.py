@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.camera.port import CameraState
 from edge_runtime.decision import lifecycle
 from edge_runtime.domain.errors import LedgerError
-from edge_runtime.domain.records import EventRecord
 from edge_runtime.domain.status import LineReason, LineState
-from edge_runtime.services.flow import RecordItem
 from edge_runtime.services.stage import StageThread
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.capture import CaptureStage
     from edge_runtime.services.condition import Conditions, ConfigProbe
     from edge_runtime.services.dispatch import DispatchStage
+    from edge_runtime.services.events import Events
     from edge_runtime.services.evidence import EvidenceStage
     from edge_runtime.services.flow import LoadShed, RecipeCell
     from edge_runtime.services.inspect import InspectStage
@@ -44,20 +43,6 @@ _log = logging.getLogger(__name__)
 JOIN_S = 2.0
 COUNT_PAUSE = 20
 """The backlog is not counted again before so many times the duration of the last count."""
-_SEVERITY = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
-
-class Events:
-    """Hands events to the record stage without ever blocking, and writes them to the log as well."""
-
-    def __init__(self, records: BoundedQueue[RecordItem], clock: Clock) -> None:
-        self._records = records
-        self._clock = clock
-
-    def __call__(self, kind: str, severity: str, message: str) -> None:
-        """See `flow.EventSink`."""
-        _log.log(_SEVERITY[severity], "%s: %s", kind, message)
-        self._records.try_put(RecordItem(EventRecord(kind, severity, message, self._clock.wall_ns())))
 
 
 @dataclass(frozen=True, slots=True)

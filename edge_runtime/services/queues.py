@@ -46,10 +46,15 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
             return displaced
 
-    def try_put(self, item: T) -> bool:
-        """Put if there is room; otherwise count the drop and return false."""
+    def try_put(self, item: T, leave: int = 0) -> bool:
+        """Put if there is room; otherwise count the drop and return false.
+
+        Args:
+            item: what to put.
+            leave: so many places are left free for what matters more.
+        """
         with self._changed:
-            if len(self._items) >= self.capacity:
+            if len(self._items) + leave >= self.capacity:
                 self._dropped += 1
                 return False
             self._items.append(item)
@@ -144,3 +149,24 @@ class Handover(Generic[T]):
         while self._owed and self._queue.put(self._owed[0], timeout_s):
             self._owed.popleft()
         return not self._owed
+
+
+class Allowance:
+    """Lets so many through per interval and counts the rest, each kind by itself. Thread-safe."""
+
+    def __init__(self, most: int, interval_ns: int) -> None:
+        self._most = most
+        self._interval_ns = interval_ns
+        self._lock = threading.Lock()
+        self._spent: dict[str, tuple[int, int]] = {}
+        """Kind → (when its interval began, how many came since)."""
+
+    def ask(self, kind: str, now_ns: int) -> int | None:
+        """None: not now. Otherwise it may go, and so many of its kind were held back in the interval before."""
+        with self._lock:
+            began_ns, count = self._spent.get(kind, (now_ns, 0))
+            held_back = 0
+            if now_ns - began_ns >= self._interval_ns:
+                began_ns, held_back, count = now_ns, max(0, count - self._most), 0
+            self._spent[kind] = (began_ns, count + 1)
+            return held_back if count < self._most else None

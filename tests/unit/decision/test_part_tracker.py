@@ -122,3 +122,23 @@ def test_frames_out_of_order_at_the_start_each_get_their_number() -> None:
     tracker = PartTracker(last=0)
     assert [tracker.assign(number).part_sequence for number in (5, 3, 4)] == [5, 3, 4]
     assert tracker.assign(6).missing == ()
+
+
+def test_a_camera_that_fell_thousands_of_parts_behind_gets_no_second_verdict_for_any() -> None:
+    """Its frames come when their parts were given up long ago: that is no PLC that counts anew."""
+    tracker = PartTracker(last=0)
+    tracker.assign(1)
+    lost = []
+    for count in range(501, 5_002, 500):
+        tracker.observe_trigger_count(count, count * MS, TIMEOUT)
+        lost += tracker.observe_trigger_count(count, count * MS + TIMEOUT, TIMEOUT)
+    assert lost == list(range(2, 5_002))
+    assert {tracker.assign(number, late=True).part_sequence for number in lost} == {None}
+    assert tracker.assign(5_002).part_sequence == 5_002
+
+
+def test_a_late_frame_ahead_of_the_count_is_a_part_like_any_other() -> None:
+    """Late is not lost: nobody gave it up."""
+    tracker = PartTracker(last=0)
+    tracker.assign(1)
+    assert tracker.assign(2, late=True).part_sequence == 2

@@ -150,6 +150,13 @@ def test_the_newest_parts_are_the_ones_inspected() -> None:
     assert sorted(judged)[len(judged) // 2] <= 25 * MS
 
 
+def test_a_slight_overload_does_not_make_every_part_too_late() -> None:
+    """A third too many: in the order of arrival 16 of 66 would be judged in time; the machine can do 50."""
+    reasons = Counter(v.reason for v in OverloadedLine(interval_ms=15, duration_ms=20, parts=66).run(1_300))
+    assert reasons[Reason.BELOW_LIMIT] >= 50
+    assert reasons[Reason.DEADLINE_MISSED] == 0
+
+
 def test_an_inspection_slower_than_the_deadline_is_a_timeout_and_never_stops_trying() -> None:
     """The machine is too slow for each part, not for their number: no overload where parts come slowly."""
     line = OverloadedLine(interval_ms=400, duration_ms=150, parts=15)

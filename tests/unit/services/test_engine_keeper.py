@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import math
+import threading
+
+import pytest
+from line_process import wait_until
+from makers import BUNDLE
+
+from edge_runtime.detectors.port import Detection
+from edge_runtime.domain.errors import EngineError, ImageError
+from edge_runtime.ops.clock import SimulatedClock
+from edge_runtime.services.engine_keeper import FAILURES, PAUSES_NS, EngineKeeper
+
+SOUND = Detection(0.5, None)
+
+
+class ScriptedDetector:
+    """Answers what the test says; raises what is an exception."""
+
+    bundle = BUNDLE
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def inspect(self, exposures) -> Detection:
+        """The scripted answer."""
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Bench:
+    """A keeper whose engine is broken, and what loading it anew gives."""
+
+    def __init__(self, answer, *renewed) -> None:
+        self.clock = SimulatedClock()
+        self.detector = ScriptedDetector(answer)
+        self.renewed = list(renewed)
+        self.keeper = EngineKeeper(self.detector, self.renew if renewed else None, self.clock)
+
+    def renew(self):
+        """The next scripted outcome."""
+        found = self.renewed.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return ScriptedDetector(found)
+
+    def fail(self, times: int = FAILURES) -> None:
+        """Inspect; what it throws is the stage's affair."""
+        for _ in range(times):
+            try:
+                self.keeper.inspect(())
+            except Exception:  # noqa: BLE001, S112  (whatever an engine throws)
+                continue
+
+    def load(self) -> None:
+        """One attempt, from its beginning to its end."""
+        self.keeper.look_after()
+        wait_until(lambda: not any(thread.name == "engine" for thread in threading.enumerate()), "the attempt ends", 5)
+        self.keeper.look_after()
+
+
+BROKEN = EngineError("the device is gone", "restart it")
+
+
+@pytest.mark.parametrize("answer", [BROKEN, MemoryError("no memory"), Detection(math.nan, None)])
+def test_an_engine_that_fails_three_parts_in_a_row_is_loaded_anew(answer) -> None:
+    """Whether it throws, what it throws, or whether it answers with nonsense."""
+    bench = Bench(answer, SOUND)
+    bench.fail(FAILURES - 1)
+    assert bench.keeper.failing is None
+    bench.fail(1)
+    assert bench.keeper.failing is not None
+    bench.load()
+    assert (bench.keeper.failing, bench.keeper.renewals) == (None, 1)
+    assert bench.keeper.inspect(()) is SOUND
+
+
+def test_a_broken_image_is_not_the_engines_fault() -> None:
+    """However many come."""
+    bench = Bench(ImageError("too small", "look at the camera"), SOUND)
+    bench.fail(50)
+    assert bench.keeper.failing is None
+
+
+def test_a_sound_part_in_between_clears_the_count() -> None:
+    """Three in a row, not three in a day."""
+    bench = Bench(BROKEN, SOUND)
+    for _ in range(10):
+        bench.detector.answer = BROKEN
+        bench.fail(FAILURES - 1)
+        bench.detector.answer = SOUND
+        bench.keeper.inspect(())
+    assert bench.keeper.failing is None
+
+
+def test_parts_get_their_fault_at_once_while_the_engine_is_loaded() -> None:
+    """The stage goes on: no part waits for a model that takes minutes to load."""
+    bench = Bench(BROKEN, SOUND)
+    release = threading.Event()
+    renew = bench.renew
+    bench.keeper._renew = lambda: renew() if release.wait(10) else None
+    bench.fail()
+    bench.keeper.look_after()
+    with pytest.raises(EngineError, match="being loaded"):
+        bench.keeper.inspect(())
+    bench.keeper.look_after()
+    release.set()
+    bench.load()
+    assert bench.keeper.inspect(()) is SOUND
+
+
+def test_attempts_are_bounded_and_spaced_and_given_up_until_somebody_acknowledges() -> None:
+    """An engine that does not load is not loaded for ever: three attempts, with growing pauses between them."""
+    bench = Bench(BROKEN, *([BROKEN] * 3), RuntimeError("driver"), SOUND)
+    bench.fail()
+    for pause_ns in PAUSES_NS:
+        if pause_ns:
+            bench.clock.advance(pause_ns - 1)
+            left = len(bench.renewed)
+            bench.load()
+            assert len(bench.renewed) == left
+            bench.clock.advance(1)
+        bench.load()
+    assert len(bench.renewed) == 2
+    bench.clock.advance(10**15)
+    bench.load()
+    assert len(bench.renewed) == 2
+    assert "given up after 3" in bench.keeper.failing
+    bench.keeper.acknowledge()
+    bench.load()
+    assert "driver" in bench.keeper.failing
+    bench.clock.advance(PAUSES_NS[1])
+    bench.load()
+    assert bench.keeper.failing is None
+
+
+def test_an_engine_that_proves_itself_and_fails_again_is_not_renewed_for_ever() -> None:
+    """The attempts count until a part is judged, not until the golden images are."""
+    bench = Bench(BROKEN, *[Detection(math.nan, None)] * 5)
+    for _ in PAUSES_NS:
+        bench.fail()
+        bench.clock.advance(PAUSES_NS[-1])
+        bench.load()
+    bench.fail()
+    bench.clock.advance(10**15)
+    bench.load()
+    assert (bench.keeper.renewals, len(bench.renewed)) == (len(PAUSES_NS), 2)
+    assert "given up" in bench.keeper.failing
+
+
+def test_without_a_way_to_renew_it_only_says_what_is_wrong() -> None:
+    """Nothing is started."""
+    bench = Bench(BROKEN)
+    bench.fail()
+    bench.load()
+    assert bench.keeper.failing == "3 parts in a row: EngineError: the device is gone"
