@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.app.conditions import line_conditions
-from edge_runtime.app.evidence import evidence_renderer
 from edge_runtime.app.recipe import build_recipe
+from edge_runtime.app.recording import evidence_stage, record_stage
 from edge_runtime.config.camera import Overflow
 from edge_runtime.decision.part_tracker import PartTracker
 from edge_runtime.domain.errors import LedgerError, PlcError
-from edge_runtime.ledger.evidence import EvidenceStore
 from edge_runtime.plc.port import PlcCapability
 from edge_runtime.services.capture import CaptureStage
 from edge_runtime.services.condition import ConfigProbe
 from edge_runtime.services.dispatch import DispatchStage
 from edge_runtime.services.engine_keeper import EngineKeeper
 from edge_runtime.services.events import Events
-from edge_runtime.services.evidence import EvidenceStage
 from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell, RecordItem
 from edge_runtime.services.inspect import InspectStage
 from edge_runtime.services.line import Line, Stages
@@ -27,7 +25,6 @@ from edge_runtime.services.plc_link import LinkTiming, PlcLink
 from edge_runtime.services.publish import PublishStage
 from edge_runtime.services.queues import BoundedQueue
 from edge_runtime.services.reconcile import Reconciliation, reconcile
-from edge_runtime.services.record import RecordStage
 from edge_runtime.services.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import AnomalyMap
-    from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.reject import RejectCommand
@@ -111,10 +107,10 @@ def build_line(
             newest_first=config.camera.overflow is Overflow.REJECT,
         ),
         dispatch=dispatch,
-        record=_record(config, devices, queues),
+        record=record_stage(config.ledger, devices, queues.records, clock),
         plc=link,
         publish=None if devices.broker is None else PublishStage(devices.ledger, devices.broker, clock),
-        evidence=_evidence(config, bundle, queues),
+        evidence=evidence_stage(config, bundle, queues.evidence, clock),
     )
     conditions = line_conditions(
         config,
@@ -242,23 +238,6 @@ def _plc_link(
         events,
         clock,
     )
-
-
-def _record(config: LineConfig, devices: Devices, queues: _Queues) -> RecordStage:
-    return RecordStage(
-        devices.ledger,
-        devices.camera,
-        queues.records,
-        group_commit_s=config.ledger.group_commit_ms / 1e3,
-        keep_rows=config.ledger.keep_rows,
-    )
-
-
-def _evidence(config: LineConfig, bundle: ModelBundle, queues: _Queues) -> EvidenceStage | None:
-    if queues.evidence is None:
-        return None
-    store = EvidenceStore(config.device.state_dir / "evidence", config.evidence.quota_mb * 1_000_000)
-    return EvidenceStage(store, evidence_renderer(config.evidence, bundle), queues.evidence)
 
 
 def _start_numbering(

@@ -85,7 +85,13 @@ class LedgerSettings(Settings):
     """`[ledger]`: the durable record."""
 
     keep_rows: int = Field(default=1_000_000, ge=1_000)
-    """Oldest sent records beyond this are dropped."""
+    """Oldest delivered records beyond this are dropped."""
+    keep_days: float | None = Field(default=None, gt=0)
+    """Delivered records older than this are dropped. Unset: none for its age."""
+    quota_mb: int = Field(default=2_000, ge=10)
+    """Oldest delivered records are dropped beyond this size of the ledger. What is not delivered is never dropped."""
+    reserve_mb: int = Field(default=32, ge=0, le=10_000)
+    """Room on the disk that is kept for records when everything else has filled it; 0 keeps none."""
     group_commit_ms: float = Field(default=5.0, ge=0, le=1_000)
     """Verdicts that come within this time share one commit."""
 
@@ -97,6 +103,8 @@ class EvidenceSettings(Settings):
     """Keep such images at all."""
     quota_mb: int = Field(default=1_000, ge=1)
     """Oldest first beyond this."""
+    keep_free_mb: int = Field(default=64, ge=0)
+    """Images make way, oldest first, until so much of the disk is free for the ledger and everything else."""
     quality: int = Field(default=85, ge=10, le=100)
     """JPEG quality."""
     max_side_px: int = Field(default=1_024, ge=64)

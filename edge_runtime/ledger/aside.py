@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge_runtime.domain.errors import LedgerDamagedError
-from edge_runtime.ledger.database import SqliteLedger
 from edge_runtime.ledger.failures import explained
 from edge_runtime.ledger.schema import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_runtime.ledger.port import Encoder
-
-
-def open_or_begin_anew(path: Path, device: str, encoder: Encoder) -> SqliteLedger:
-    """The ledger at `path`; in the place of a damaged one a new one, which says so (`opening`).
-
-    Raises:
-        LedgerError: it cannot be used for another reason than damage, or not be set aside.
-    """
-    try:
-        return SqliteLedger(path, device, encoder)
-    except LedgerDamagedError as error:
-        kept = set_aside(path)
-        ledger = SqliteLedger(path, device, encoder)
-        ledger.opening = replace(ledger.opening, set_aside=kept.name, damage=error.what)
-        return ledger
-
 
 def set_aside(path: Path) -> Path:
     """Keep a ledger that cannot be used beside a new one. The sequence floor stays.
 
     Args:
-        path: the database file; no ledger may be open on it.
+        path: the database file. What still has it open can read it, and is refused to write.
 
     Returns:
         The new place: `<name>.aside-1`, or the next free number. A write-ahead log goes with it.

@@ -9,29 +9,37 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
-from edge_runtime.domain.errors import LedgerError
+from edge_runtime.domain.errors import LedgerError, LedgerFullError
 from edge_runtime.domain.records import VerdictRecord
 from edge_runtime.ledger import delivery, rows, schema
+from edge_runtime.ledger.aside import set_aside
 from edge_runtime.ledger.chain import HASH_BYTES, record_hash
 from edge_runtime.ledger.failures import explained, told
 from edge_runtime.ledger.floor import SequenceFloor
+from edge_runtime.ledger.opening import Opening
 from edge_runtime.ledger.parts import newest_part
-from edge_runtime.ledger.port import Head, Opening
+from edge_runtime.ledger.port import Head, Room
 from edge_runtime.ledger.pruning import PRUNE_ROWS, prune_some
-from edge_runtime.ledger.retention import pruned_event
+from edge_runtime.ledger.reserve import Reserve
+from edge_runtime.ledger.retention import pruned_event, used_and_spare_bytes
+from edge_runtime.ledger.salvage import NOTHING, salvage
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from edge_runtime.domain.errors import LedgerDamagedError
     from edge_runtime.domain.frame import FileIdentity
-    from edge_runtime.domain.records import OutboxRow
+    from edge_runtime.domain.records import EventRecord, OutboxRow
     from edge_runtime.ledger.port import Encoder, LedgerEntry
     from edge_runtime.ledger.retention import Retention
+    from edge_runtime.ledger.salvage import Salvage
 
+T = TypeVar("T")
 PRUNE_TRANSACTIONS = 10
 """Most transactions of one `prune`, so that the record thread is soon back at its queue."""
 
@@ -39,32 +47,32 @@ PRUNE_TRANSACTIONS = 10
 class SqliteLedger:
     """See `ledger.port.Ledger`. One process at a time holds a ledger."""
 
-    def __init__(self, path: Path, device: str, encoder: Encoder) -> None:
+    def __init__(
+        self, path: Path, device: str, encoder: Encoder, reserve_bytes: int = 0, salvaged: Salvage = NOTHING
+    ) -> None:
         """Open or create the ledger at `path`, and bring one of an older version to this one's schema.
+
+        Args:
+            reserve_bytes: room on the disk that is kept for records.
+            salvaged: what a ledger that is created takes over from a damaged one.
 
         Raises:
             LedgerDamagedError: the file is damaged; it is left as it is.
             LedgerError: it cannot be used for another reason; it is left as it is.
         """
         self._path = path
+        self._device = device
         self._encoder = encoder
         self._open: list[sqlite3.Connection] = []
+        self._abandoned: list[sqlite3.Connection] = []
         self._lock = _hold(path)
+        self._reserve = Reserve(path, reserve_bytes)
         try:
-            with told(path, "open"):
-                self._floor = SequenceFloor(path)
-                is_new = schema.ensure_exists(path, device, self._floor.reserved)
-                self._writer = self._connect(durable=True)
-                migrated = schema.check(self._writer, path, device)
-                # Marks may be forgotten in a power cut (the row is sent again): no wait for the disk on every PUBACK.
-                self._publisher = self._connect(durable=False)
-                self._reader = self._connect(durable=False)
-                genesis = schema.genesis_of(self._writer, path)
-                self._head, self._part = self._read_head(Head(genesis.after, genesis.hash()))
+            self.opening = self._with_room(lambda: self._start(salvaged))
         except BaseException:
             self.close()
             raise
-        self.opening = Opening(is_new, migrated, genesis.after)
+        self._reserve.hold()
 
     @property
     def head(self) -> Head:
@@ -73,13 +81,7 @@ class SqliteLedger:
 
     def append(self, entries: Sequence[LedgerEntry]) -> Sequence[int]:
         """See `Ledger`."""
-        if not entries:
-            return ()
-        with told(self._path, "write"), _transaction(self._writer) as connection:
-            head, part = self._insert(connection, entries)
-        first = self._head.sequence + 1
-        self._head, self._part = head, part
-        return range(first, head.sequence + 1)
+        return self._with_room(lambda: self._append(entries)) if entries else ()
 
     def last_part_sequence(self) -> int:
         """See `Ledger`."""
@@ -124,11 +126,18 @@ class SqliteLedger:
         """See `Ledger`. At most 20 000 records go per call; identities of files outlive their records tenfold."""
         total = 0
         for _ in range(PRUNE_TRANSACTIONS):
-            dropped = self._prune_some(retention, wall_ns)
+            dropped = self._with_room(lambda: self._prune_some(retention, wall_ns))
             total += dropped
             if dropped < PRUNE_ROWS:
                 break
         return total
+
+    def look_after_room(self) -> Room:
+        """See `Ledger`."""
+        self._reserve.hold()
+        with told(self._path, "read"):
+            used, spare = used_and_spare_bytes(self._reader)
+        return Room(used, spare, self._reserve.held_bytes, self._reserve.size_bytes, self._reserve.is_low)
 
     def note(self, key: str) -> str | None:
         """See `Ledger`."""
@@ -141,13 +150,56 @@ class SqliteLedger:
         with told(self._path, "write"):
             self._writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"note:{key}", text))
 
+    def begin_anew(self, damage: LedgerDamagedError, wall_ns: int) -> EventRecord:
+        """See `Ledger`."""
+        kept = set_aside(self._path)
+        # Another thread may be in the middle of a statement: they stay open, on the file that was moved, to the end.
+        self._abandoned += self._open
+        self._open = []
+        found = salvage(kept, self._head.sequence + 1)
+        opening = self._with_room(lambda: self._start(found))
+        self.opening = replace(opening, set_aside=kept.name, damage=damage.what)
+        return self.opening.damage_event(wall_ns)
+
     def close(self) -> None:
         """See `Ledger`. SQLite checkpoints when the last connection goes."""
-        while self._open:
-            self._open.pop().close()
+        for connection in (*self._open, *self._abandoned):
+            connection.close()
+        self._open, self._abandoned = [], []
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _with_room(self, work: Callable[[], T]) -> T:
+        """On a full disk once more, as long as there is a reserve to give up."""
+        while True:
+            try:
+                return work()
+            except LedgerFullError:
+                if not self._reserve.release():
+                    raise
+
+    def _start(self, salvaged: Salvage) -> Opening:
+        while self._open:  # of an attempt that found the disk full
+            self._open.pop().close()
+        with told(self._path, "open"):
+            self._floor = SequenceFloor(self._path)
+            is_new = schema.ensure_exists(self._path, self._device, self._floor.reserved, salvaged)
+            self._writer = self._connect(durable=True)
+            migrated = schema.check(self._writer, self._path, self._device)
+            # Marks may be forgotten in a power cut (the row is sent again): no wait for the disk on every PUBACK.
+            self._publisher = self._connect(durable=False)
+            self._reader = self._connect(durable=False)
+            genesis = schema.genesis_of(self._writer, self._path)
+            self._head, self._part = self._read_head(Head(genesis.after, genesis.hash()))
+        return Opening(is_new, migrated, genesis.after, salvaged=len(salvaged.rows))
+
+    def _append(self, entries: Sequence[LedgerEntry]) -> Sequence[int]:
+        with told(self._path, "write"), _transaction(self._writer) as connection:
+            head, part = self._insert(connection, entries)
+        first = self._head.sequence + 1
+        self._head, self._part = head, part
+        return range(first, head.sequence + 1)
 
     def _prune_some(self, retention: Retention, wall_ns: int) -> int:
         with told(self._path, "write"), _transaction(self._writer) as connection:

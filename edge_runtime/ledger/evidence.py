@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RESERVE_BYTES = 64 * 1024 * 1024
-"""Free space that evidence never takes: the ledger is on the same disk and matters more."""
+MOST_AT_ONCE = 256
+"""So many images make way in one go; the rest a moment later."""
 MAX_NAME_CHARS = 120
 DRAFT_SUFFIX = ".draft"
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
@@ -34,20 +34,21 @@ class _Kept:
 class EvidenceStore:
     """Keeps files under `folder` until together they exceed the quota; then the oldest go. Used by one thread."""
 
-    def __init__(self, folder: Path, quota_bytes: int, reserve_bytes: int = RESERVE_BYTES) -> None:
+    def __init__(self, folder: Path, quota_bytes: int, keep_free_bytes: int) -> None:
         """Count what is there, by its directory entries alone.
 
         Args:
             folder: created if missing.
             quota_bytes: most bytes of content that stay.
-            reserve_bytes: nothing is saved that would leave less free space than this on the disk.
+            keep_free_bytes: nothing is saved that would leave less free space than this on the disk: the ledger is on
+                it, too, and matters more.
 
         Raises:
             LedgerError: the folder cannot be made or read.
         """
         self._folder = folder
         self._quota_bytes = quota_bytes
-        self._reserve_bytes = reserve_bytes
+        self._keep_free_bytes = keep_free_bytes
         try:
             folder.mkdir(parents=True, exist_ok=True)
             found = sorted(_survey(folder))
@@ -101,16 +102,37 @@ class EvidenceStore:
         self._used_bytes += len(content)
         return target
 
+    def make_way(self) -> int:
+        """Drop the oldest images until so much is free as is to be kept free; returns how many went.
+
+        Raises:
+            LedgerError: the disk refuses.
+        """
+        dropped = 0
+        try:
+            while self._kept and dropped < MOST_AT_ONCE and self._free_bytes() < self._keep_free_bytes:
+                self._drop_oldest()
+                dropped += 1
+        except OSError as error:
+            raise _refused(self._folder, error) from error
+        return dropped
+
     def _trim(self, coming_bytes: int) -> None:
-        while self._kept and self._used_bytes + coming_bytes > self._quota_bytes:
-            oldest = self._kept[0]
-            try:
-                oldest.path.unlink(missing_ok=True)
-            except OSError as error:
-                raise _refused(self._folder, error) from error
-            self._kept.popleft()
-            self._used_bytes -= oldest.size_bytes
-            self._drop_empty(oldest.path.parent)
+        try:
+            while self._kept and self._used_bytes + coming_bytes > self._quota_bytes:
+                self._drop_oldest()
+        except OSError as error:
+            raise _refused(self._folder, error) from error
+
+    def _drop_oldest(self) -> None:
+        oldest = self._kept[0]
+        oldest.path.unlink(missing_ok=True)
+        self._kept.popleft()
+        self._used_bytes -= oldest.size_bytes
+        self._drop_empty(oldest.path.parent)
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._folder).free
 
     def _drop_empty(self, folder: Path) -> None:
         while folder != self._folder:
@@ -126,12 +148,16 @@ class EvidenceStore:
                 return
 
     def _leave_room(self, coming_bytes: int) -> None:
-        free = shutil.disk_usage(self._folder).free
-        if free - coming_bytes < self._reserve_bytes:
+        for _ in range(MOST_AT_ONCE):
+            if not self._kept or self._free_bytes() - coming_bytes >= self._keep_free_bytes:
+                break
+            self._drop_oldest()
+        free = self._free_bytes()
+        if free - coming_bytes < self._keep_free_bytes:
             raise LedgerError(
                 f"only {free // 1_000_000} MB are free for {self._folder}: no evidence is kept",
-                f"Free space on that disk ({self._reserve_bytes // 1_000_000} MB stay reserved for the ledger), "
-                "or lower evidence.quota_mb.",
+                f"Free space on that disk ({self._keep_free_bytes // 1_000_000} MB stay free for the ledger), or "
+                "lower evidence.quota_mb.",
             )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from edge_runtime.domain.errors import LedgerError
 from edge_runtime.domain.records import OutboxRow, VerdictRecord
 from edge_runtime.ledger.chain import Genesis, record_hash
+from edge_runtime.ledger.opening import Opening
 from edge_runtime.ledger.parts import newest_part
-from edge_runtime.ledger.port import Head, Opening
+from edge_runtime.ledger.port import Head, Room
 from edge_runtime.ledger.pruning import LEAST_ROWS
 from edge_runtime.ledger.retention import older_than, pruned_event
 from edge_runtime.ledger.rows import channel_of, file_key
@@ -17,7 +18,9 @@ from edge_runtime.ledger.rows import channel_of, file_key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_runtime.domain.errors import LedgerDamagedError
     from edge_runtime.domain.frame import FileIdentity
+    from edge_runtime.domain.records import EventRecord
     from edge_runtime.ledger.port import Encoder, LedgerEntry
     from edge_runtime.ledger.retention import Retention
 
@@ -107,6 +110,10 @@ class MemoryLedger:
             self._commit([pruned_event(through, dropped[-1].hash, len(dropped), why, wall_ns)])
             return len(dropped)
 
+    def look_after_room(self) -> Room:
+        """See `Ledger`. There is always room."""
+        return Room(0, 0, 0, 0, is_low=False)
+
     def note(self, key: str) -> str | None:
         """See `Ledger`."""
         return self._notes.get(key)
@@ -114,6 +121,12 @@ class MemoryLedger:
     def set_note(self, key: str, text: str) -> None:
         """See `Ledger`."""
         self._notes[key] = text
+
+    def begin_anew(self, damage: LedgerDamagedError, wall_ns: int) -> EventRecord:
+        """See `Ledger`. The records stay; a failure that was asked for is mended."""
+        self._failure = None
+        self.opening = Opening(is_new=True, first_after=self.head.sequence, set_aside="memory", damage=damage.what)
+        return self.opening.damage_event(wall_ns)
 
     def close(self) -> None:
         """See `Ledger`."""

@@ -10,7 +10,9 @@ from edge_runtime.domain.records import EventRecord, Outbox, SeenFiles, VerdictR
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge_runtime.domain.errors import LedgerDamagedError
     from edge_runtime.domain.records import OutboxRow
+    from edge_runtime.ledger.opening import Opening
     from edge_runtime.ledger.retention import Retention
 
 LedgerEntry: TypeAlias = VerdictRecord | EventRecord
@@ -30,19 +32,18 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """What was found when the ledger was opened."""
+class Room:
+    """How the ledger stands with its disk."""
 
-    is_new: bool = False
-    """It was made just now."""
-    migrated: bool = False
-    """It was of an older schema: its chain starts behind the records that were there."""
-    first_after: int = 0
-    """The first record of its chain is one higher."""
-    set_aside: str | None = None
-    """Name of the damaged file in whose place it was made."""
-    damage: str | None = None
-    """What was wrong with that."""
+    used_bytes: int
+    """Of the database."""
+    spare_bytes: int
+    """Free inside its file: new records go there first."""
+    reserve_bytes: int
+    """Kept for verdicts, and not yet needed."""
+    reserve_wanted_bytes: int
+    is_low: bool
+    """Half of the reserve or more is gone: delivered records make place for new ones."""
 
 
 class Ledger(Outbox, SeenFiles, Protocol):
@@ -59,10 +60,10 @@ class Ledger(Outbox, SeenFiles, Protocol):
     def append(self, entries: Sequence[LedgerEntry]) -> Sequence[int]:
         """Commit all entries with their outbox rows in one transaction (group commit); returns their sequences.
 
-        On return they survive a power cut.
+        On return they survive a power cut. On a full disk the reserve is given up for them.
 
         Raises:
-            LedgerFullError: nothing was committed, the disk is full.
+            LedgerFullError: nothing was committed, the disk is full and the reserve is used up.
             LedgerDamagedError: nothing was committed, the file is damaged.
             LedgerError: nothing was committed (read-only, not to be reached).
         """
@@ -79,11 +80,24 @@ class Ledger(Outbox, SeenFiles, Protocol):
         Stops before the first that is not delivered. What went is itself recorded (`records_pruned`).
         """
 
+    def look_after_room(self) -> Room:
+        """Hold the reserve anew where the disk has room again; how it stands. For the record stage's thread."""
+
     def note(self, key: str) -> str | None:
         """What was last noted under `key`, across restarts; None before the first time."""
 
     def set_note(self, key: str, text: str) -> None:
         """Remember `text` under `key`. No record: neither hashed nor published. For the record stage's thread."""
+
+    def begin_anew(self, damage: LedgerDamagedError, wall_ns: int) -> EventRecord:
+        """Set the damaged ledger aside and begin another one in its place, while the line runs.
+
+        Returns:
+            The record of it, for the caller to append.
+
+        Raises:
+            LedgerError: that is not possible; everything is as before.
+        """
 
     def close(self) -> None:
         """Checkpoint and close. Idempotent."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.ledger.delivery import delivered_upto
-from edge_runtime.ledger.retention import older_than, used_bytes
+from edge_runtime.ledger.retention import older_than, used_and_spare_bytes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,7 +59,8 @@ def _how_far(connection: sqlite3.Connection, retention: Retention, first: int, n
     """The newest record that is to go, however many that are, and the limit that says so."""
     choices = [(newest - retention.rows, "rows")]
     if retention.size_bytes is not None:
-        choices.append((first - 1 + _rows_too_many(connection, retention.size_bytes, newest - first + 1), "bytes"))
+        too_many = _rows_too_many(connection, retention.size_bytes, newest - first + 1)
+        choices.append((first - 1 + too_many, retention.size_limit))
     if retention.since_wall_ns is not None:
         oldest = connection.execute("SELECT sequence, payload FROM records ORDER BY sequence LIMIT ?", (PRUNE_ROWS,))
         old = older_than(retention.since_wall_ns, oldest)
@@ -70,7 +71,7 @@ def _how_far(connection: sqlite3.Connection, retention: Retention, first: int, n
 
 def _rows_too_many(connection: sqlite3.Connection, size_bytes: int, rows: int) -> int:
     """How many of the oldest have to go until about `size_bytes` are in use."""
-    used = used_bytes(connection)
+    used, _ = used_and_spare_bytes(connection)
     if used <= size_bytes:
         return 0
     return max(LEAST_ROWS, rows * (used - size_bytes) // used)

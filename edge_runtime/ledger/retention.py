@@ -31,6 +31,22 @@ class Retention:
     """Of the database in use; None: no limit."""
     since_wall_ns: int | None = None
     """Older ones go (UTC, nanoseconds since 1970); None: no limit."""
+    size_limit: str = "bytes"
+    """What the record says when `size_bytes` was exceeded: "bytes" (the quota) or "disk" (it is full)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is configured, before it is applied to a moment."""
+
+    rows: int
+    size_bytes: int | None = None
+    age_ns: int | None = None
+
+    def at(self, wall_ns: int | None) -> Retention:
+        """The limits now; without a clock that can be trusted (None) nothing is too old."""
+        since_ns = None if self.age_ns is None or wall_ns is None else wall_ns - self.age_ns
+        return Retention(self.rows, self.size_bytes, since_ns)
 
 
 def time_ns(payload: bytes) -> int | None:
@@ -53,11 +69,11 @@ def older_than(since_wall_ns: int, oldest_first: Iterable[tuple[int, bytes]]) ->
     return [sequence for sequence, _ in takewhile(is_old, oldest_first)]
 
 
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """What the database holds, without the pages that it will use again."""
+def used_and_spare_bytes(connection: sqlite3.Connection) -> tuple[int, int]:
+    """What the database holds, and what it has free inside its file and will use first."""
     names = ("page_count", "freelist_count", "page_size")
     pages, free, size = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in names)
-    return (pages - free) * size
+    return (pages - free) * size, free * size
 
 
 def pruned_event(through: int, digest: bytes, records: int, why: str, wall_ns: int) -> EventRecord:
@@ -67,7 +83,7 @@ def pruned_event(through: int, digest: bytes, records: int, why: str, wall_ns: i
         through: the newest record that went.
         digest: its hash; empty for one from before the chain.
         records: how many went.
-        why: which limit: "rows", "bytes" or "age".
+        why: which limit: "rows", "bytes", "age", or "disk".
         wall_ns: now.
     """
     return EventRecord(

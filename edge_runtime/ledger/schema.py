@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from edge_runtime.domain.errors import LedgerDamagedError, LedgerError
 from edge_runtime.ledger.chain import Genesis, read_genesis
 from edge_runtime.ledger.migrate import last_sequence_v1, migrate_v1
+from edge_runtime.ledger.salvage import put_in
 from edge_runtime.ledger.tables import CHAIN, FILES, META, RECORDS, SCHEMA_VERSION, statements
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_runtime.ledger.salvage import Salvage
 
 APPLICATION_ID = 0x45444745
 """Written into the file's header: SQLite files of other programs are never touched."""
@@ -53,13 +56,14 @@ def new_genesis(device: str, after: int) -> Genesis:
     return Genesis(device, secrets.token_hex(16), after)
 
 
-def ensure_exists(path: Path, device: str, first_after: int) -> bool:
+def ensure_exists(path: Path, device: str, first_after: int, found: Salvage) -> bool:
     """Create an empty ledger if there is none; the file appears complete or not at all.
 
     Args:
         path: the database file.
         device: the device that the sequences belong to.
         first_after: the first sequence of a new ledger is one higher.
+        found: what a new ledger takes over from a damaged one.
 
     Returns:
         True if it was created.
@@ -86,6 +90,7 @@ def ensure_exists(path: Path, device: str, first_after: int) -> bool:
         )
         connection.execute("INSERT INTO delivery VALUES (?)", (first_after,))
         connection.execute("INSERT INTO chain_base VALUES (?, ?)", (first_after, genesis.hash()))
+        put_in(connection, found, first_after)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.execute("COMMIT")

@@ -10,11 +10,14 @@ from edge_runtime.domain.errors import LedgerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_runtime.ops.clock import Clock
     from edge_runtime.services.flow import EvidenceItem
     from edge_runtime.services.queues import BoundedQueue
 
 _log = logging.getLogger(__name__)
 POLL_S = 0.1
+LOOK_NS = 1_000_000_000
+"""So often the disk is looked at, whether there are images to store or not."""
 
 
 class EvidenceSink(Protocol):
@@ -27,20 +30,35 @@ class EvidenceSink(Protocol):
             LedgerError: the disk refuses; nothing else is harmed.
         """
 
+    def make_way(self) -> int:
+        """Where the disk is short of room, drop the oldest images; returns how many.
+
+        Raises:
+            LedgerError: the disk refuses.
+        """
+
 
 class EvidenceStage:
-    """Renders and stores one image at a time."""
+    """Renders and stores one image at a time; what is stored makes way for the ledger when the disk fills up."""
 
     name = "evidence"
 
     def __init__(
-        self, store: EvidenceSink, render: Callable[[EvidenceItem], bytes], queue: BoundedQueue[EvidenceItem]
+        self,
+        store: EvidenceSink,
+        render: Callable[[EvidenceItem], bytes],
+        queue: BoundedQueue[EvidenceItem],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._render = render
         self._queue = queue
+        self._clock = clock
+        self._look_at_ns = 0
         self.saved = 0
         self.failed = 0
+        self.given_up = 0
+        """Images that were dropped before their time because the disk was full."""
         self.failing: str | None = None
         """Why the last image was not kept; None while all is well."""
 
@@ -49,20 +67,36 @@ class EvidenceStage:
         item = self._queue.get(POLL_S)
         if item is not None:
             self._save(item)
+        if self._clock.monotonic_ns() >= self._look_at_ns:
+            self._look_at_ns = self._clock.monotonic_ns() + LOOK_NS
+            self._make_way()
 
     def finish(self) -> None:
         """Store what is already waiting: the records name these images."""
         while (item := self._queue.get(0)) is not None:
             self._save(item)
 
+    def _make_way(self) -> None:
+        try:
+            dropped = self._store.make_way()
+        except LedgerError as error:
+            self._refused(error)
+            return
+        if dropped:
+            self.given_up += dropped
+            _log.warning("the disk is full: %d evidence images made way for the ledger", dropped)
+
+    def _refused(self, error: LedgerError) -> None:
+        if self.failing is None:  # once per trouble: on a busy line every reject would repeat it
+            _log.warning("evidence images are not kept: %s", error.diagnostics())
+        self.failing = error.what
+
     def _save(self, item: EvidenceItem) -> None:
         try:
             self._store.save(item.name, self._render(item))
         except LedgerError as error:
             self.failed += 1
-            if self.failing is None:  # once per trouble: on a busy line every reject would repeat it
-                _log.warning("evidence images are not kept: %s", error.diagnostics())
-            self.failing = error.what
+            self._refused(error)
         else:
             if self.failing is not None:
                 _log.warning("evidence images are kept again; %d were lost since the start", self.failed)

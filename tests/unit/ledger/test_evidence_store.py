@@ -20,7 +20,7 @@ def folder(tmp_path) -> Path:
 
 
 def _store(folder: Path, quota_bytes: int = 1_000) -> EvidenceStore:
-    return EvidenceStore(folder, quota_bytes, reserve_bytes=0)
+    return EvidenceStore(folder, quota_bytes, keep_free_bytes=0)
 
 
 def _names(folder: Path) -> list[str]:
@@ -99,7 +99,7 @@ def test_a_disk_that_refuses_harms_nothing_else(folder) -> None:
 
 def test_evidence_leaves_room_for_the_ledger(folder) -> None:
     """With less free space than the reserve, nothing is saved at all."""
-    store = EvidenceStore(folder, 1_000, reserve_bytes=2**62)
+    store = EvidenceStore(folder, 1_000, keep_free_bytes=2**62)
     with pytest.raises(LedgerError, match="free"):
         store.save("part.jpg", b"x")
     assert _names(folder) == []

@@ -6,6 +6,7 @@ from makers import MS, make_frame, make_inspection, make_part, make_recipe
 
 from edge_runtime.decision.judge import judge
 from edge_runtime.domain.errors import LedgerError
+from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.evidence import EvidenceStage
 from edge_runtime.services.flow import EvidenceItem
 from edge_runtime.services.queues import BoundedQueue
@@ -17,12 +18,18 @@ class MoodyStore:
     def __init__(self) -> None:
         self.full = False
         self.saved: list[str] = []
+        self.short_of_room = 0
 
     def save(self, name: str, content: bytes) -> None:
         """Keep the name, unless the disk is full."""
         if self.full:
             raise LedgerError("disk full", "make room")
         self.saved.append(name)
+
+    def make_way(self) -> int:
+        """As many as are in the way; they are gone then."""
+        dropped, self.short_of_room = self.short_of_room, 0
+        return dropped
 
 
 def _item(number: int) -> EvidenceItem:
@@ -33,7 +40,7 @@ def _item(number: int) -> EvidenceItem:
 def test_a_full_disk_is_told_once_and_its_end_as_well(caplog) -> None:
     """A busy line does not flood the log; the pictures after the trouble are kept."""
     store, queue = MoodyStore(), BoundedQueue("evidence", 100)
-    stage = EvidenceStage(store, lambda _item: b"jpeg", queue)
+    stage = EvidenceStage(store, lambda _item: b"jpeg", queue, SimulatedClock())
     caplog.set_level(logging.WARNING)
     store.full = True
     for number in range(5):
@@ -45,3 +52,18 @@ def test_a_full_disk_is_told_once_and_its_end_as_well(caplog) -> None:
     assert (stage.failed, store.saved, stage.failing) == (5, ["9.jpg"], None)
     assert len(caplog.records) == 2
     assert "5 were lost" in caplog.text
+
+
+def test_images_make_way_also_while_none_come(caplog) -> None:
+    """The disk is looked at once per second, not only when there is a picture to store; what went is counted."""
+    store, clock = MoodyStore(), SimulatedClock()
+    queue = BoundedQueue("evidence", 1)
+    stage = EvidenceStage(store, lambda _item: b"jpeg", queue, clock)
+    stage.step()
+    store.short_of_room = 3
+    stage.step()
+    assert stage.given_up == 0
+    clock.advance(1_001 * MS)
+    stage.step()
+    stage.step()
+    assert (stage.given_up, stage.failing) == (3, None)

@@ -5,6 +5,7 @@ from makers import MS
 from outbox_bench import FailingLedger, ScriptedBroker, SettlingCamera, make_item
 
 from edge_runtime.broker.port import PubAck
+from edge_runtime.ledger.retention import Quota
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.publish import PublishStage
 from edge_runtime.services.queues import BoundedQueue
@@ -18,7 +19,7 @@ def ledger() -> FailingLedger:
 
 
 def _recorder(ledger, queue, camera) -> RecordStage:
-    return RecordStage(ledger, camera, queue, group_commit_s=0, keep_rows=1_000)
+    return RecordStage(ledger, camera, queue, SimulatedClock(), group_commit_s=0, quota=Quota(1_000))
 
 
 def test_what_came_together_is_committed_together_and_then_settled(ledger) -> None:

@@ -10,6 +10,7 @@ from outbox_bench import FailingLedger, ScriptedBroker, SettlingCamera, make_ite
 from edge_runtime.broker.encoding import encoder
 from edge_runtime.broker.port import PubAck
 from edge_runtime.ledger.memory import MemoryLedger
+from edge_runtime.ledger.retention import Quota
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.publish import PublishStage
 from edge_runtime.services.queues import BoundedQueue
@@ -25,7 +26,7 @@ def ledger() -> FailingLedger:
 def test_a_dead_disk_costs_no_processor(ledger) -> None:
     """With more records waiting than fit into a batch the disk is asked some ten times per second, not thousands."""
     queue = BoundedQueue("records", 1_000)
-    stage = RecordStage(ledger, SettlingCamera(), queue, group_commit_s=0, keep_rows=1_000)
+    stage = RecordStage(ledger, SettlingCamera(), queue, SimulatedClock(), group_commit_s=0, quota=Quota(1_000))
     for number in range(1, 2 * MOST_PER_COMMIT):
         queue.try_put(make_item(number))
     ledger.refusing = {"append"}
@@ -44,7 +45,7 @@ def test_a_prune_that_fails_costs_no_record(ledger) -> None:
     """It is tidying up: it is tried again later."""
     queue = BoundedQueue("records", 20_000)
     camera = SettlingCamera()
-    stage = RecordStage(ledger, camera, queue, group_commit_s=0, keep_rows=1_000)
+    stage = RecordStage(ledger, camera, queue, SimulatedClock(), group_commit_s=0, quota=Quota(1_000))
     ledger.refusing = {"prune"}
     for number in range(1, 10_002):
         queue.try_put(make_item(number))
@@ -130,7 +131,7 @@ def test_a_record_that_cannot_be_written_holds_up_no_other() -> None:
     impossible = replace(item.record, verdict=replace(item.record.verdict, triggered_wall_ns=-1))
     ledger, camera = MemoryLedger(encoder("line")), SettlingCamera()
     queue = BoundedQueue("records", 10)
-    stage = RecordStage(ledger, camera, queue, group_commit_s=0, keep_rows=1_000)
+    stage = RecordStage(ledger, camera, queue, SimulatedClock(), group_commit_s=0, quota=Quota(1_000))
     for each in (make_item(1), replace(item, record=impossible), make_item(3)):
         queue.try_put(each)
     stage.step()

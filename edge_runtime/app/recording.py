@@ -1,0 +1,46 @@
+"""The stages that write to the disk: records and evidence images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.app.evidence import evidence_renderer
+from edge_runtime.ledger.evidence import EvidenceStore
+from edge_runtime.ledger.retention import Quota
+from edge_runtime.services.evidence import EvidenceStage
+from edge_runtime.services.record import RecordStage
+
+if TYPE_CHECKING:
+    from edge_runtime.app.devices import Devices
+    from edge_runtime.config.line import LedgerSettings, LineConfig
+    from edge_runtime.domain.model_bundle import ModelBundle
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.flow import EvidenceItem, RecordItem
+    from edge_runtime.services.queues import BoundedQueue
+
+MEGABYTE = 1_000_000
+DAY_NS = 86_400_000_000_000
+
+
+def record_stage(keep: LedgerSettings, devices: Devices, queue: BoundedQueue[RecordItem], clock: Clock) -> RecordStage:
+    """The stage that commits what comes through `queue`, within the quota of the ledger."""
+    age_ns = None if keep.keep_days is None else round(keep.keep_days * DAY_NS)
+    return RecordStage(
+        devices.ledger,
+        devices.camera,
+        queue,
+        clock,
+        group_commit_s=keep.group_commit_ms / 1e3,
+        quota=Quota(keep.keep_rows, keep.quota_mb * MEGABYTE, age_ns),
+    )
+
+
+def evidence_stage(
+    config: LineConfig, bundle: ModelBundle, queue: BoundedQueue[EvidenceItem] | None, clock: Clock
+) -> EvidenceStage | None:
+    """The stage that keeps images; None where none are wanted (no queue)."""
+    if queue is None:
+        return None
+    keep = config.evidence
+    store = EvidenceStore(config.device.state_dir / "evidence", keep.quota_mb * MEGABYTE, keep.keep_free_mb * MEGABYTE)
+    return EvidenceStage(store, evidence_renderer(keep, bundle), queue, clock)
