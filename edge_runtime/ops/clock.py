@@ -64,6 +64,11 @@ class SimulatedClock:
             self._now_ns += delta_ns
             self._changed.notify_all()
 
+    def set_wall(self, wall_ns: int) -> None:
+        """Somebody sets the wall clock; nothing that waits notices."""
+        with self._changed:
+            self._wall_offset_ns = wall_ns - self._now_ns
+
     def wait(self, event: threading.Event, timeout_ns: int) -> bool:
         """See `Clock`."""
         with self._changed:
