@@ -41,8 +41,10 @@ def build(recipe: Family, fit: Path) -> Any:
     return model
 
 
-def fit_model(model: Any, recipe: Family, fit: Path, images: Path, scratch: Path) -> Any:
-    """Fit with anomalib's engine, whose validation draws the threshold and the normalisation.
+def fit_model(model: Any, recipe: Family, fit: Path, images: Path, masks: Path | None, scratch: Path) -> Any:
+    """Fit with anomalib's engine, whose validation draws the thresholds and the normalisation.
+
+    Without masks it has no threshold for maps and takes the score's, under which maps of another scale are 0 all over.
 
     Returns:
         The engine, which exports.
@@ -50,12 +52,14 @@ def fit_model(model: Any, recipe: Family, fit: Path, images: Path, scratch: Path
     from anomalib.data import Folder  # noqa: PLC0415 — the command line's help needs no anomalib
     from anomalib.engine import Engine  # noqa: PLC0415 — likewise
 
+    kinds = [folder.name for folder in sorted(images.iterdir()) if folder.name != "good"]
     data = Folder(
         name="parts",
         root=images.parent,
         normal_dir=(fit / "good").resolve(),
         normal_test_dir=(images / "good").resolve(),
-        abnormal_dir=[folder.resolve() for folder in sorted(images.iterdir()) if folder.name != "good"],
+        abnormal_dir=[(images / kind).resolve() for kind in kinds],
+        mask_dir=None if masks is None else [(masks / kind).resolve() for kind in kinds],
         train_batch_size=recipe.batch,
         eval_batch_size=1,
         num_workers=0,
@@ -70,7 +74,9 @@ def fit_model(model: Any, recipe: Family, fit: Path, images: Path, scratch: Path
     return engine
 
 
-def export(recipe: Family, fit: Path, images: Path, out: Path, export_type: str, *, fixed: bool) -> dict[str, Any]:
+def export(
+    recipe: Family, fit: Path, images: Path, masks: Path | None, out: Path, export_type: str, *, fixed: bool
+) -> dict[str, Any]:
     """Fit, record, export; `fixed` exports one image of the model's own size instead of free batch and size.
 
     Returns:
@@ -81,7 +87,7 @@ def export(recipe: Family, fit: Path, images: Path, out: Path, export_type: str,
     model = build(recipe, fit)
     scratch = out / "scratch"
     report: dict[str, Any] = {"family": recipe.name, "title": recipe.title, "weights": recipe.weights}
-    engine = fit_model(model, recipe, fit, images, scratch)
+    engine = fit_model(model, recipe, fit, images, masks, scratch)
     report["fit_s"] = round(time.monotonic() - begun, 1)
     report["preprocessing"] = str(getattr(model.pre_processor, "transform", None))
     record_anomalib(model, images, out / "reference")
@@ -112,6 +118,7 @@ def main() -> None:
     parser.add_argument("--family", required=True, choices=[recipe.name for recipe in FAMILIES])
     parser.add_argument("--fit", type=Path, required=True, help="folder with `good`: images to fit on")
     parser.add_argument("--images", type=Path, required=True, help="folder with `good` and defects: the reference")
+    parser.add_argument("--masks", type=Path, help="folder with the defects' masks, one folder per kind")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--type", choices=("onnx", "openvino"), default="onnx")
     parser.add_argument("--fixed", action="store_true", help="one image of the model's own size, instead of any")
@@ -125,6 +132,7 @@ def main() -> None:
         family(arguments.family),
         arguments.fit,
         arguments.images,
+        arguments.masks,
         arguments.out,
         arguments.type,
         fixed=arguments.fixed,
