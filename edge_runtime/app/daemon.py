@@ -8,6 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from edge_runtime.app.audit import attribution
 from edge_runtime.app.devices import Devices, open_devices, renewed_detector
 from edge_runtime.app.line import build_line
 from edge_runtime.app.metrics import LineMetrics
@@ -162,7 +163,8 @@ class Daemon:
             self.line.reload.refused = error.what
         else:
             self.line.reload.refused = None
-            self.line.set_limits(limits_in_force(config.recipe, self.devices.inspector.bundle.calibration.limits))
+            limits = limits_in_force(config.recipe, self.devices.inspector.bundle.calibration.limits)
+            self.line.set_limits(limits, attribution(config))
             self._tell_what_waits(config)
         self._notifier.ready(self._reporter.one_line())
 
@@ -172,7 +174,7 @@ class Daemon:
         changed = [
             name
             for name in LineConfig.model_fields
-            if name != "recipe" and getattr(config, name) != getattr(self._config, name)
+            if name not in {"recipe", "change"} and getattr(config, name) != getattr(self._config, name)
         ]
         if config.recipe.model_copy(update=limits_aside) != self._config.recipe.model_copy(update=limits_aside):
             changed.append("recipe (beyond its limits)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.app.audit import opening_records
 from edge_runtime.app.conditions import line_conditions
 from edge_runtime.app.recipe import build_recipe
 from edge_runtime.app.recording import evidence_stage, record_stage
@@ -28,7 +29,7 @@ from edge_runtime.services.reconcile import Reconciliation, reconcile
 from edge_runtime.services.vitals import Vitals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.app.devices import Devices
     from edge_runtime.config.line import LineConfig
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.recipe import Recipe
+    from edge_runtime.domain.records import EventRecord
     from edge_runtime.domain.reject import RejectCommand
+    from edge_runtime.ledger.port import LedgerEntry
     from edge_runtime.ops.clock import Clock
     from edge_runtime.plc.port import Plc, PlcInputs
 
@@ -93,7 +96,8 @@ def build_line(
     vitals = Vitals(dispatch, bundle.identity.trust, clock)
     engine = EngineKeeper(devices.inspector.detector, renew, clock)
     link = _plc_link(config, devices.plc, recipe.current, queues, monitor, events, vitals, clock) if has_gate else None
-    last = _start_numbering(devices, link, recipe.current, config.camera.name, queues.records, clock)
+    opening = opening_records(config, devices, recipe.current.limits, clock)
+    last = _start_numbering(devices, link, recipe.current, config.camera.name, queues.records, opening, clock)
     stages = Stages(
         capture=_capture(config, devices, recipe, queues, PartTracker(last), events, link, clock),
         inspect=InspectStage(
@@ -246,9 +250,10 @@ def _start_numbering(
     recipe: Recipe,
     camera: str,
     records: BoundedQueue[RecordItem],
+    opening: Sequence[EventRecord],
     clock: Clock,
 ) -> int:
-    """Where part numbers go on, after writing down what the PLC acted upon and the ledger does not know.
+    """Where part numbers go on, after writing down how we started and what the PLC acted upon without the ledger.
 
     A PLC that cannot be reached now is asked when it is: what it remembers by then is still of the time before us.
     """
@@ -269,9 +274,10 @@ def _start_numbering(
         except PlcError:
             link.at_first_contact(catch_up)
     found = compare(acknowledged)
+    begun: list[LedgerEntry] = [*opening, *found.interrupted]
     try:
-        devices.ledger.append(found.interrupted)
+        devices.ledger.append(begun)
     except LedgerError:
-        for record in found.interrupted:  # a full disk stops no line: the record stage goes on trying, these first
+        for record in begun:  # a full disk stops no line: the record stage goes on trying, these first
             records.try_put(RecordItem(record))
     return found.last_part_sequence

@@ -131,6 +131,15 @@ class OpsSettings(Settings):
         return None if value is False else value  # TOML has no null
 
 
+class ChangeSettings(Settings):
+    """`[change]`: who made this configuration what it is. Goes into the record when it comes into force."""
+
+    by: str | None = Field(default=None, max_length=200)
+    """Name of who changed it last. Unset: the file's owner."""
+    why: str | None = Field(default=None, max_length=1_000)
+    """Reason of the last change, or the number of the change request."""
+
+
 class LineConfig(Settings):
     """One line: one camera, one bundle, one gate."""
 
@@ -146,3 +155,4 @@ class LineConfig(Settings):
     evidence: EvidenceSettings = EvidenceSettings()
     simulation: SimulationSettings = SimulationSettings()
     ops: OpsSettings = OpsSettings()
+    change: ChangeSettings = ChangeSettings()

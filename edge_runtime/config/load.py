@@ -70,7 +70,7 @@ def read_config(path: Path) -> LoadedConfig:
     if problems or config is None:
         raise InvalidConfigError(path, problems)
     warnings = tuple(sorted(_problems(source, doubts(config), ())))
-    return LoadedConfig(path, _anchored(config, path.parent.resolve()), warnings)
+    return LoadedConfig(path, _attributed(_anchored(config, path.parent.resolve()), path), warnings)
 
 
 def _validate(attempt: Repair) -> tuple[LineConfig | None, dict[KeyPath, str], Iterable[KeyPath]]:
@@ -113,6 +113,17 @@ def _problems(source: TomlSource, findings: Iterable[Finding], reported: Iterabl
         for finding in findings
         if all(is_sound(path) for path in finding.keys)
     ]
+
+
+def _attributed(config: LineConfig, path: Path) -> LineConfig:
+    """With the file's owner where nobody has signed for the change."""
+    if config.change.by is not None:
+        return config
+    try:
+        owner = path.owner()
+    except (KeyError, OSError):
+        owner = "unknown"
+    return config.model_copy(update={"change": config.change.model_copy(update={"by": f"owner of the file: {owner}"})})
 
 
 def _anchored(settings: M, folder: Path) -> M:

@@ -46,6 +46,8 @@ class EventRecord:
     """For a person: what happened and what to do."""
     wall_ns: int
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What the ledger remembers with this record, to compare with at the next start; not published."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,11 +145,6 @@ class SqliteLedger:
             stored = self._reader.execute("SELECT value FROM meta WHERE key = ?", (f"note:{key}",)).fetchone()
         return None if stored is None else str(stored[0])
 
-    def set_note(self, key: str, text: str) -> None:
-        """See `Ledger`."""
-        with told(self._path, "write"):
-            self._writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"note:{key}", text))
-
     def begin_anew(self, damage: LedgerDamagedError, wall_ns: int) -> EventRecord:
         """See `Ledger`."""
         kept = set_aside(self._path)
@@ -223,6 +218,8 @@ class SqliteLedger:
                 part = newest_part(part, entry.verdict.part_sequence)
                 if entry.file is not None:
                     connection.execute(rows.INSERT_FILE, (*rows.file_key(entry.file), sequence))
+            else:
+                connection.executemany(rows.INSERT_NOTE, ((f"note:{key}", text) for key, text in entry.notes.items()))
             connection.execute(rows.INSERT_RECORD, (sequence, channel, payload, previous, part))
         return Head(sequence, previous), part
 

@@ -118,10 +118,6 @@ class MemoryLedger:
         """See `Ledger`."""
         return self._notes.get(key)
 
-    def set_note(self, key: str, text: str) -> None:
-        """See `Ledger`."""
-        self._notes[key] = text
-
     def begin_anew(self, damage: LedgerDamagedError, wall_ns: int) -> EventRecord:
         """See `Ledger`. The records stay; a failure that was asked for is mended."""
         self._failure = None
@@ -144,6 +140,8 @@ class MemoryLedger:
                 self._part = newest_part(self._part, entry.verdict.part_sequence)
                 if entry.file is not None:
                     self._files.add(file_key(entry.file))
+            else:
+                self._notes.update(entry.notes)
         sequences = range(self.head.sequence + 1, head.sequence + 1)
         self._rows.update((row.sequence, row) for row in batch)
         self._unsent.update(sequences)

@@ -84,10 +84,7 @@ class Ledger(Outbox, SeenFiles, Protocol):
         """Hold the reserve anew where the disk has room again; how it stands. For the record stage's thread."""
 
     def note(self, key: str) -> str | None:
-        """What was last noted under `key`, across restarts; None before the first time."""
-
-    def set_note(self, key: str, text: str) -> None:
-        """Remember `text` under `key`. No record: neither hashed nor published. For the record stage's thread."""
+        """What the newest record with such a note (`EventRecord.notes`) noted under `key`; None if there was none."""
 
     def begin_anew(self, damage: LedgerDamagedError, wall_ns: int) -> EventRecord:
         """Set the damaged ledger aside and begin another one in its place, while the line runs.

@@ -16,6 +16,7 @@ INSERT_FILE = (
     "INSERT INTO files (path, size_bytes, mtime_ns, digest, sequence) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT DO UPDATE SET sequence = excluded.sequence"
 )
+INSERT_NOTE = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 SELECT_ROW = "SELECT sequence, channel, payload, hash FROM records"
 
 

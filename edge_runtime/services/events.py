@@ -40,6 +40,9 @@ class Events:
             return
         if held_back:
             message = f"{message} (and {held_back} more of this kind before)"
-        _log.log(_SEVERITY[severity], "%s: %s", kind, message)
-        item = RecordItem(EventRecord(kind, severity, message, self._clock.wall_ns()))
-        self._records.try_put(item, leave=self._records.capacity // 4)
+        self.record(EventRecord(kind, severity, message, self._clock.wall_ns()))
+
+    def record(self, event: EventRecord) -> None:
+        """As a call, for an event that says more, and without a limit on how many of its kind."""
+        _log.log(_SEVERITY[event.severity], "%s: %s", event.kind, event.message)
+        self._records.try_put(RecordItem(event), leave=self._records.capacity // 4)

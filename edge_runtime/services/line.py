@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.camera.port import CameraState
 from edge_runtime.decision import lifecycle
+from edge_runtime.domain.audit import limits_changed, limits_note
 from edge_runtime.domain.errors import LedgerError
 from edge_runtime.domain.status import LineReason, LineState
 from edge_runtime.services.stage import StageThread
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.broker.port import Broker
     from edge_runtime.camera.port import Camera
+    from edge_runtime.domain.audit import Attribution
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.status import LineHealth
     from edge_runtime.domain.verdict import Limits
@@ -175,15 +177,16 @@ class Line:
         """Verdicts and events that could never be written down."""
         return self.stages.record.lost + self._queues_by_name["records"].dropped
 
-    def set_limits(self, limits: Limits) -> None:
-        """New limits from the next part on; no frame is lost to the change."""
+    def set_limits(self, limits: Limits, by: Attribution) -> None:
+        """New limits from the next part on; no frame is lost to the change. Who and why is recorded."""
         old = self.recipe.current.limits
         if limits == old:
             self.events("limits_unchanged", "info", "the limits were loaded again and are as they were")
             return
         self.recipe.current = replace(self.recipe.current, limits=limits)
-        change = f"review {old.review:g} → {limits.review:g}, reject {old.reject:g} → {limits.reject:g}"
-        self.events("limits_changed", "info", change)
+        event = limits_changed(limits_note(old), limits, by, self._clock.wall_ns())
+        if event is not None:
+            self.events.record(event)
 
     def stop(self, drain_timeout_s: float) -> None:
         """Take no more parts, give every open one its verdict, record, publish, end every thread. Idempotent."""
@@ -232,9 +235,9 @@ class Line:
         self._ladder = lifecycle.step(self._ladder, event)
         after = self._ladder.health
         self.vitals.health = after
-        self._shed.evidence = any(standing.reason is LineReason.MEMORY_LOW for standing in after.reasons)
         if after.state in {LineState.STARTING, LineState.STOPPING}:
             return
+        self._shed.evidence = any(standing.reason is LineReason.MEMORY_LOW for standing in after.reasons)
         if after.state is not before.state:
             severity = "info" if after.state is LineState.READY else "warning"
             text = f"{before.state} → {after.state}: {after.text or 'all is well'}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -162,13 +163,14 @@ class TestLedgerContract:
         assert ledger.last_part_sequence() == 4
         assert ledger.is_seen(file_identity(1)), "a file that stays in its folder stays inspected"
 
-    def test_notes_are_remembered_and_are_no_records(self, ledger) -> None:
-        """The newest text of each key; nothing is published of it."""
+    def test_notes_are_remembered_with_their_record_and_not_published(self, ledger) -> None:
+        """The newest text of each key; the message is the same without it."""
         assert ledger.note("bundle") is None
-        ledger.set_note("bundle", "first")
-        ledger.set_note("bundle", "second")
+        plain = event_record()
+        for text in ("first", "second"):
+            ledger.append([replace(plain, notes={"bundle": text})])
         assert (ledger.note("bundle"), ledger.note("other")) == ("second", None)
-        assert (ledger.backlog(), ledger.head.sequence) == (0, 0)
+        assert ledger.rows(2, 2, 1)[0].payload == encode(plain, 2, DEVICE)
 
     def test_an_encoder_that_fails_commits_nothing(self, ledger) -> None:
         """One bad entry takes its whole batch with it, and the next batch gets the same sequences."""
