@@ -16,6 +16,7 @@ from edge_runtime.cli.health import health_command
 from edge_runtime.cli.ledger import ledger_app
 from edge_runtime.cli.preview import preview_command
 from edge_runtime.cli.run import run_command
+from edge_runtime.cli.soak import soak_command
 from edge_runtime.domain.errors import ConfigError, EdgeError
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.command("doctor")(doctor_command)
 app.command("health")(health_command)
 app.command("capture")(capture_command)
 app.command("preview")(preview_command)
+app.command("soak")(soak_command)
 app.add_typer(ledger_app)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dice import dice
@@ -41,6 +41,8 @@ _WEIGHTS = {
     "belt": 2,
 }
 _LONGEST_S = {"broker": 15.0, "ledger": 6.0, "stage": 5.0, "process": 4.0, "belt": 2.0, "engine": 6.0}
+COMPOUND_SHARE = 0.3
+"""So many schedules hold a kill in the middle of another trouble."""
 _PARTIAL = {"camera", "engine", "plc", "ledger"}
 """Where a fault may strike only some of the calls."""
 
@@ -90,7 +92,10 @@ class Schedule:
 def draw(seed: int, line_s: float = 30.0) -> Schedule:
     """The schedule of this number."""
     drawn = dice(f"schedule/{seed}")
-    faults = sorted((_fault(drawn, line_s) for _ in range(drawn.randint(3, 9))), key=lambda fault: fault.begin_s)
+    found = [_fault(drawn, line_s) for _ in range(drawn.randint(3, 9))]
+    if drawn.random() < COMPOUND_SHARE:
+        found += _compound(drawn, line_s)
+    faults = sorted(found, key=lambda fault: fault.begin_s)
     # A daemon that is killed in gate mode fire passes everything: documented, and of no use as a test.
     gate = "fire" if drawn.random() < 0.15 else "permit"
     kept = [fault for fault in faults if gate == "permit" or fault.device not in {"process", "stage"}]
@@ -105,6 +110,18 @@ def draw(seed: int, line_s: float = 30.0) -> Schedule:
         ledger=drawn.choice(("disk", "memory")),
         faults=tuple(kept),
     )
+
+
+def _compound(drawn: random.Random, line_s: float) -> list[Fault]:
+    """A daemon that is killed while a device is in trouble, and finds it still in trouble when it comes back."""
+    at_s = drawn.uniform(8.0, line_s - 8.0)
+    held = [Fault("ledger", drawn.choice(("full", "slow", "failing")), at_s - 6.0, 6.5)]
+    held.append(Fault("plc", drawn.choice(("gone", "hung", "lost_reply")), at_s - drawn.uniform(0.0, 2.0), 7.0))
+    held.append(Fault("broker", drawn.choice(("away", "queue_lost")), at_s - 1.0, 6.0))
+    chosen = drawn.sample(held, drawn.randint(1, 3))
+    return [
+        replace(fault, begin_s=round(fault.begin_s, 3)) for fault in (*chosen, Fault("process", "killed", at_s, 1.0))
+    ]
 
 
 def _fault(drawn: random.Random, line_s: float) -> Fault:

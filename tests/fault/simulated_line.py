@@ -55,6 +55,7 @@ class Life:
     ready_ns: int
     ended_ns: int | None = None
     """None: it was stopped in an orderly way."""
+    reached_plc: bool = True
 
 
 @dataclass(slots=True)
@@ -69,8 +70,8 @@ class Outcome:
     """Every committed message, as published."""
     delivered: list[dict[str, Any]] = field(default_factory=list)
     """Every message at the subscriber, duplicates included."""
-    acknowledged: list[int] = field(default_factory=list)
-    """Part numbers in the order in which the PLC took over their results."""
+    acknowledged: list[tuple[int, int]] = field(default_factory=list)
+    """When the PLC took over a result, and of which part."""
     dropped: dict[str, int] = field(default_factory=dict)
     lost_records: int = 0
     left_behind: list[str] = field(default_factory=list)
@@ -94,7 +95,7 @@ class SimulatedPlant:
         start_ns = self.world.now_ns + START_TAKES_NS + 500 * MS
         self.start_ns = start_ns
         self.belt = TimedBelt(schedule.seed, schedule.times_ns(start_ns), schedule.travel_ms * MS, schedule.parts_per_s)
-        self.acknowledged: list[int] = []
+        self.acknowledged: list[tuple[int, int]] = []
         mode = GateMode(schedule.gate)
         self.plc = SimulatedPlcModel(self.belt, mode=mode, keep=None, on_entry=self._took_over)
         self.troubles = {name: Trouble(f"{name}/{schedule.seed}") for name in ("camera", "engine", "plc", "ledger")}
@@ -152,6 +153,7 @@ class SimulatedPlant:
         world = self.world
         world.kill("daemon")
         self.outcome.lives[-1].ended_ns = world.now_ns
+        self.outcome.lives[-1].reached_plc = self.line.stages.plc.inputs.acknowledged_sequence is not None
         self._note_counters()
         if self.schedule.ledger == "disk":
             self._ledger.close()
@@ -255,7 +257,7 @@ class SimulatedPlant:
     def _took_over(self, entry: ResultEntry | CoilEntry) -> None:
         result = getattr(entry, "result", None)
         if result is not None:
-            self.acknowledged.append(result.part_sequence)
+            self.acknowledged.append((entry.received_ns, result.part_sequence))
 
     # the books
 

@@ -1,0 +1,46 @@
+"""What a soak is to do, and what it may find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEMO_SIZE_PX = (320, 240)
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """Slopes beyond which a soak has failed: when even the low end of the 95 % interval is above."""
+
+    rss_mb_per_h: float = 8.0
+    descriptors_per_h: float = 2.0
+    threads_per_h: float = 1.0
+    latency_ms_per_h: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SoakPlan:
+    """One soak."""
+
+    duration_s: float
+    parts_per_s: float
+    seed: int
+    bundle: Path
+    work: Path
+    """Everything of the run lies here."""
+    width_px: int = DEMO_SIZE_PX[0]
+    height_px: int = DEMO_SIZE_PX[1]
+    travel_ms: int = 2_000
+    sample_every_s: float = 5.0
+    warm_up_s: float = 120.0
+    """Samples before this are shown but not judged; at most a quarter of the run."""
+    evidence: bool = True
+    most: Most = Most()
+
+    @property
+    def judged_from_s(self) -> float:
+        """When the warm-up is over."""
+        return min(self.warm_up_s, self.duration_s / 4)
