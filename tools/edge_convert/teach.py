@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge_convert.agreement import compare_engines
 from edge_convert.coreset import CoresetSize
 from edge_convert.golden import make_golden
-from edge_convert.precision.features import choose_features
+from edge_convert.precision.features import FeaturesChooser, float_features
 from edge_convert.seal import other_engines
 from edge_convert.teaching.bank import collect, make_bank
 from edge_convert.teaching.bank_size import choose_size
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
 
 
+_ATTEMPTS: Final = 3
+"""At INT8 that keeps parity; each costs a pass over the images that own a patch of a bank."""
+
+
 def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachReport:
     """Teach a bundle and write it; the same images, backbone, options and machine give the same bytes.
 
@@ -51,27 +55,17 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
     started_ns = clock.monotonic_ns()
     options.check()
     material = gather(options, observer)
-    choice = choose_features(
-        material.graph,
-        material.network_images,
-        material.area.whole,
-        material.engine,
-        clock,
-        observer,
-        int8=options.int8,
-        seed=options.seed,
-    )
+    chooser = _chooser(material, clock, observer) if options.int8 else None
+    choice = chooser.choose() if chooser is not None else float_features(material.graph)
     announce(choice.warnings, observer)
     exact, candidates = _learn(material, choice, observer, clock)
     source = build_source(exact, observer)
-    taught = _prove(exact if choice.precision == "fp32" else exact.in_int8(candidates, observer), source, observer)
+    if chooser is not None and choice.precision != "fp32":
+        taught = _in_int8(exact, candidates, source, chooser, observer)
+    else:
+        taught = _prove(exact, source, observer)
     del candidates
     beyond = taught.proof.beyond
-    if beyond and choice.precision != "fp32" and not options.allow_loss:
-        refusal = f"INT8 departs from float32 ({'; '.join(beyond)}), so the bundle stays in float32"
-        announce((refusal,), observer)
-        taught = _prove(exact.without_int8(refusal), source, observer)
-        beyond = taught.proof.beyond
     if beyond and not options.allow_loss:
         raise ConfigError(
             f"refused: on {material.engine.name} the bundle is not its float32 source: {'; '.join(beyond)}",
@@ -81,6 +75,37 @@ def teach(options: TeachOptions, observer: Observer, clock: Clock) -> TeachRepor
         announce((tile_cost(taught.learnt.parts, taught.learnt.bank, material, clock),), observer)
     digest = write(taught)
     return summarise(taught, digest, (clock.monotonic_ns() - started_ns) / 1e9)
+
+
+def _chooser(material: Material, clock: Clock, observer: Observer) -> FeaturesChooser:
+    options, whole = material.options, material.area.whole
+    return FeaturesChooser(
+        material.graph, material.network_images, whole, material.engine, clock, observer, seed=options.seed
+    )
+
+
+def _in_int8(
+    exact: Learnt, candidates: CandidatePatches, source: Source, chooser: FeaturesChooser, observer: Observer
+) -> Taught:
+    """INT8 that keeps parity, nearer to float32 with every attempt; float32 where none does and no loss is allowed."""
+    learnt = exact
+    for attempt in range(1, _ATTEMPTS + 1):
+        taught = _prove(learnt.in_int8(candidates, observer), source, observer)
+        if not taught.proof.beyond:
+            return taught
+        refusal = f"INT8 departs from float32 ({'; '.join(taught.proof.beyond)})"
+        if attempt < _ATTEMPTS:
+            announce((f"{refusal}: once more, with more of it in float32",), observer)
+            choice = chooser.choose_nearer(taught.proof.missed)
+            announce(choice.warnings, observer)
+            learnt = replace(exact, choice=choice)
+            if choice.precision == "fp32":
+                break
+    if source.material.options.allow_loss:
+        return taught
+    refusal += ", so the bundle stays in float32"
+    announce((refusal,), observer)
+    return _prove(learnt.without_int8(refusal), source, observer)
 
 
 def _learn(

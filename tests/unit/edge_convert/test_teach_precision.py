@@ -11,7 +11,7 @@ from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.features import SharedGraphs, input_spec
 from edge_convert.graphs import build_features
 from edge_convert.images import survey
-from edge_convert.precision.features import choose_features
+from edge_convert.precision.features import FeaturesChooser, float_features
 from edge_convert.precision.probe_parity import Parity, ProbeScores
 from edge_convert.progress import Silent
 from edge_runtime import engine as engines
@@ -90,7 +90,7 @@ def test_int8_is_taken_where_it_is_faster_and_true(images: ImageSet, graph: Feat
     """Quantized to U8S8 QDQ, the scores of planted defects stay near float32's, and the faster graph is taken."""
     clock = SimulatedClock()
     engine = PacedEngine(clock, int8_ms=2, fp32_ms=5)
-    choice = choose_features(graph, images, SPEC, engine, clock, Silent(), int8=True, seed=0)
+    choice = FeaturesChooser(graph, images, SPEC, engine, clock, Silent(), seed=0).choose()
     assert (choice.precision, choice.warnings) == ("int8", ())
     assert (choice.int8_ms, choice.fp32_ms) == (2.0, 5.0)
     assert choice.parity is not None
@@ -108,17 +108,28 @@ def test_otherwise_float32_stays_with_a_warning(
     """INT8 that is no faster here, or that shrinks the scores of defects, is refused, and the warning says why."""
     clock = SimulatedClock()
     engine = PacedEngine(clock, int8_ms=int8_ms, fp32_ms=5, int8_gain=gain)
-    choice = choose_features(graph, images, SPEC, engine, clock, Silent(), int8=True, seed=0)
+    choice = FeaturesChooser(graph, images, SPEC, engine, clock, Silent(), seed=0).choose()
     assert choice.precision == "fp32"
     assert word in choice.warnings[-1]
     assert b"QuantizeLinear" not in choice.model
 
 
-def test_no_int8_asks_for_nothing(images: ImageSet, graph: FeatureGraph) -> None:
+def test_no_int8_asks_for_nothing(graph: FeatureGraph) -> None:
     """With --no-int8 nothing is quantized, compared or warned of."""
-    clock = SimulatedClock()
-    choice = choose_features(graph, images, SPEC, engines.create(SETTINGS), clock, Silent(), int8=False, seed=0)
+    choice = float_features(graph)
     assert (choice.precision, choice.parity, choice.warnings) == ("fp32", None, ())
+    assert choice.model == graph.model.SerializeToString()
+
+
+def test_a_choice_that_missed_is_made_nearer_to_float32(images: ImageSet, graph: FeatureGraph) -> None:
+    """Asked again, the chooser holds its probes to what the finished bundle needs: more stays in float32, or all."""
+    clock = SimulatedClock()
+    chooser = FeaturesChooser(graph, images, SPEC, PacedEngine(clock, int8_ms=2, fp32_ms=5), clock, Silent(), seed=0)
+    first = chooser.choose()
+    assert first.precision == "int8"
+    again = chooser.choose_nearer(3.0)
+    assert again.precision == "fp32" or len(again.kept) > len(first.kept)
+    assert chooser.choose_nearer(1e9).precision == "fp32"
 
 
 @pytest.mark.parametrize(("median", "lowest", "holds"), [(1.0, 0.9, True), (1.0, 0.79, False), (0.94, 0.9, False)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edge_convert.defects import plant_defect
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _CALIBRATION_IMAGES: Final = 48
 _DEFECTS_PER_IMAGE: Final = 2
 _JUDGEMENTS: Final = 14
+_NEARER: Final = 1.2
+"""So much nearer than would just do: the rounding does not fall evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +49,67 @@ class FeaturesChoice:
     """Operations that stay in float32 inside an INT8 graph, because they cost parity."""
 
 
-def choose_features(
-    graph: FeatureGraph,
-    images: ImageSet,
-    spec: InputSpec,
-    engine: Engine,
-    clock: Clock,
-    observer: Observer,
-    *,
-    int8: bool,
-    seed: int,
-) -> FeaturesChoice:
-    """Take INT8 if it is wanted, keeps the scores, and is faster here; else float32, with a warning.
+class FeaturesChooser:
+    """Takes INT8 if it keeps the scores and is faster here; else float32, with a warning.
 
     Where INT8 throughout does not keep the scores, the operations that cost most stay in float32.
-
-    Raises:
-        ConfigError: the graph gives values that are not finite.
-        EngineError: the engine cannot run the graph.
     """
-    plain = bytes(graph.model.SerializeToString())
-    if not int8:
-        return FeaturesChoice(plain, "fp32", None, None, None)
-    judge = _Judge(engine, ProbeScores(engine.load(plain), images, spec, seed, observer))
-    bench = Bench(
-        original=quantizable(graph),
-        calibration=lambda: _calibration(images, spec, seed),
-        judge=judge,
-        engine=engine,
-        clock=clock,
-        observer=observer,
-        routes=("ort-qdq",),
-        budget=Budget(_JUDGEMENTS),
-    )
-    return _told(choose(bench, "auto", lambda: engine, even_if_slower=False), judge)
+
+    def __init__(
+        self,
+        graph: FeatureGraph,
+        images: ImageSet,
+        spec: InputSpec,
+        engine: Engine,
+        clock: Clock,
+        observer: Observer,
+        *,
+        seed: int,
+    ) -> None:
+        """Score float32.
+
+        Raises:
+            ConfigError: the graph gives values that are not finite.
+            EngineError: the engine cannot run the graph.
+        """
+        plain = engine.load(graph.model.SerializeToString())
+        self._judge = _Judge(engine, ProbeScores(plain, images, spec, seed, observer))
+        self._bench = Bench(
+            original=quantizable(graph),
+            calibration=lambda: _calibration(images, spec, seed),
+            judge=self._judge,
+            engine=engine,
+            clock=clock,
+            observer=observer,
+            routes=("ort-qdq",),
+        )
+
+    def choose(self) -> FeaturesChoice:
+        """By the probes, before anything is learnt.
+
+        Raises:
+            EngineError: the engine cannot run the graph.
+        """
+        self._bench.budget = Budget(_JUDGEMENTS)
+        found = choose(self._bench, "auto", lambda: self._bench.engine, even_if_slower=False)
+        self._badness = found.judgement.badness
+        return _told(found, self._judge)
+
+    def choose_nearer(self, missed: float) -> FeaturesChoice:
+        """Once more, nearer to float32: the finished bundle departed from it by `missed` times what it may.
+
+        The probes only estimate that, so they are held to what they said of the last choice, divided by as much.
+
+        Raises:
+            EngineError: the engine cannot run the graph.
+        """
+        self._judge.limit = self._badness / (missed * _NEARER)
+        return self.choose()
+
+
+def float_features(graph: FeatureGraph) -> FeaturesChoice:
+    """Float32, without a question."""
+    return FeaturesChoice(bytes(graph.model.SerializeToString()), "fp32", None, None, None)
 
 
 def quantizable(graph: FeatureGraph) -> FloatGraph:
@@ -98,10 +127,13 @@ class _Judge:
         self._scores = scores
         self.seen: dict[Judgement, Parity] = {}
         self.last: Parity | None = None
+        self.limit = 1.0
+        """Largest badness that holds."""
 
     def __call__(self, candidate: Candidate) -> Judgement:
         parity = self._scores.compare(self._engine.load(candidate.model))
-        judgement = parity.judgement
+        found = parity.judgement
+        judgement = replace(found, holds=found.holds and found.badness <= self.limit)
         if candidate.precision != "fp32":
             self.seen[judgement] = self.last = parity
         return judgement

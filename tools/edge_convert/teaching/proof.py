@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_convert.parity.allowance import widened
-from edge_runtime.decision.parity import departures, measure
+from edge_runtime.decision.parity import departures, measure, worst_ratio
 from edge_runtime.domain.model_bundle import ParityLimits, Reference, ReferenceImage
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ class Proof:
     """How the engine in use departs farther than the limits allow; empty: parity holds."""
     agreement: Agreement
     """The other engines, without those that depart."""
+
+    @property
+    def missed(self) -> float:
+        """The worst departure of the engine in use, in units of what it may be; above 1 parity does not hold."""
+        return worst_ratio(self.figures[0], ParityLimits())
 
     @property
     def limits(self) -> ParityLimits:
