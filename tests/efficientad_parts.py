@@ -6,12 +6,19 @@ import signal
 from typing import TYPE_CHECKING
 
 import torch
+from tiny_backbone import write_parts
 
 from edge_convert.efficientad.networks import PdnSize, make_pdn
+from edge_convert.efficientad.parts import GoodParts
 from edge_convert.efficientad.teacher_file import Teacher, write_teacher
+from edge_convert.images import survey
+from edge_convert.teaching.area import Area
+from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize, Tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_runtime.vision.mask import Mask
 
 CHANNELS = 4
 SIDE_PX = 64
@@ -39,3 +46,19 @@ def press_ctrl_c() -> None:
     handler = signal.getsignal(signal.SIGINT)
     assert callable(handler)
     handler(signal.SIGINT, None)
+
+
+def good_parts(folder: Path, count: int, mask: Mask | None = None, tiles: Tiles | None = None) -> GoodParts:
+    """Drawn good parts as the model sees them, at `SIDE_PX`."""
+    spec = InputSpec(
+        "image",
+        SIDE_PX,
+        SIDE_PX,
+        Resize.AREA,
+        ColourOrder.RGB,
+        Layout.NHWC,
+        "uint8",
+        tiles=tiles,
+        mask=None if mask is None else "mask.png",
+    )
+    return GoodParts(survey(write_parts(folder, count)), Area(spec, mask))

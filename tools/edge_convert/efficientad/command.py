@@ -17,7 +17,7 @@ from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
     from edge_convert.efficientad.distill import DistillOptions
-    from edge_convert.efficientad.run import EfficientAdOptions
+    from edge_convert.efficientad.options import EfficientAdOptions
 
 _STOPPED = "stopped at step {}; the same command with --resume goes on"
 
@@ -32,6 +32,12 @@ class DistillFlags:
         None
     )
     size: Annotated[Literal["s", "m"], typer.Option(help="Which patch description network.")] = "s"
+    start: Annotated[
+        Literal["solved", "drawn"],
+        typer.Option(
+            help="solved: filters from patches of the pictures, the last layer by least squares; drawn: random."
+        ),
+    ] = "solved"
     layers: Annotated[str, typer.Option(help="Backbone outputs, comma-separated. Default: strides 8 and 16.")] = ""
     mean: Annotated[str | None, typer.Option(help="The backbone's normalisation for pixels in 0…1.")] = None
     std: Annotated[str | None, typer.Option(help="The backbone's normalisation for pixels in 0…1.")] = None
@@ -63,6 +69,19 @@ class EfficientAdFlags:
     size: Annotated[Literal["s", "m"] | None, typer.Option(help="Refuse a teacher of another size.")] = None
     input_size: Annotated[str, typer.Option(help="Input in pixels: 256 or 256x320 (height x width).")] = "256"
     region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
+    tiles: Annotated[
+        str | None, typer.Option(help="Cut large frames: auto, or rows x columns as in 3x5. Default: the frame as one.")
+    ] = None
+    tile_overlap: Annotated[float, typer.Option(help="Share of a tile's side in common with its neighbour.")] = 0.1
+    mask: Annotated[Path | None, typer.Option(help="PNG over the frame: where it is black, nothing is inspected.")] = (
+        None
+    )
+    student: Annotated[
+        Literal["learnt", "solved"],
+        typer.Option(
+            help="learnt by steps as in the paper, or solved: the teacher's layers, the last by least squares."
+        ),
+    ] = "solved"
     unrelated: Annotated[
         Path | None, typer.Option(help="Pictures of other things, e.g. ImageNet's. Default: procedural scenes.")
     ] = None
@@ -146,6 +165,7 @@ def _distill_options(flags: DistillFlags) -> DistillOptions:
         folders=tuple(flags.images or ()),
         out=flags.out,
         size=PdnSize(flags.size),
+        start=flags.start,
         layers=tuple(part.strip() for part in flags.layers.split(",") if part.strip()),
         mean=numbers("--mean", flags.mean),
         std=numbers("--std", flags.std),
@@ -167,7 +187,8 @@ def _distill_options(flags: DistillFlags) -> DistillOptions:
 def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
     from edge_convert.efficientad.networks import PdnSize  # noqa: PLC0415  (imports PyTorch)
     from edge_convert.efficientad.optimise import Schedule  # noqa: PLC0415
-    from edge_convert.efficientad.run import EfficientAdOptions  # noqa: PLC0415
+    from edge_convert.efficientad.options import EfficientAdOptions  # noqa: PLC0415
+    from edge_convert.teaching.area import AreaOptions  # noqa: PLC0415
 
     height_px, width_px = size("--input-size", flags.input_size)
     return EfficientAdOptions(
@@ -180,6 +201,8 @@ def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
         height_px=height_px,
         width_px=width_px,
         region=region(flags.region),
+        area=AreaOptions(flags.tiles, flags.tile_overlap, flags.mask),
+        student=flags.student,
         unrelated=flags.unrelated,
         holdout=flags.holdout,
         onnx=flags.onnx,

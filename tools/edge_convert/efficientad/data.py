@@ -1,4 +1,4 @@
-"""Pictures for training: good parts at the network's size, views of them for a teacher, and unrelated pictures."""
+"""Pictures for training beside the good parts: views for a teacher, and unrelated pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from edge_convert.efficientad.procedural import draw_scene
 from edge_convert.images import list_images, load_image
-from edge_runtime.domain.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edge_convert.images import ImageSet
-    from edge_runtime.domain.frame import Exposure
-
-    Region = tuple[int, int, int, int]
     Picture = npt.NDArray[np.uint8]
 
 _CACHE_BYTES: Final = 512 << 20
@@ -45,50 +40,6 @@ def resized(picture: Picture, height_px: int, width_px: int) -> Picture:
     if picture.shape[:2] == (height_px, width_px):
         return picture
     return np.asarray(cv2.resize(picture, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def as_inspected(exposure: Exposure, region: Region | None, height_px: int, width_px: int) -> Picture:
-    """A frame as the model sees it: cut to its region, resized by area, 8 bits, RGB; H×W×3.
-
-    Raises:
-        ImageError: the region does not fit the frame.
-    """
-    pixels: npt.NDArray[Any] = exposure
-    if region is not None:
-        x, y, width, height = region
-        pixels = pixels[y : y + height, x : x + width]
-        if pixels.shape[:2] != (height, width):
-            raise ImageError(f"the region {region} does not fit a frame of {exposure.shape}", "Correct --region.")
-    if pixels.shape[:2] != (height_px, width_px):
-        pixels = np.asarray(cv2.resize(pixels, (width_px, height_px), interpolation=cv2.INTER_AREA))
-    return to_rgb8(pixels)
-
-
-class GoodParts:
-    """Good parts as the model sees them; decoded once where memory allows."""
-
-    def __init__(self, images: ImageSet, region: Region | None, height_px: int, width_px: int) -> None:
-        self._images = images
-        self._region = region
-        self._size = (height_px, width_px)
-        self._kept: dict[int, Picture] = {}
-        self._room = _CACHE_BYTES // (3 * height_px * width_px)
-
-    def __len__(self) -> int:
-        return len(self._images.files)
-
-    def picture(self, index: int) -> Picture:
-        """H×W×3 RGB.
-
-        Raises:
-            ImageError: the file cannot be decoded, or the region does not fit it.
-        """
-        found = self._kept.get(index)
-        if found is None:
-            found = as_inspected(self._images.load(index), self._region, *self._size)
-            if len(self._kept) < self._room:
-                self._kept[index] = found
-        return found
 
 
 class Unrelated(Protocol):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from edge_convert.efficientad.optimise import Schedule, make_optimiser, set_rate
 from edge_convert.efficientad.quantiles import spaced
 from edge_convert.efficientad.targets import SHRINK, Targets
 from edge_convert.efficientad.teacher_file import Teacher, write_teacher
+from edge_convert.efficientad.teacher_start import start_teacher
 from edge_runtime import __version__
 from edge_runtime.domain.errors import ConfigError
 
@@ -47,6 +49,8 @@ class DistillOptions:
     folders: tuple[Path, ...]
     out: Path
     size: PdnSize = PdnSize.S
+    start: Literal["solved", "drawn"] = "drawn"
+    """Before the first step: random weights as in the paper, or filters from exemplars and a last layer solved for."""
     layers: tuple[str, ...] = ()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -74,7 +78,7 @@ class DistillOptions:
         Raises:
             ConfigError: names the option.
         """
-        self.schedule.check(self.side_px)
+        self.schedule.check(self.side_px, 0 if self.start == "solved" else 1)
         if not self.out.parent.is_dir():
             raise ConfigError(f"--out: there is no folder {self.out.parent}", "Create it, or choose another.")
         if not self.folders and not self.scenes:
@@ -100,11 +104,11 @@ class Distillation:
         self._views = views
         self._device = device
         self._network = device.place(make_pdn(options.size, targets.channels))
-        first = [views.half(index) for index in spaced(len(views), _STARTED_ON)]
-        start_on(self._network, device.normalised(device.tensor(first)))
         self._optimiser = make_optimiser(self._network.parameters(), options.schedule)
         self._mean: Any = None
         self._std: Any = None
+        self.start_error: float | None = None
+        """On unseen views, in variances of the targets; None where nothing was solved for."""
 
     @property
     def network(self) -> Any:
@@ -115,6 +119,18 @@ class Distillation:
         """Channel mean and deviation of the targets, each C values."""
         self._mean = torch.as_tensor(mean, device=self._device.name).view(1, -1, 1, 1)
         self._std = torch.as_tensor(std, device=self._device.name).view(1, -1, 1, 1)
+
+    def start(self, observer: Observer) -> None:
+        """Set the network before its first step."""
+        options, device = self._options, self._device
+        if options.start == "solved":
+            norm = self._mean, self._std
+            self.start_error = start_teacher(
+                self._network, self._views, self._targets, norm, device, options.seed, observer
+            )
+            return
+        first = [self._views.half(index) for index in spaced(len(self._views), _STARTED_ON)]
+        start_on(self._network, device.normalised(device.tensor(first)))
 
     def learn(self, step: int) -> float:
         """See `Trainee`."""
@@ -131,12 +147,14 @@ class Distillation:
 
     def state(self) -> Mapping[str, Any]:
         """See `Trainee`."""
-        return {"network": self._network.state_dict(), "optimiser": self._optimiser.state_dict()}
+        network, optimiser = self._network.state_dict(), self._optimiser.state_dict()
+        return {"network": network, "optimiser": optimiser, "start_error": self.start_error}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """See `Trainee`."""
         self._network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
+        self.start_error = state["start_error"]
 
     def _batch(self, step: int) -> tuple[list[Any], Any]:
         """Crops of views, each view once before any comes again, and the cells that lie wholly inside them."""
@@ -174,14 +192,7 @@ def distill(options: DistillOptions, observer: Observer, clock: Clock) -> Distil
     backbone = load_backbone(options.backbone, side_px, side_px, options.mean, options.std)
     for notice in backbone.notices:
         observer.notice(notice)
-    views = Views(
-        options.folders,
-        scenes=options.scenes,
-        per_image=options.per_image,
-        per_folder=options.per_folder,
-        seed=options.seed,
-        side_px=side_px,
-    )
+    views = _views(options)
     layers = choose_layers(backbone, options.layers)
     targets = Targets(backbone, layers, views, options.threads, options.cache_mb)
     course = Course(
@@ -192,18 +203,33 @@ def distill(options: DistillOptions, observer: Observer, clock: Clock) -> Distil
         save_every=options.save_every,
         resume=options.resume,
     )
-    course.check()
+    begun = course.check() is not None
     trainee = Distillation(options, targets, views, device)
     trainee.normalise_with(*targets.statistics(observer, options.statistics))
+    if not begun:
+        trainee.start(observer)
     outcome = follow(course, trainee, observer, clock)
     if outcome.stopped:
         return Distilled(None, outcome)
     weights = {name: value.float().cpu().numpy() for name, value in trainee.network.state_dict().items()}
     notes = _notes(options, backbone, [layer.name for layer in layers], views, device, outcome)
+    if trainee.start_error is not None:
+        notes["start"] = f"solved for; error on unseen views {trainee.start_error:.4f} of the targets' variance"
     teacher = Teacher(options.size, targets.channels, weights, notes)
     write_teacher(options.out, teacher)
     course.checkpoint.unlink(missing_ok=True)
     return Distilled(teacher, outcome)
+
+
+def _views(options: DistillOptions) -> Views:
+    return Views(
+        options.folders,
+        scenes=options.scenes,
+        per_image=options.per_image,
+        per_folder=options.per_folder,
+        seed=options.seed,
+        side_px=SHRINK * options.side_px,
+    )
 
 
 def _run(options: DistillOptions, backbone: Backbone, views: Views) -> dict[str, str]:
@@ -213,6 +239,7 @@ def _run(options: DistillOptions, backbone: Backbone, views: Views) -> dict[str,
         "normalisation": f"{backbone.mean} {backbone.std}",
         "views": f"{views.description}; {views.digest}; {options.statistics} for the statistics",
         "network": f"{options.size.value}, {options.side_px} px",
+        "start": options.start,
         "schedule": options.schedule.description,
         "seed": str(options.seed),
         "bf16": str(options.bf16),
@@ -227,10 +254,12 @@ def _notes(
         "backbone": f"{backbone.file_name} sha256 {backbone.digest}, layers {', '.join(layers)}",
         "distilled_on": f"{views.description}, seed {options.seed}",
         "schedule": options.schedule.description,
-        "loss": f"{outcome.last_loss:.4f} at the end, in variances of the targets",
-        "time": f"{outcome.seconds / 60:.1f} minutes, {outcome.cpu_seconds / 60:.1f} processor minutes",
+        "time": f"{outcome.seconds / 60:.1f} minutes of steps; {time.process_time() / 60:.1f} processor minutes "
+        "of this process from its start",
         "device": device.description,
     }
+    if outcome.steps:
+        notes["loss"] = f"{outcome.last_loss:.4f} at the end, in variances of the targets"
     if outcome.steps * options.schedule.batch < PAPER_STEPS * PAPER_SCHEDULE.batch:
         notes["shortened"] = f"{outcome.steps} steps of {options.schedule.batch}; the paper takes {PAPER_STEPS} of 16"
     return notes

@@ -26,7 +26,9 @@ def hard_feature_loss(wanted: Any, found: Any, quantile: float = HARD_QUANTILE) 
     return torch.topk(squares, count, sorted=False).values.mean()
 
 
-def total_loss(model: EfficientAd, parts: Any, unrelated: Any, changed: Any, window: Window) -> Any:
+def total_loss(
+    model: EfficientAd, parts: Any, unrelated: Any, changed: Any, window: Window, counted: Any = None
+) -> Any:
     """Sum of the student's and the autoencoder's losses of one step.
 
     Args:
@@ -36,20 +38,40 @@ def total_loss(model: EfficientAd, parts: Any, unrelated: Any, changed: Any, win
             the teacher where good parts do not lead it.
         changed: good parts with changed brightness, contrast or saturation, for the autoencoder.
         window: the cells that the patch networks look at; the autoencoder always sees whole pictures.
+        counted: which of the window's cells of good parts count, N×rows×columns, at least one; None: all.
     """
-    top, left, rows, columns = window
-    shown = [_cut(images, window) for images in (parts, unrelated, changed)]
     number = len(parts)
     channels = model.channels
     with torch.no_grad():
-        target = model.target(torch.cat([shown[0], shown[2]]))
-    found = model.student(torch.cat(shown)).float()
-    rebuilt = model.autoencoder(changed).float()[:, :, top : top + rows, left : left + columns]
-    hard = hard_feature_loss(target[:number], found[:number, :channels])
+        target = model.target(torch.cat([_cut(parts, window), _cut(changed, window)]))
+    found = model.student(torch.cat([_cut(images, window) for images in (parts, unrelated, changed)])).float()
+    rebuilt = _rebuilt(model, changed, window)
     silence = (found[number : 2 * number, :channels] ** 2).mean()
-    autoencoder = ((target[number:] - rebuilt) ** 2).mean()
-    imitation = ((rebuilt - found[2 * number :, channels:]) ** 2).mean()
-    return hard + silence + autoencoder + imitation
+    hard = hard_feature_loss(_counted(target[:number], counted), _counted(found[:number, :channels], counted))
+    autoencoder = _distance(target[number:], rebuilt, counted)
+    return hard + silence + autoencoder + _distance(rebuilt, found[2 * number :, channels:], counted)
+
+
+def autoencoder_loss(model: EfficientAd, changed: Any, window: Window, counted: Any = None) -> Any:
+    """The autoencoder's part of `total_loss` alone, for a student that is solved for."""
+    with torch.no_grad():
+        target = model.target(_cut(changed, window))
+    return _distance(target, _rebuilt(model, changed, window), counted)
+
+
+def _rebuilt(model: EfficientAd, images: Any, window: Window) -> Any:
+    """What the autoencoder says of whole pictures, within the window."""
+    top, left, rows, columns = window
+    return model.autoencoder(images).float()[:, :, top : top + rows, left : left + columns]
+
+
+def _distance(one: Any, two: Any, counted: Any) -> Any:
+    return ((_counted(one, counted) - _counted(two, counted)) ** 2).mean()
+
+
+def _counted(features: Any, counted: Any) -> Any:
+    """Of N×C×h×w the cells that count, C×M."""
+    return features if counted is None else features.movedim(1, 0)[:, counted]
 
 
 def _cut(images: Any, window: Window) -> Any:

@@ -30,14 +30,21 @@ class Schedule:
     crop: int = 0
     """Side of the random cut-outs that the patch description networks learn on, in pixels; 0 is the whole picture."""
 
-    def check(self, side_px: int) -> None:
+    def check(self, side_px: int, fewest: int = 1) -> None:
         """Refuse what cannot work.
+
+        Args:
+            side_px: of the pictures.
+            fewest: steps; 0 where something is solved for without any.
 
         Raises:
             ConfigError: names the option.
         """
-        if self.steps < 1 or self.batch < 1:
-            raise ConfigError("--steps and --batch are less than 1", "Choose at least 1.")
+        if self.steps < fewest or self.batch < 1:
+            raise ConfigError(
+                f"--steps {self.steps} with --batch {self.batch} is impossible",
+                f"Choose at least {fewest} steps, and at least 1 picture for each.",
+            )
         if not 0 < self.learning_rate < 1 or self.weight_decay < 0:
             raise ConfigError(f"--learning-rate {self.learning_rate} is impossible", "The paper's is 0.0001.")
         if not 0 < self.drop_at <= 1:

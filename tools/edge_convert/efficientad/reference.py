@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from edge_convert.efficientad.data import as_inspected
 from edge_convert.efficientad.device import Device
+from edge_convert.efficientad.parts import as_inspected
 from edge_runtime.detectors.port import Detection
+from edge_runtime.vision.anomaly_map import read_only
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_convert.efficientad.data import Picture
     from edge_convert.efficientad.model import EfficientAd
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.vision.cutting import Inspected
 
 
 class TorchReference:
@@ -38,13 +42,22 @@ class TorchReference:
         Raises:
             ImageError: the region does not fit the frame.
         """
-        picture = as_inspected(exposure, self._region, self._model.height_px, self._model.width_px)
-        with torch.inference_mode():
-            found = self._model.anomaly_map(self._device.normalised(self._device.tensor([picture])))
-        plane = found[0, 0].numpy()
-        plane.setflags(write=False)
-        return Detection(score=float(plane.max()), anomaly_map=plane)
+        return self._look(as_inspected(exposure, self._region, self._model.height_px, self._model.width_px), None)
+
+    def look(self, pixels: Exposure, inspected: Inspected | None) -> Detection:
+        """See `WholeReference`."""
+        return self._look(as_inspected(pixels, None, self._model.height_px, self._model.width_px), inspected)
 
     def covers(self, path: Path | None) -> bool:  # noqa: ARG002  (the port's signature)
         """See the port."""
         return True
+
+    def _look(self, picture: Picture, inspected: Inspected | None) -> Detection:
+        with torch.inference_mode():
+            found = self._model.anomaly_map(self._device.normalised(self._device.tensor([picture])))
+        plane = found[0, 0].numpy()
+        if inspected is not None:
+            counted = inspected.cells(*plane.shape)
+            plane = np.where(counted, plane, 0)
+            return Detection(score=float(plane[counted].max()), anomaly_map=read_only(plane))
+        return Detection(score=float(plane.max()), anomaly_map=read_only(plane))

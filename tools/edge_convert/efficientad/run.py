@@ -3,89 +3,48 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import onnx
 
+from edge_convert.convert.pieces import PieceReference
 from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
-from edge_convert.efficientad.data import GoodParts, UnrelatedFolder, UnrelatedScenes
 from edge_convert.efficientad.device import choose_device
-from edge_convert.efficientad.export import ANOMALY_MAP, IMAGE, SCORE, float_nodes, to_onnx
+from edge_convert.efficientad.export import ANOMALY_MAP, SCORE, float_nodes, to_onnx
 from edge_convert.efficientad.loop import Course, follow
+from edge_convert.efficientad.material import gather
 from edge_convert.efficientad.model import assemble
 from edge_convert.efficientad.networks import start_on
+from edge_convert.efficientad.options import EfficientAdReport
 from edge_convert.efficientad.quantiles import measure_quantiles, measure_teacher, spaced
 from edge_convert.efficientad.reference import TorchReference
-from edge_convert.efficientad.teacher_file import read_teacher
-from edge_convert.efficientad.train import PAPER_SCHEDULE, PAPER_STEPS, Training
-from edge_convert.training.images import gather, split, subset
+from edge_convert.efficientad.solved import solve_student
+from edge_convert.efficientad.train import PAPER_STEPS, Training
 from edge_runtime.domain.errors import ConfigError
-from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Resize
+from edge_runtime.domain.model_bundle import DetectorKind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_convert.convert.report import ConvertReport
-    from edge_convert.convert.source import ConvertOptions
-    from edge_convert.efficientad.data import Unrelated
+    from edge_convert.convert.source import ReferenceModel
     from edge_convert.efficientad.device import Device
     from edge_convert.efficientad.loop import Outcome
+    from edge_convert.efficientad.material import Material
     from edge_convert.efficientad.model import EfficientAd
-    from edge_convert.efficientad.networks import PdnSize
-    from edge_convert.efficientad.optimise import Schedule
-    from edge_convert.efficientad.teacher_file import Teacher
-    from edge_convert.images import ImageSet
+    from edge_convert.efficientad.options import EfficientAdOptions
     from edge_convert.progress import Observer
     from edge_runtime.ops.clock import Clock
 
 _STATISTICS: Final = 100
-"""Good parts behind the teacher's channel statistics, and held-out ones behind the quantiles, at most."""
+"""Pieces of good parts behind the teacher's channel statistics, and held-out ones behind the quantiles, at most."""
 _STARTED_ON: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class EfficientAdOptions:
-    """Arguments of `edge-convert train efficientad`."""
-
-    images: Path
-    teacher: Path
-    convert: ConvertOptions
-    checkpoint: Path
-    size: PdnSize | None = None
-    """What the teacher must be; None: whatever it is."""
-    schedule: Schedule = PAPER_SCHEDULE
-    height_px: int = 256
-    width_px: int = 256
-    region: tuple[int, int, int, int] | None = None
-    unrelated: Path | None = None
-    holdout: float | None = None
-    onnx: Path | None = None
-    """Where the float32 graph is written as well."""
-    device: str = "auto"
-    threads: int = 0
-    bf16: bool = False
-    save_every: int = 200
-    resume: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EfficientAdReport:
-    """The closing summary."""
-
-    outcome: Outcome
-    trained_images: int
-    held_out_images: int
-    notes: dict[str, str]
-    conversion: ConvertReport | None
-    """None if training was stopped; the same command with --resume goes on."""
-
-    def document(self) -> dict[str, Any]:
-        """For `--json`."""
-        conversion = None if self.conversion is None else self.conversion.document()
-        return {**asdict(self), "conversion": conversion}
+_STUDENT: Final = {
+    "learnt": "all layers learnt by steps",
+    "solved": "the teacher's layers, the last one solved for by least squares; steps are the autoencoder's",
+}
 
 
 def train_efficientad(options: EfficientAdOptions, observer: Observer, clock: Clock) -> EfficientAdReport:
@@ -95,75 +54,64 @@ def train_efficientad(options: EfficientAdOptions, observer: Observer, clock: Cl
         ConfigError: an option, the teacher or the images cannot be used, or parity does not hold.
         EngineError: the engine is not there.
         BundleError: the bundle cannot be written.
+        ImageError: an image does not fit the region, or the mask leaves nothing of it.
     """
-    options.schedule.check(min(options.height_px, options.width_px))
-    teacher = read_teacher(options.teacher)
-    if options.size not in {None, teacher.size}:
-        raise ConfigError(
-            f"{options.teacher} is a teacher of size {teacher.size.value}, not {options.size}",
-            "Leave --size out, or distil a teacher of that size.",
-        )
-    model = assemble(teacher, options.height_px, options.width_px, options.convert.seed)
-    trained, held_out, digest = _images(options, observer)
+    options.check()
+    material = gather(options, observer)
+    model = assemble(material.teacher, options.height_px, options.width_px, options.convert.seed)
     device = choose_device(options.device, options.threads, bf16=options.bf16)
     if options.schedule.steps < PAPER_STEPS:
         observer.notice(f"a shortened training: {options.schedule.steps} steps, the paper takes {PAPER_STEPS}")
-    unrelated = _unrelated(options)
-    outcome = _learn(options, model, trained, unrelated, device, f"{teacher.digest} {digest}", observer, clock)
-    notes = _notes(options, teacher, trained, held_out, digest, unrelated, device, outcome)
+    outcome = _learn(options, material, model, device, observer, clock)
+    notes = _notes(options, material, device, outcome)
+    counts = len(material.trained.files), len(material.held_out.files)
     if outcome.stopped:
-        return EfficientAdReport(outcome, len(trained.files), len(held_out.files), notes, None)
+        return EfficientAdReport(outcome, *counts, notes, None)
+    if options.student == "solved":
+        started_ns, used_ns = clock.monotonic_ns(), time.process_time_ns()
+        solve_student(
+            model, material.parts(material.trained), material.unrelated, device, options.convert.seed, observer
+        )
+        wall_s, cpu_s = (clock.monotonic_ns() - started_ns) / 1e9, (time.process_time_ns() - used_ns) / 1e9
+        notes["student_solved_in"] = f"{wall_s / 60:.1f} minutes, {cpu_s / 60:.1f} processor minutes"
     cpu = _on_cpu(model)
-    measure_quantiles(model, _parts(options, held_out), _STATISTICS, cpu, observer)
+    measure_quantiles(model, material.parts(material.held_out), _STATISTICS, cpu, observer)
     notes["quantiles"] = (
-        f"0.9 and 0.995 of {min(len(held_out.files), _STATISTICS)} held-out good images: "
+        f"0.9 and 0.995 of {len(material.held_out.files)} held-out good images: "
         f"student {model.student_quantiles.lower:.4g}, {model.student_quantiles.upper:.4g}; "
         f"autoencoder {model.autoencoder_quantiles.lower:.4g}, {model.autoencoder_quantiles.upper:.4g}"
     )
-    source = _source(options, model, notes, max(trained.newest_mtime_s, held_out.newest_mtime_s))
+    source = _source(material, model, notes)
     if options.onnx is not None:
         _save(options.onnx, source.model)
-    conversion = convert(source, TorchReference(model, options.region), held_out, options.convert, observer, clock)
+    conversion = convert(source, _reference(material, model), material.held_out, options.convert, observer, clock)
     options.checkpoint.unlink(missing_ok=True)
-    return EfficientAdReport(outcome, len(trained.files), len(held_out.files), notes, conversion)
+    return EfficientAdReport(outcome, *counts, notes, conversion)
 
 
-def _images(options: EfficientAdOptions, observer: Observer) -> tuple[ImageSet, ImageSet, str]:
-    """Those to train on, those held out, and the digest of all."""
-    images = gather(options.images, "EfficientAD", "100", observer)
-    training, held_out = split(len(images.files), options.holdout, options.convert.seed)
-    return subset(images, training), subset(images, held_out), images.digest
-
-
-def _parts(options: EfficientAdOptions, images: ImageSet) -> GoodParts:
-    return GoodParts(images, options.region, options.height_px, options.width_px)
-
-
-def _unrelated(options: EfficientAdOptions) -> Unrelated:
-    if options.unrelated is None:
-        return UnrelatedScenes(options.height_px, options.width_px)
-    return UnrelatedFolder(options.unrelated, options.height_px, options.width_px)
+def _reference(material: Material, model: EfficientAd) -> ReferenceModel:
+    whole = TorchReference(model, material.spec.region)
+    return whole if material.area is None else PieceReference(whole, material.area)
 
 
 def _learn(
     options: EfficientAdOptions,
+    material: Material,
     model: EfficientAd,
-    images: ImageSet,
-    unrelated: Unrelated,
     device: Device,
-    inputs: str,
     observer: Observer,
     clock: Clock,
 ) -> Outcome:
-    parts = _parts(options, images)
+    """What learns by steps: student and autoencoder, or the autoencoder alone."""
+    parts = material.parts(material.trained)
     for name in ("teacher", "student", "autoencoder"):
         setattr(model, name, device.place(getattr(model, name)))
     model.mean, model.std = model.mean.to(device.name), model.std.to(device.name)
     course = Course(
-        title="training student and autoencoder",
+        title=f"training {_who_learns(options)}",
         steps=options.schedule.steps,
         checkpoint=options.checkpoint,
-        run=_run(options, unrelated, inputs),
+        run=_run(options, material),
         save_every=options.save_every,
         resume=options.resume,
     )
@@ -172,43 +120,42 @@ def _learn(
         first = device.tensor([parts.picture(index) for index in spaced(len(parts), _STARTED_ON)])
         start_on(model.student, device.normalised(first))
         start_on(model.autoencoder, device.normalised(first))
+    unrelated = material.unrelated if options.student == "learnt" else None
     training = Training(model, parts, unrelated, options.schedule, device, options.convert.seed)
     return follow(course, training, observer, clock)
 
 
-def _run(options: EfficientAdOptions, unrelated: Unrelated, inputs: str) -> dict[str, str]:
+def _who_learns(options: EfficientAdOptions) -> str:
+    return "student and autoencoder" if options.student == "learnt" else "the autoencoder"
+
+
+def _run(options: EfficientAdOptions, material: Material) -> dict[str, str]:
     return {
-        "teacher and images": inputs,
-        "input": f"{options.height_px}×{options.width_px}, region {options.region}",
+        "teacher and images": material.inputs,
+        "student": options.student,
         "schedule": options.schedule.description,
-        "unrelated": unrelated.description,
         "holdout": str(options.holdout),
         "seed": str(options.convert.seed),
         "bf16": str(options.bf16),
     }
 
 
-def _notes(
-    options: EfficientAdOptions,
-    teacher: Teacher,
-    trained: ImageSet,
-    held_out: ImageSet,
-    digest: str,
-    unrelated: Unrelated,
-    device: Device,
-    outcome: Outcome,
-) -> dict[str, str]:
-    count = len(trained.files)
+def _notes(options: EfficientAdOptions, material: Material, device: Device, outcome: Outcome) -> dict[str, str]:
+    teacher, count = material.teacher, len(material.trained.files)
     notes = {
         "model": f"EfficientAD-{teacher.size.value.upper()} (arXiv 2303.14535), {teacher.channels} channels",
         "teacher": f"{options.teacher.name} sha256 {teacher.digest}",
         **{f"teacher_{name}": text for name, text in teacher.notes.items()},
-        "trained_on": f"{count} of {count + len(held_out.files)} good images, sha256 of names and contents {digest}",
-        "unrelated_images": unrelated.description,
+        "trained_on": f"{count} of {count + len(material.held_out.files)} good images, "
+        f"sha256 of names and contents {material.digest}",
+        "student": _STUDENT[options.student],
+        "unrelated_images": material.unrelated.description,
         "schedule": f"{options.schedule.description}, seed {options.convert.seed}",
         "training_time": f"{outcome.seconds / 60:.1f} minutes, {outcome.cpu_seconds / 60:.1f} processor minutes",
         "trained_with": device.description,
     }
+    if material.area is not None and material.area.notices:
+        notes["tiles"] = "; ".join(material.area.notices)
     if outcome.steps < PAPER_STEPS:
         notes["shortened"] = f"{outcome.steps} steps of {options.schedule.batch}; the paper takes {PAPER_STEPS} of 1"
     return notes
@@ -222,28 +169,21 @@ def _on_cpu(model: EfficientAd) -> Device:
     return device
 
 
-def _source(options: EfficientAdOptions, model: EfficientAd, notes: dict[str, str], newest_s: int) -> SourceModel:
+def _source(material: Material, model: EfficientAd, notes: dict[str, str]) -> SourceModel:
     graph = to_onnx(model)
     stated = os.environ.get("SOURCE_DATE_EPOCH", "")
+    newest_s = max(material.trained.newest_mtime_s, material.held_out.newest_mtime_s)
     seconds = int(stated) if stated.isdigit() else newest_s
     return SourceModel(
         model=graph,
         kind=DetectorKind.EFFICIENTAD,
-        input_spec=InputSpec(
-            tensor=IMAGE,
-            height_px=options.height_px,
-            width_px=options.width_px,
-            resize=Resize.AREA,
-            colour=ColourOrder.RGB,
-            layout=Layout.NHWC,
-            dtype="uint8",
-            region=options.region,
-        ),
+        input_spec=material.spec,
         outputs={"anomaly_map": ANOMALY_MAP, "score": SCORE},
         created=datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         keep_float=float_nodes(graph),
         notes=notes,
         notices=(notes["shortened"],) if "shortened" in notes else (),
+        area=material.area,
     )
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from tiny_backbone import write_parts  # noqa: E402
 
-from edge_convert.efficientad.data import UnrelatedFolder, UnrelatedScenes, as_inspected  # noqa: E402
+from edge_convert.efficientad.data import UnrelatedFolder, UnrelatedScenes  # noqa: E402
+from edge_convert.efficientad.parts import as_inspected  # noqa: E402
 from edge_convert.efficientad.procedural import draw_scene  # noqa: E402
 from edge_runtime.domain.errors import ImageError  # noqa: E402
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize  # noqa: E402

@@ -11,16 +11,18 @@ torch = pytest.importorskip("torch", reason="needs the extra `train`")
 from efficientad_parts import make_teacher  # noqa: E402
 from tiny_backbone import write_parts  # noqa: E402
 
-from edge_convert.efficientad.data import GoodParts  # noqa: E402
 from edge_convert.efficientad.device import Device  # noqa: E402
 from edge_convert.efficientad.export import float_nodes, to_onnx  # noqa: E402
 from edge_convert.efficientad.model import Quantiles, assemble  # noqa: E402
 from edge_convert.efficientad.networks import PdnSize, make_pdn  # noqa: E402
+from edge_convert.efficientad.parts import GoodParts  # noqa: E402
 from edge_convert.efficientad.quantiles import measure_quantiles  # noqa: E402
 from edge_convert.efficientad.reference import TorchReference  # noqa: E402
 from edge_convert.efficientad.teacher_file import Teacher  # noqa: E402
 from edge_convert.images import survey  # noqa: E402
 from edge_convert.progress import Silent  # noqa: E402
+from edge_convert.teaching.area import Area  # noqa: E402
+from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize  # noqa: E402
 
 
 def _trained(size: PdnSize, height: int, width: int):
@@ -66,7 +68,8 @@ def test_quantiles_are_those_of_the_held_out_maps(tmp_path):
     """0.9 and 0.995 over the pixels of all held-out images."""
     model = _trained(PdnSize.S, 64, 64)
     images = survey(write_parts(tmp_path / "good", 3))
-    parts = GoodParts(images, None, 64, 64)
+    spec = InputSpec("image", 64, 64, Resize.AREA, ColourOrder.RGB, Layout.NHWC, "uint8")
+    parts = GoodParts(images, Area(spec))
     cpu = Device("cpu", bf16=False)
     measure_quantiles(model, parts, 100, cpu, Silent())
     with torch.inference_mode():

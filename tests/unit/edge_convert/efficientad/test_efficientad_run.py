@@ -19,7 +19,8 @@ from tiny_backbone import draw_part, write_parts  # noqa: E402
 from edge_convert.convert.source import ConvertOptions  # noqa: E402
 from edge_convert.efficientad.networks import PdnSize  # noqa: E402
 from edge_convert.efficientad.optimise import Schedule  # noqa: E402
-from edge_convert.efficientad.run import EfficientAdOptions, train_efficientad  # noqa: E402
+from edge_convert.efficientad.options import EfficientAdOptions  # noqa: E402
+from edge_convert.efficientad.run import train_efficientad  # noqa: E402
 from edge_convert.progress import Silent  # noqa: E402
 from edge_runtime.app.inspection import load_inspector  # noqa: E402
 from edge_runtime.config.engine import EngineSettings  # noqa: E402
@@ -78,8 +79,10 @@ class _Interrupts(Silent):
             press_ctrl_c()
 
 
-def test_resuming_gives_the_same_model_as_not_interrupting(options, tmp_path):
+@pytest.mark.parametrize("student", ["learnt", "solved"])
+def test_resuming_gives_the_same_model_as_not_interrupting(options, tmp_path, student):
     """Every number of the exported graph is the same, dropout and quantiles included."""
+    options = replace(options, student=student)
     convert = replace(options.convert, out=tmp_path / "y.bundle")
     cut = replace(options, convert=convert, checkpoint=tmp_path / "y.checkpoint", onnx=tmp_path / "y.onnx")
     stopped = train_efficientad(cut, _Interrupts(13), SystemClock())

@@ -1,0 +1,76 @@
+"""What a person decides about `edge-convert train efficientad`, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from edge_convert.efficientad.train import PAPER_SCHEDULE
+from edge_convert.teaching.area import AreaOptions
+from edge_runtime.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_convert.convert.report import ConvertReport
+    from edge_convert.convert.source import ConvertOptions
+    from edge_convert.efficientad.loop import Outcome
+    from edge_convert.efficientad.networks import PdnSize
+    from edge_convert.efficientad.optimise import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class EfficientAdOptions:
+    """Arguments of `edge-convert train efficientad`."""
+
+    images: Path
+    teacher: Path
+    convert: ConvertOptions
+    checkpoint: Path
+    size: PdnSize | None = None
+    """What the teacher must be; None: whatever it is."""
+    student: Literal["learnt", "solved"] = "learnt"
+    """Trained step by step as in the paper, or given the teacher's layers and a last one that is solved for."""
+    schedule: Schedule = PAPER_SCHEDULE
+    height_px: int = 256
+    width_px: int = 256
+    region: tuple[int, int, int, int] | None = None
+    area: AreaOptions = field(default_factory=AreaOptions)
+    """Tiles and mask."""
+    unrelated: Path | None = None
+    holdout: float | None = None
+    onnx: Path | None = None
+    """Where the float32 graph is written as well."""
+    device: str = "auto"
+    threads: int = 0
+    bf16: bool = False
+    save_every: int = 200
+    resume: bool = False
+
+    def check(self) -> None:
+        """Refuse at once what would fail after hours.
+
+        Raises:
+            ConfigError: names the option.
+        """
+        self.schedule.check(min(self.height_px, self.width_px))
+        self.area.check()
+        if self.holdout is not None and not 0 < self.holdout <= 0.5:  # noqa: PLR2004
+            raise ConfigError(f"--holdout {self.holdout} is impossible", "Choose a share above 0 and up to 0.5.")
+
+
+@dataclass(frozen=True, slots=True)
+class EfficientAdReport:
+    """The closing summary."""
+
+    outcome: Outcome
+    trained_images: int
+    held_out_images: int
+    notes: dict[str, str]
+    conversion: ConvertReport | None
+    """None if training was stopped; the same command with --resume goes on."""
+
+    def document(self) -> dict[str, Any]:
+        """For `--json`."""
+        conversion = None if self.conversion is None else self.conversion.document()
+        return {**asdict(self), "conversion": conversion}
