@@ -56,6 +56,11 @@ class FailingLedger(MemoryLedger):
         self._ask("unsent")
         return super().unsent(after, limit)
 
+    def rows(self, first, last, limit):
+        """As the twin, or refused."""
+        self._ask("rows")
+        return super().rows(first, last, limit)
+
     def mark_sent(self, sequences):
         """As the twin, or refused."""
         self._ask("mark_sent")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.app.audit import opening_records
 from edge_runtime.app.conditions import line_conditions
 from edge_runtime.app.recipe import build_recipe
-from edge_runtime.app.recording import evidence_stage, record_stage
+from edge_runtime.app.recording import evidence_stage, publish_stage, record_stage
 from edge_runtime.config.camera import Overflow
 from edge_runtime.decision.part_tracker import PartTracker
 from edge_runtime.domain.errors import LedgerError, PlcError
@@ -23,7 +23,6 @@ from edge_runtime.services.inspect import InspectStage
 from edge_runtime.services.line import Line, Stages
 from edge_runtime.services.monitor import LineMonitor
 from edge_runtime.services.plc_link import LinkTiming, PlcLink
-from edge_runtime.services.publish import PublishStage
 from edge_runtime.services.queues import BoundedQueue
 from edge_runtime.services.reconcile import Reconciliation, reconcile
 from edge_runtime.services.vitals import Vitals
@@ -113,7 +112,7 @@ def build_line(
         dispatch=dispatch,
         record=record_stage(config.ledger, devices, queues.records, clock),
         plc=link,
-        publish=None if devices.broker is None else PublishStage(devices.ledger, devices.broker, clock),
+        publish=publish_stage(config.mqtt, devices, events, clock),
         evidence=evidence_stage(config, bundle, queues.evidence, clock),
     )
     conditions = line_conditions(

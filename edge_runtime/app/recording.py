@@ -1,4 +1,4 @@
-"""The stages that write to the disk: records and evidence images."""
+"""The stages beside the deadline path: they commit records, publish them, and keep images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from edge_runtime.app.evidence import evidence_renderer
 from edge_runtime.ledger.evidence import EvidenceStore
 from edge_runtime.ledger.retention import Quota
 from edge_runtime.services.evidence import EvidenceStage
+from edge_runtime.services.publish import REPLAY, PublishStage
 from edge_runtime.services.record import RecordStage
+from edge_runtime.services.replay import Replayer
 
 if TYPE_CHECKING:
     from edge_runtime.app.devices import Devices
     from edge_runtime.config.line import LedgerSettings, LineConfig
+    from edge_runtime.config.mqtt import MqttSettings
     from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.events import Events
     from edge_runtime.services.flow import EvidenceItem, RecordItem
     from edge_runtime.services.queues import BoundedQueue
 
@@ -33,6 +37,16 @@ def record_stage(keep: LedgerSettings, devices: Devices, queue: BoundedQueue[Rec
         group_commit_s=keep.group_commit_ms / 1e3,
         quota=Quota(keep.keep_rows, keep.quota_mb * MEGABYTE, age_ns),
     )
+
+
+def publish_stage(settings: MqttSettings, devices: Devices, events: Events, clock: Clock) -> PublishStage | None:
+    """The stage that sends records to the broker, and again if that is allowed; None without a broker."""
+    if devices.broker is None:
+        return None
+    replayer = None
+    if REPLAY in settings.commands:
+        replayer = Replayer(devices.ledger, settings.replay_per_s, events.record, clock)
+    return PublishStage(devices.ledger, devices.broker, clock, replayer)
 
 
 def evidence_stage(

@@ -13,7 +13,10 @@ SCHEMA = "v1"
 
 
 def attributes(row: OutboxRow, root: str, device: str) -> list[tuple[str, str]]:
-    """The attributes of one outbox row; `id` is unique within `source`, as CloudEvents demands."""
+    """The attributes of one outbox row; `id` is unique within `source`, as CloudEvents demands.
+
+    Two are our own: `recordhash`, the record's place in the ledger's chain, and `replay` on what was asked for again.
+    """
     found = [
         ("specversion", "1.0"),
         ("id", f"{device}/{row.sequence}"),
@@ -23,6 +26,10 @@ def attributes(row: OutboxRow, root: str, device: str) -> list[tuple[str, str]]:
     time = json.loads(row.payload).get("time")
     if isinstance(time, str):
         found.append(("time", time))
+    if row.hash:
+        found.append(("recordhash", row.hash.hex()))
+    if row.is_replay:
+        found.append(("replay", "true"))
     return found
 
 

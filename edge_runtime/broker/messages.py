@@ -169,3 +169,20 @@ class StatusMessage(_Message):
     """Gate commands that the PLC acknowledged, or the ejector carried out, in time."""
     rejects_missed: int | None = Field(default=None, ge=0)
     """Rejects that did not get to the gate in time. With gate mode `permit` the part is rejected all the same."""
+
+
+class ReplayRequest(_Wire):
+    """Asks for records once more: sent to `<root>/<device>/replay`, where `mqtt.commands` allows it.
+
+    They come on their own topics, the payload byte for byte as it was, the user property `replay` added. Events
+    `replay_started`, `replay_finished` and `replay_refused` say what becomes of the request.
+    """
+
+    from_sequence: int = Field(ge=1)
+    """First record."""
+    to_sequence: int = Field(ge=1)
+    """Last record, included."""
+    who: str = Field(default="", max_length=200)
+    """Who asks; recorded."""
+    why: str = Field(default="", max_length=500)
+    """Recorded."""

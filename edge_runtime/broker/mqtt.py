@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import random
@@ -14,7 +15,7 @@ from edge_runtime.broker.backoff import backoff_ns
 from edge_runtime.broker.cloudevents import attributes, status_attributes
 from edge_runtime.broker.credentials import read_password, tls_context
 from edge_runtime.broker.encoding import offline_status
-from edge_runtime.broker.port import BrokerStatus, PubAck
+from edge_runtime.broker.port import BrokerStatus, PubAck, Request
 from edge_runtime.broker.refusals import why_lost, why_refused, why_unreachable
 from edge_runtime.broker.session import Access, Acknowledgement, Session
 from edge_runtime.ops.cell import LatestValue
@@ -36,6 +37,8 @@ STEADY_NS = 10_000_000_000
 """A connection that lasted so long ends the backoff; one lost sooner is part of the same trouble."""
 SOON_LOST_FAILURES = 3
 """After a connection that was accepted and soon lost, the next attempt comes within a second."""
+MOST_REQUESTS = 16
+"""Requests that wait for the publish thread; it looks every 20 ms."""
 WILL_DETAIL = "connection lost without a goodbye; the time is that of the last connect"
 STOP_DETAIL = "stopped"
 
@@ -80,6 +83,7 @@ class MqttBroker:
         self._goodbye_s = 0.0
         self._soon_lost = 0
         self._events: queue.SimpleQueue[_Acked | _Ended] = queue.SimpleQueue()
+        self._requests: queue.Queue[Request] = queue.Queue(MOST_REQUESTS)
         self._in_flight: dict[tuple[int, int], int] = {}  # (connection, packet id) → sequence; the publish thread's own
 
     def start(self) -> None:
@@ -116,6 +120,14 @@ class MqttBroker:
         except queue.Empty:
             return results
 
+    def poll_requests(self) -> Sequence[Request]:
+        """See `Broker`."""
+        found: list[Request] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._requests.get_nowait())
+        return found
+
     def status(self) -> BrokerStatus:
         """See `Broker`."""
         return self._status
@@ -126,6 +138,10 @@ class MqttBroker:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout_s + 2 * LOOP_S)
+
+    def _take(self, request: Request) -> None:
+        with contextlib.suppress(queue.Full):  # a flood: nobody is owed an answer
+            self._requests.put_nowait(request)
 
     def _settle(self, event: _Acked | _Ended, results: list[PubAck]) -> None:
         if isinstance(event, _Acked):
@@ -149,7 +165,9 @@ class MqttBroker:
     def _serve(self, number: int) -> bool:
         """One connection from beginning to end; True if it was accepted and lasted."""
         began_ns = self._clock.monotonic_ns()
-        session = Session(self._settings, self._access(), lambda result: self._events.put(_Acked(number, result)))
+        session = Session(
+            self._settings, self._access(), lambda result: self._events.put(_Acked(number, result)), self._take
+        )
         try:
             session.connect()
         except (OSError, ValueError) as error:
@@ -158,6 +176,7 @@ class MqttBroker:
         announced: bytes | None = None
         while session.pump(LOOP_S) and not self._stopping.is_set():
             if self._open is None and session.connack is not None and session.connack[0] == 0:
+                session.listen([f"{self._topic}/{command}" for command in self._settings.commands])
                 self._open = _Open(number, session)
                 self._tell(connected=True, detail=self._where(), connects=self._status.connects + 1)
             if self._open is None and self._clock.monotonic_ns() - began_ns > CONNACK_NS:

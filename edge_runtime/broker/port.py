@@ -33,6 +33,24 @@ class BrokerStatus:
     """How often a connection was accepted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A message that somebody sent to this device. Nothing in it is proved: the broker's access rules are the guard."""
+
+    command: str
+    """Last level of the topic: one of those that the settings allow."""
+    payload: bytes
+    """As it came, at most `MOST_REQUEST_BYTES`."""
+    response_topic: str = ""
+    correlation: bytes = b""
+    properties: tuple[tuple[str, str], ...] = ()
+    """User properties, MQTT 5 only."""
+
+
+MOST_REQUEST_BYTES = 4_096
+"""A longer request is none of ours; it is dropped."""
+
+
 class Broker(Protocol):
     """One broker connection. `publish` and `poll_acks` are called by one thread; the rest by any."""
 
@@ -53,6 +71,12 @@ class Broker(Protocol):
         """Results since the last call; waits for the first at most `timeout_s`.
 
         On a lost connection every row in flight comes back once as not accepted, reason "disconnected".
+        """
+
+    def poll_requests(self) -> Sequence[Request]:
+        """Requests since the last call, oldest first; never waits. A flood beyond 16 between two calls is dropped.
+
+        Retained messages are not among them: a request is meant once.
         """
 
     def status(self) -> BrokerStatus:

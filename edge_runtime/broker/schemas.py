@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from edge_runtime import __version__
 from edge_runtime.broker.cloudevents import TYPE_PREFIX
-from edge_runtime.broker.messages import EventMessage, InspectionMessage, StatusMessage
+from edge_runtime.broker.messages import EventMessage, InspectionMessage, ReplayRequest, StatusMessage
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -29,16 +29,20 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 """Last level of the topic → the message on it."""
 
+REQUESTS: dict[str, type[BaseModel]] = {"replay": ReplayRequest}
+"""Last level of the topic → what may be sent to the device there, if `mqtt.commands` names it."""
+_ALL = {**MODELS, **REQUESTS}
+
 
 def documents() -> dict[str, str]:
     """File name → content, everything that belongs into `docs/mqtt`."""
-    made = {f"{name}.schema.json": json_schema(name) for name in MODELS}
+    made = {f"{name}.schema.json": json_schema(name) for name in _ALL}
     return {name: _text(document) for name, document in {**made, "asyncapi.json": asyncapi()}.items()}
 
 
 def json_schema(name: str) -> Document:
     """The JSON Schema (2020-12) of one message. Open to new fields: subscribers must ignore what they do not know."""
-    schema = MODELS[name].model_json_schema(mode="serialization")
+    schema = _ALL[name].model_json_schema(mode="validation" if name in REQUESTS else "serialization")
     return {"$schema": DIALECT, **_opened(schema)}
 
 
@@ -62,10 +66,13 @@ def asyncapi() -> Document:
                 "description": "The plant's broker; 3.1.1 and TLS (mqtts) by configuration.",
             }
         },
-        "channels": {name: _channel(name) for name in MODELS},
-        "operations": {f"send_{name}": _operation(name) for name in MODELS},
+        "channels": {name: _channel(name) for name in _ALL},
+        "operations": {
+            **{f"send_{name}": _operation(name) for name in MODELS},
+            **{f"receive_{name}": _operation(name, "receive") for name in REQUESTS},
+        },
         "components": {
-            "messages": {name: _message(name) for name in MODELS},
+            "messages": {name: _message(name) for name in _ALL},
             "schemas": _schemas(),
             "messageTraits": {"cloudEvents": _cloud_events_trait()},
             "parameters": {
@@ -95,9 +102,9 @@ def _channel(name: str) -> Document:
     }
 
 
-def _operation(name: str) -> Document:
+def _operation(name: str, action: str = "send") -> Document:
     return {
-        "action": "send",
+        "action": action,
         "channel": {"$ref": f"#/channels/{name}"},
         "summary": _summary(name),
         "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
@@ -107,7 +114,8 @@ def _operation(name: str) -> Document:
 
 def _schemas() -> Document:
     _, schema = models_json_schema(
-        [(model, "serialization") for model in MODELS.values()], ref_template="#/components/schemas/{model}"
+        [(model, "validation" if name in REQUESTS else "serialization") for name, model in _ALL.items()],
+        ref_template="#/components/schemas/{model}",
     )
     definitions: Document = _opened(schema["$defs"])
     return definitions
@@ -116,11 +124,11 @@ def _schemas() -> Document:
 def _message(name: str) -> Document:
     return {
         "name": f"{TYPE_PREFIX}.{name}",
-        "title": MODELS[name].__name__,
+        "title": _ALL[name].__name__,
         "summary": _summary(name),
         "contentType": "application/json",
-        "traits": [{"$ref": "#/components/messageTraits/cloudEvents"}],
-        "payload": {"$ref": f"#/components/schemas/{MODELS[name].__name__}"},
+        **({} if name in REQUESTS else {"traits": [{"$ref": "#/components/messageTraits/cloudEvents"}]}),
+        "payload": {"$ref": f"#/components/schemas/{_ALL[name].__name__}"},
     }
 
 
@@ -131,6 +139,8 @@ def _cloud_events_trait() -> Document:
         "source": "/<root>/<device>",
         "type": f"{TYPE_PREFIX}.<channel>.v1",
         "time": "As in the payload.",
+        "recordhash": "Inspections and events: the record's place in the hash chain of the ledger (docs/ledger.md).",
+        "replay": "`true` on a record that was asked for again; else absent.",
     }
     return {
         "description": "With MQTT 5 the CloudEvents 1.0 attributes travel as user properties.",
@@ -142,7 +152,7 @@ def _cloud_events_trait() -> Document:
 
 
 def _summary(name: str) -> str:
-    return (MODELS[name].__doc__ or "").splitlines()[0]
+    return (_ALL[name].__doc__ or "").splitlines()[0]
 
 
 def _opened(node: Any) -> Any:

@@ -6,6 +6,7 @@ does both better, so a client never lives longer than its connection: nothing is
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_runtime.broker.port import MOST_REQUEST_BYTES, Request
 
 if TYPE_CHECKING:
     import ssl
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.config.mqtt import MqttSettings
 
+_log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 3.0
 """For TCP, and again for the TLS handshake."""
 FAILURE_CODE = 0x80
@@ -56,8 +61,9 @@ class Acknowledgement:
 class _Inbox:
     """What paho's callbacks leave behind; they run inside `pump`, so one thread reads and writes it."""
 
-    def __init__(self, acknowledged: Callable[[Acknowledgement], None]) -> None:
+    def __init__(self, acknowledged: Callable[[Acknowledgement], None], asked: Callable[[Request], None]) -> None:
         self._acknowledged = acknowledged
+        self._asked = asked
         self.connack: tuple[int, str] | None = None
         self.receive_maximum = _UNLIMITED
         self.disconnect_code: int | None = None
@@ -81,6 +87,25 @@ class _Inbox:
             # The code decides: paho's own is_published() is true even for a refusal.
             self._acknowledged(Acknowledgement(mid, code.value < FAILURE_CODE, str(code)))
 
+    def on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        if message.retain or len(message.payload) > MOST_REQUEST_BYTES:
+            return
+        stated = message.properties
+        self._asked(
+            Request(
+                message.topic.rpartition("/")[2],
+                bytes(message.payload),
+                getattr(stated, "ResponseTopic", ""),
+                getattr(stated, "CorrelationData", b""),
+                tuple(getattr(stated, "UserProperty", ())),
+            )
+        )
+
+    def on_subscribe(self, _client: Any, _data: Any, _mid: int, codes: Sequence[ReasonCode], _properties: Any) -> None:
+        refused = [str(code) for code in codes if code.value >= FAILURE_CODE]
+        if refused:
+            _log.warning("the broker does not let us listen for commands: %s", ", ".join(refused))
+
     def on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         if level == LogLevel.MQTT_LOG_ERR:
             self.words = text
@@ -89,10 +114,16 @@ class _Inbox:
 class Session:
     """One connection. All methods belong to one thread, except `publish_row`, which any one other thread may call."""
 
-    def __init__(self, settings: MqttSettings, access: Access, acknowledged: Callable[[Acknowledgement], None]) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        access: Access,
+        acknowledged: Callable[[Acknowledgement], None],
+        asked: Callable[[Request], None],
+    ) -> None:
         self._settings = settings
         self._v5 = settings.version == "5"
-        self._inbox = _Inbox(acknowledged)
+        self._inbox = _Inbox(acknowledged, asked)
         self._client = self._build(access)
 
     def connect(self) -> None:
@@ -149,6 +180,16 @@ class Session:
         if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._inbox.status_mid = info.mid
 
+    def listen(self, topics: Sequence[str]) -> None:
+        """Ask for the messages on these topics, QoS 1, retained ones left out where the broker can (MQTT 5)."""
+        if not topics:
+            return
+        if self._v5:
+            options = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            self._client.subscribe([(topic, options) for topic in topics])
+        else:
+            self._client.subscribe([(topic, 1) for topic in topics])
+
     def disconnect(self) -> None:
         """Queue DISCONNECT: the broker forgets the will. `pump` until it returns False."""
         self._client.disconnect()
@@ -174,6 +215,8 @@ class Session:
         client.on_connect = self._inbox.on_connect
         client.on_disconnect = self._inbox.on_disconnect
         client.on_publish = self._inbox.on_publish
+        client.on_message = self._inbox.on_message
+        client.on_subscribe = self._inbox.on_subscribe
         client.on_log = self._inbox.on_log
         # With this set, publish() only queues and wakes the loop: one thread alone writes to the socket.
         client.on_socket_register_write = lambda _client, _data, _socket: None

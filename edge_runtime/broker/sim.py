@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from edge_runtime.broker.port import BrokerStatus, PubAck
+from edge_runtime.broker.port import BrokerStatus, PubAck, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ class SimulatedBroker:
         self._holding = False
         self._connects = 0
         self._refusal: str | None = None
+        self._requests: list[Request] = []
         self.received: list[OutboxRow] = []
         """Every row that the broker took over, in order, duplicates included."""
         self.statuses: list[bytes] = []
@@ -66,6 +67,12 @@ class SimulatedBroker:
             acks, self._acks = self._acks, []
             return acks
 
+    def poll_requests(self) -> Sequence[Request]:
+        """See `Broker`."""
+        with self._changed:
+            requests, self._requests = self._requests, []
+            return requests
+
     def status(self) -> BrokerStatus:
         """See `Broker`."""
         with self._changed:
@@ -78,6 +85,11 @@ class SimulatedBroker:
         with self._changed:
             self._drop_in_flight()
             self._started = False
+
+    def ask(self, request: Request) -> None:
+        """Somebody sends this device a request."""
+        with self._changed:
+            self._requests.append(request)
 
     def refuse(self, reason: str | None) -> None:
         """Answer every row with this reason instead of taking it over; None mends it."""

@@ -74,6 +74,9 @@ class Outbox(Protocol):
     def mark_sent(self, sequences: Sequence[int]) -> None:
         """Their PUBACK came with a reason code below 0x80. Rows are retained for replay."""
 
+    def delivered_upto(self) -> int:
+        """Every row up to this one is marked; 0 or where numbering begins before the first."""
+
     def rows(self, first: int, last: int, limit: int) -> Sequence[OutboxRow]:
         """At most `limit` committed rows from `first` to `last`, sent or not, ascending."""
 

@@ -99,6 +99,11 @@ class SqliteLedger:
         with told(self._path, "write"), _transaction(self._publisher) as connection:
             delivery.mark(connection, sequences)
 
+    def delivered_upto(self) -> int:
+        """See `Outbox`."""
+        with told(self._path, "read"):
+            return delivery.delivered_upto(self._publisher)
+
     def backlog(self) -> int:
         """See `Outbox`. Thread-safe."""
         with told(self._path, "read"):

@@ -69,6 +69,12 @@ class MemoryLedger:
             self._usable()
             self._unsent.difference_update(sequences)
 
+    def delivered_upto(self) -> int:
+        """See `Outbox`."""
+        with self._changing:
+            self._usable()
+            return min(self._unsent, default=self.head.sequence + 1) - 1
+
     def backlog(self) -> int:
         """See `Outbox`."""
         with self._changing:

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from edge_runtime.broker.port import Broker
     from edge_runtime.domain.records import Outbox
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.replay import Replayer
 
 _log = logging.getLogger(__name__)
 POLL_S = 0.02
 BATCH = 100
+REPLAY = "replay"
+"""The command that asks for records once more."""
 REFUSED_PAUSE_NS = 2_000_000_000
 """A broker that refuses (ACL, quota) is asked again after this, not in a tight loop."""
 DISK_PAUSE_NS = 1_000_000_000
@@ -35,15 +38,20 @@ class _Acknowledged:
 
 
 class PublishStage:
-    """Sends committed rows in order of their sequence; marks them once acknowledged and settled."""
+    """Sends committed rows in order of their sequence; marks them once acknowledged and settled.
+
+    Behind them, and only once none is left to send, come the rows of a replay.
+    """
 
     name = "publish"
 
-    def __init__(self, outbox: Outbox, broker: Broker, clock: Clock) -> None:
+    def __init__(self, outbox: Outbox, broker: Broker, clock: Clock, replayer: Replayer | None = None) -> None:
         self._outbox = outbox
         self._broker = broker
         self._clock = clock
+        self._replayer = replayer
         self._cursor = 0
+        self._caught_up = False
         self._in_flight: set[int] = set()
         self._settling: list[_Acknowledged] = []
         self._settled: list[int] = []
@@ -59,12 +67,14 @@ class PublishStage:
         """Collect PUBACKs, settle old ones, then hand over what the window allows."""
         self._collect()
         self._settle()
+        self._listen()
         if self._clock.monotonic_ns() < self._disk_at_ns:
             return
         try:
             self._mark()
             if self._clock.monotonic_ns() >= self._paused_until_ns and self._broker.status().connected:
                 self._send()
+                self._replay()
         except LedgerError as error:
             self._refused_by_disk(error)
         else:
@@ -92,16 +102,19 @@ class PublishStage:
         connection = self._broker.status().connects
         now_ns = self._clock.monotonic_ns()
         for ack in self._broker.poll_acks(POLL_S):
-            self._in_flight.discard(ack.sequence)
+            replayed = self._replayer is not None and self._replayer.take_ack(ack.sequence, accepted=ack.accepted)
             if ack.accepted:
-                self._settling.append(_Acknowledged(ack.sequence, now_ns, connection))
-                self.acknowledged += 1
                 self.refusal = None
-                continue
-            self._send_again(ack.sequence)
-            if ack.reason != "disconnected":
+            elif ack.reason != "disconnected":
                 self.refusal = ack.reason
                 self._paused_until_ns = self._clock.monotonic_ns() + REFUSED_PAUSE_NS
+            if not replayed:
+                self._in_flight.discard(ack.sequence)
+                if ack.accepted:
+                    self._settling.append(_Acknowledged(ack.sequence, now_ns, connection))
+                    self.acknowledged += 1
+                else:
+                    self._send_again(ack.sequence)
 
     def _settle(self) -> None:
         if not self._settling:
@@ -119,13 +132,34 @@ class PublishStage:
         self._settling = waiting
 
     def _send(self) -> None:
+        self._caught_up = False
         known = self._in_flight | {row.sequence for row in self._settling} | set(self._settled)
-        for row in self._outbox.unsent(self._cursor, BATCH):
+        rows = self._outbox.unsent(self._cursor, BATCH)
+        for row in rows:
             if row.sequence not in known:
                 if not self._broker.publish(row):
                     return
                 self._in_flight.add(row.sequence)
             self._cursor = row.sequence
+        self._caught_up = len(rows) < BATCH
+
+    def _listen(self) -> None:
+        """Requests come only where the settings allow a command; all are recorded by who carries them out."""
+        if self._replayer is None:
+            return
+        for request in self._broker.poll_requests():
+            if request.command == REPLAY:
+                self._replayer.ask(request)
+
+    def _replay(self) -> None:
+        if self._replayer is None or self._replayer.is_idle or not self._caught_up:
+            return
+        delivered = self._outbox.delivered_upto()
+        while (row := self._replayer.next_row(delivered)) is not None:
+            if not self._broker.publish(row):
+                self._replayer.keep(row)
+                return
+            self._replayer.started(row)
 
     def _send_again(self, sequence: int) -> None:
         self._cursor = min(self._cursor, sequence - 1)
