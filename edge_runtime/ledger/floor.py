@@ -8,6 +8,7 @@ file, and a new ledger begins above everything that was ever reserved.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import LedgerError
@@ -16,6 +17,8 @@ from edge_runtime.ledger.schema import sync_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
+_NUMBER = re.compile(r"[0-9]{1,18}[ \t\r\n]*")
+"""More digits than this no sequence has: SQLite's numbers end at 19."""
 BLOCK = 10_000
 """Sequences reserved at a time: one more fsync in so many records."""
 
@@ -57,7 +60,7 @@ class SequenceFloor:
             return 0
         except (OSError, ValueError) as error:
             raise self._unreadable(str(error)) from error
-        if not text.strip().isdigit():
+        if not _NUMBER.fullmatch(text):
             raise self._unreadable("it does not hold a number")
         return int(text)
 
