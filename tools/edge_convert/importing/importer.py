@@ -13,6 +13,7 @@ from edge_convert.importing.causes import likely_cause
 from edge_convert.importing.provenance import created_at
 from edge_convert.importing.reference import UNPROVEN, GraphReference, RecordedReference, saturated
 from edge_convert.importing.stated import Stated
+from edge_convert.precision.choice import require_own_numbers
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import DetectorKind, ParityLimits, Resize
 from edge_runtime.domain.verdict import Limits
@@ -186,6 +187,7 @@ def _in_words(built: Built, case: Case) -> str:
 
 def _engine(options: ImportOptions, export: Export) -> ImportOptions:
     """The engine that can run the export, where only one can."""
+    require_own_numbers(export.engines, options.convert.precision)
     settings = options.convert.engine
     if not export.engines or settings.name in export.engines:
         return options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from edge_convert.convert.source import SourceModel
     from edge_convert.progress import Observer
@@ -116,12 +116,24 @@ def choose_precision(
     return choose(bench, wanted, lambda: engine.create(hint), even_if_slower=even_if_slower)
 
 
-def _as_it_is(source: SourceModel, judge: Callable[[Candidate], Judgement], wanted: str) -> PrecisionChoice:
-    """A model in an engine's own format keeps the numbers that it came with."""
-    if wanted not in {"auto", "fp32"}:
+def require_own_numbers(engines: Sequence[str], wanted: str) -> None:
+    """A model in an engine's own format keeps the numbers that it came with.
+
+    Args:
+        engines: the only ones that can run it; empty: any can, and it may be given other numbers.
+        wanted: as in `choose_precision`.
+
+    Raises:
+        ConfigError: other numbers are wanted.
+    """
+    if engines and wanted not in {"auto", "fp32"}:
         raise ConfigError(
-            f"--precision {wanted}: a model in the format of {' or '.join(source.engines)} keeps its own numbers",
+            f"--precision {wanted}: a model in the format of {' or '.join(engines)} keeps its own numbers",
             "Leave --precision out, or import the model's ONNX export.",
         )
+
+
+def _as_it_is(source: SourceModel, judge: Callable[[Candidate], Judgement], wanted: str) -> PrecisionChoice:
+    require_own_numbers(source.engines, wanted)
     candidate = Candidate("fp32", "plain", bytes(source.model.SerializeToString()))
     return PrecisionChoice(candidate, judge(candidate))

@@ -94,6 +94,24 @@ def test_metadata_beside_an_ir_counts(tmp_path: Path) -> None:
     np.testing.assert_allclose(answers[1]["anomaly_map"], answers[0]["anomaly_map"], atol=1e-4)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_behind_a_mask_an_ir_gives_its_map_before_the_cut(tmp_path: Path, version: int) -> None:
+    """As its ONNX does: the map alone, with values below 0."""
+    folder = tmp_path / "export"
+    if version == 1:
+        onnx_path = bench.anomalib_1(folder / "model.onnx", with_score=True)
+    else:
+        onnx_path = bench.anomalib_2(folder / "model.onnx")
+    exports = open_export(onnx_path), open_export(write_ir(onnx_path))
+    built = [export.build(export.stated, {}, masked=True) for export in exports]
+    image = np.random.default_rng(3).random((1, 3, bench.SIDE_PX, bench.SIDE_PX), dtype=np.float32) * 0.2
+    maps = [export.finished(made).run(image)["anomaly_map"] for export, made in zip(exports, built, strict=True)]
+    assert [set(made.outputs) for made in built] == [{"anomaly_map"}] * 2
+    assert [made.threshold for made in built] == [0.5, 0.5]
+    np.testing.assert_allclose(maps[0], maps[1], atol=1e-5)
+    assert maps[0].min() < 0
+
+
 def test_another_engine_or_precision_cannot_be_asked_for(tmp_path: Path) -> None:
     """The numbers of an IR are its own, and only OpenVINO computes them."""
     good = bench.write_parts(tmp_path / "good", 9)
