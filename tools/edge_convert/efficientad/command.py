@@ -98,6 +98,10 @@ class EfficientAdFlags:
     checkpoint: Annotated[Path | None, typer.Option(help="Default: beside the bundle.")] = None
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False
+    keep_checkpoint: Annotated[
+        bool,
+        typer.Option("--keep-checkpoint", help="Leave it: --resume then converts again, e.g. in another precision."),
+    ] = False
     onnx: Annotated[Path | None, typer.Option(help="Write the float32 graph here as well.")] = None
     dataset: Annotated[Path | None, typer.Option(help="Labelled images on which parity of AUROC is checked.")] = None
     name: Annotated[str | None, typer.Option(help="Bundle name. Default: the file's.")] = None
@@ -211,4 +215,5 @@ def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
         bf16=flags.bf16,
         save_every=flags.save_every,
         resume=flags.resume,
+        keep_checkpoint=flags.keep_checkpoint,
     )

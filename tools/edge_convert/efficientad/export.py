@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 IMAGE: Final = "image"
 ANOMALY_MAP: Final = "anomaly_map"
 SCORE: Final = "score"
+
+_Weights: TypeAlias = tuple[Any, ...]
+"""Weights and biases of a convolution, float64."""
 
 _IR_VERSION: Final = 8
 _OPSET: Final = 17
@@ -55,22 +59,19 @@ def to_onnx(model: EfficientAd) -> Any:
     """Make the graph; float32, opset 17, checked.
 
     Input `image`, uint8 [1, H, W, 3] RGB; outputs `anomaly_map` [1, 1, H, W] and `score` [1], the map's largest value.
-    The teacher's channel normalisation is folded into its last convolution.
+    The teacher's channel normalisation is folded into its last convolution. Layers that a student shares with its
+    teacher run once, and the difference of their last convolutions is one convolution.
 
     Returns:
         `onnx.ModelProto`; `float_nodes` says which of its nodes must stay in float32.
     """
     graph = _Graph()
     image = _normalised_input(graph)
-    channels = model.channels
-    target = _network(graph, model.teacher, image, "teacher", _channel_normalisation(model))
-    found = _network(graph, model.student, image, "student")
+    local_difference, rebuilt_by_student = _patch_networks(graph, model, image)
     rebuilt = _network(graph, model.autoencoder, image, "autoencoder")
-    halves = ["student/told", "student/rebuilt"]
-    graph.constants.append(numpy_helper.from_array(np.array([channels, channels], np.int64), "student/halves"))
-    graph.nodes.append(helper.make_node("Split", [found, "student/halves"], halves, "student/split", axis=1))
-    local = _difference(graph, target, halves[0], f"{_TAIL}/local", model.student_quantiles)
-    logical = _difference(graph, rebuilt, halves[1], f"{_TAIL}/logical", model.autoencoder_quantiles)
+    logical_difference = graph.add("Sub", [rebuilt, rebuilt_by_student], f"{_TAIL}/logical/difference")
+    local = _map_of(graph, local_difference, f"{_TAIL}/local", model.student_quantiles)
+    logical = _map_of(graph, logical_difference, f"{_TAIL}/logical", model.autoencoder_quantiles)
     both = graph.add("Add", [local, logical], f"{_TAIL}/mean")
     border = [0, 0, BORDER_CELLS, BORDER_CELLS] * 2
     padded = graph.add("Pad", [both], f"{_TAIL}/border", {"pads": np.array(border, np.int64)}, mode="edge")
@@ -100,23 +101,66 @@ def _normalised_input(graph: _Graph) -> str:
     return graph.add("Add", [scaled], f"{_HEAD}/shift", {"by": (-mean / std).astype(np.float32).reshape(1, 3, 1, 1)})
 
 
-def _channel_normalisation(model: EfficientAd) -> tuple[Any, Any]:
+def _plain(layer: Any) -> _Weights:
+    return tuple(values.detach().double().cpu().numpy() for values in (layer.weight, layer.bias))
+
+
+def _normalised_teacher(model: EfficientAd) -> _Weights:
+    """Of the teacher's last convolution, with the normalisation of its channels."""
     mean, std = (values.double().cpu().numpy().ravel() for values in (model.mean, model.std))
-    return mean, std
+    weight, bias = _plain(list(model.teacher.children())[-1])
+    return weight / std.reshape(-1, 1, 1, 1), (bias - mean) / std
 
 
-def _network(graph: _Graph, network: Any, source: str, prefix: str, last: tuple[Any, Any] | None = None) -> str:
-    """The layers of a sequence one after another; `last` is (mean, std), which the last convolution normalises with."""
+def _difference_weights(model: EfficientAd) -> _Weights:
+    """Of one last convolution: teacher − student in the first half of the channels, the student's own in the second."""
+    found = []
+    for whose, own in zip(_normalised_teacher(model), _plain(list(model.student.children())[-1]), strict=True):
+        found.append(np.concatenate([whose - own[: model.channels], own[model.channels :]]))
+    return found[0], found[1]
+
+
+def _patch_networks(graph: _Graph, model: EfficientAd, image: str) -> tuple[str, str]:
+    """Teacher − student, and what the student says of the autoencoder."""
+    if shares_layers(model):
+        return _halves(graph, _network(graph, model.student, image, "student", _difference_weights(model)), model)
+    target = _network(graph, model.teacher, image, "teacher", _normalised_teacher(model))
+    told, rebuilt = _halves(graph, _network(graph, model.student, image, "student"), model)
+    return graph.add("Sub", [target, told], f"{_TAIL}/local/difference"), rebuilt
+
+
+def _halves(graph: _Graph, found: str, model: EfficientAd) -> tuple[str, str]:
+    """Of the student's channels."""
+    halves = ["student/first", "student/second"]
+    sizes = np.array([model.channels, model.channels], np.int64)
+    graph.constants.append(numpy_helper.from_array(sizes, "student/halves"))
+    graph.nodes.append(helper.make_node("Split", [found, "student/halves"], halves, "student/split", axis=1))
+    return halves[0], halves[1]
+
+
+def shares_layers(model: EfficientAd) -> bool:
+    """Whether teacher and student differ in nothing but their last convolution."""
+    own, teachers = (list(network.children())[:-1] for network in (model.student, model.teacher))
+    return all(
+        torch.equal(one, other)
+        for first, second in zip(own, teachers, strict=True)
+        for one, other in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
+
+
+def _network(graph: _Graph, network: Any, source: str, prefix: str, last: _Weights | None = None) -> str:
+    """The layers of a sequence one after another; with `last` as weights and biases of the last convolution."""
     layers = list(network.named_children())
     channels = 0
     for number, (name, layer) in enumerate(layers, start=1):
         node = f"{prefix}/{name}"
         match layer:
             case nn.Conv2d():
-                norm = last if number == len(layers) else None
+                weight, bias = _plain(layer) if last is None or number < len(layers) else last
+                values = {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
                 how = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": [*layer.padding] * 2}
                 channels = layer.out_channels
-                source = graph.add("Conv", [source], node, _weights(layer, norm), **how)
+                source = graph.add("Conv", [source], node, values, **how)
             case nn.ReLU():
                 source = graph.add("Relu", [source], node)
             case nn.AvgPool2d():
@@ -130,17 +174,8 @@ def _network(graph: _Graph, network: Any, source: str, prefix: str, last: tuple[
     return source
 
 
-def _weights(layer: Any, last: tuple[Any, Any] | None) -> dict[str, Any]:
-    weight, bias = (values.detach().double().cpu().numpy() for values in (layer.weight, layer.bias))
-    if last is not None:
-        mean, std = last
-        weight, bias = weight / std.reshape(-1, 1, 1, 1), (bias - mean) / std
-    return {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
-
-
-def _difference(graph: _Graph, wanted: str, found: str, name: str, quantiles: Quantiles) -> str:
+def _map_of(graph: _Graph, difference: str, name: str, quantiles: Quantiles) -> str:
     """Half of a map, normalised by its quantiles, on the cells: that commutes with the resize to pixels."""
-    difference = graph.add("Sub", [wanted, found], f"{name}/difference")
     square = graph.add("Mul", [difference, difference], f"{name}/square")
     mean = graph.add("ReduceMean", [square], f"{name}/channels", axes=[1], keepdims=1)
     lower, scale = np.float32(quantiles.lower), np.float32(0.5 * quantiles.scale)

@@ -46,6 +46,8 @@ class EfficientAdOptions:
     bf16: bool = False
     save_every: int = 200
     resume: bool = False
+    keep_checkpoint: bool = False
+    """Leave it behind, so that the same training can be converted in another way."""
 
     def check(self) -> None:
         """Refuse at once what would fail after hours.

@@ -85,7 +85,8 @@ def train_efficientad(options: EfficientAdOptions, observer: Observer, clock: Cl
     if options.onnx is not None:
         _save(options.onnx, source.model)
     conversion = convert(source, _reference(material, model), material.held_out, options.convert, observer, clock)
-    options.checkpoint.unlink(missing_ok=True)
+    if not options.keep_checkpoint:
+        options.checkpoint.unlink(missing_ok=True)
     return EfficientAdReport(outcome, *counts, notes, conversion)
 
 

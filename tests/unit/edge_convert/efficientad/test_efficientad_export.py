@@ -51,6 +51,23 @@ def test_graph_and_model_agree_to_rounding(size, height, width):
     assert float(score[0]) == float(found.max())
 
 
+def test_layers_that_teacher_and_student_share_run_once():
+    """The graph has one trunk and gives the same map; a student with layers of its own keeps them."""
+    model = _trained(PdnSize.S, 64, 64)
+    own = [node.name for node in to_onnx(model).graph.node if node.op_type == "Conv"]
+    for student, teacher in list(zip(model.student.children(), model.teacher.children(), strict=True))[:-1]:
+        student.load_state_dict(teacher.state_dict())
+    graph = to_onnx(model)
+    shared = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    assert len(own) - len(shared) == 4
+    assert not any(name.startswith("teacher/") for name in shared)
+    picture = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    expected = TorchReference(model, None).inspect(None, picture)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["anomaly_map"], {"image": picture[np.newaxis]})
+    np.testing.assert_allclose(found[0, 0], expected.anomaly_map, atol=2e-5 * float(np.abs(found).max()))
+
+
 def test_the_map_is_the_mean_of_both_maps_each_normalised_by_its_quantiles():
     """Section 3.4: a map is 0 at its lower quantile and 0.1 at its upper one; the two are averaged."""
     model = _trained(PdnSize.S, 64, 64)
