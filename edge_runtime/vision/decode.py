@@ -64,11 +64,11 @@ def decode_image(data: bytes) -> DecodedImage:
     """
     if data[:2] == b"\xff\xd8":
         header = jpeg.read_header(data)
-        require_decodable_size(header)
+        require_decodable_size(header, len(data))
         pixels = jpeg.decode(data, header)
     else:
         header = _identify(data)(data)
-        require_decodable_size(header)
+        require_decodable_size(header, len(data))
         pixels = _decode_with_opencv(data, header)
     array = np.ascontiguousarray(_upright(pixels, header.orientation))
     array.flags.writeable = False

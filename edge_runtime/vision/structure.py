@@ -10,6 +10,9 @@ MAX_PIXELS = 256_000_000
 """More declared pixels than this are refused unread: a few bytes could otherwise ask for all memory."""
 
 MAX_SIDE_PX = 65_535
+MAX_JPEG_RATIO = 1_300
+"""Pixel bytes per file byte. A block costs one bit at least, and at most ten blocks make a unit of 32 × 16 pixels with
+three channels: 1,229. libjpeg paints what a file does not hold, so 600 bytes could keep it busy for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,12 @@ class ImageHeader:
     """The file as the decoder must see it, where that is not the file itself."""
 
 
-def require_decodable_size(header: ImageHeader) -> None:
+def require_decodable_size(header: ImageHeader, size_bytes: int) -> None:
     """Refuse empty images and decompression bombs.
+
+    Args:
+        header: what the file declares.
+        size_bytes: of the file.
 
     Raises:
         ImageError: no pixels, or too many.
@@ -42,6 +49,10 @@ def require_decodable_size(header: ImageHeader) -> None:
             f"the {header.format} file declares {width}×{height} pixels, more than can be inspected",
             f"supply at most {MAX_PIXELS // 1_000_000} megapixels with sides up to {MAX_SIDE_PX} pixels",
         )
+
+    pixel_bytes = width * height * (1 if header.is_grey else 3)
+    if header.format == "jpeg" and pixel_bytes > MAX_JPEG_RATIO * size_bytes:
+        raise damaged(header.format, f"{size_bytes} bytes cannot hold the {width}×{height} pixels that it declares")
 
 
 def damaged(container: str, detail: str) -> ImageError:
