@@ -17,7 +17,7 @@ def _declaring(side_px: int) -> bytes:
 
 @pytest.mark.parametrize("side_px", [4_000, 15_000])
 def test_a_few_bytes_cannot_ask_for_hundreds_of_megabytes(side_px) -> None:
-    """libjpeg would paint what is not there: seconds of the processor and all memory of a small board."""
+    """A decoder would paint what is not there: seconds of the processor and all memory of a small board."""
     with pytest.raises(ImageError, match="cannot hold"):
         decode_image(_declaring(side_px))
 
