@@ -27,7 +27,7 @@ from edge_runtime.plc.registers import (
 
 WORDS = st.integers(0, 0xFFFF)
 DOUBLE_WORDS = st.integers(0, 0xFFFF_FFFF)
-PLAIN_STATUS = [StatusBit.ONLINE, StatusBit.READY, StatusBit.BUSY, StatusBit.FAULT, StatusBit.DEVELOPMENT_TRUST]
+PLAIN_STATUS = [bit for bit in StatusBit if bit not in {StatusBit.RESULTS_VALID, StatusBit.SCORE_VALID}]
 RESULTS = st.builds(
     Result,
     part_sequence=st.integers(1, 0xFFFF_FFFF),
@@ -43,6 +43,7 @@ DEVICE_BLOCKS = st.builds(
     status=st.sets(st.sampled_from(PLAIN_STATUS)).map(lambda bits: StatusBit(sum(bits))),
     result_count=WORDS,
     result=st.none() | RESULTS,
+    line_reason=st.integers(0, 255),
 )
 PLC_BLOCKS = st.builds(
     PlcBlock,
