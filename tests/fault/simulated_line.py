@@ -19,6 +19,7 @@ from troubled import (
     TroubledLink,
 )
 
+from edge_runtime import ledger as ledgers
 from edge_runtime.app.devices import Devices
 from edge_runtime.app.line import build_line
 from edge_runtime.broker.encoding import encoder
@@ -26,7 +27,6 @@ from edge_runtime.config.line import LineConfig
 from edge_runtime.detectors.generic import GenericDetector
 from edge_runtime.domain.recipe import GateMode
 from edge_runtime.engine.sim import SimulatedEngine
-from edge_runtime.ledger.database import SqliteLedger
 from edge_runtime.ledger.memory import MemoryLedger
 from edge_runtime.plc.handshake import HandshakePlc
 from edge_runtime.plc.model import EJECTOR_COIL, RESULT_ADDRESS, STATUS_ADDRESS, SimulatedPlcModel
@@ -162,7 +162,7 @@ class SimulatedPlant:
     def _open_ledger(self) -> Any:
         if self.schedule.ledger == "memory":
             return self._memory
-        return SqliteLedger(self._folder / "ledger.sqlite", DEVICE, encoder(DEVICE))
+        return ledgers.create(self._config().ledger, self._folder / "ledger.sqlite", DEVICE, encoder(DEVICE))
 
     def _config(self) -> LineConfig:
         schedule = self.schedule
@@ -179,6 +179,7 @@ class SimulatedPlant:
                     "reject": {"delay_ms": schedule.travel_ms, "pulse_ms": 20},
                 },
                 "evidence": {"enabled": False},
+                "ledger": {"reserve_mb": 1},
                 "ops": {"inspect_queue": 4},
             }
         )

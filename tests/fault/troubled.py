@@ -61,10 +61,10 @@ class TroubledCamera(ConveyorCamera):
 
     def status(self) -> CameraStatus:
         """As the camera's adapter tells it."""
-        lasting = self._trouble.lasting
-        if lasting in {"lost", "frozen"}:
+        status, lasting = super().status(), self._trouble.lasting
+        if lasting in {"lost", "frozen"} and status.state is not CameraState.EXHAUSTED:
             return CameraStatus(CameraState(lasting), f"the camera is {lasting}", 0, 0)
-        return super().status()
+        return status
 
     def _render(self, part: BeltPart) -> Any:
         return np.full((SIDE_PX, SIDE_PX), self._belt.grey(part.sequence), np.uint8)
