@@ -10,7 +10,6 @@ from edge_runtime.services.condition import (
     CameraProbe,
     ClockProbe,
     Conditions,
-    ConfigProbe,
     EngineProbe,
     EvidenceProbe,
     GateProbe,
@@ -22,47 +21,30 @@ from edge_runtime.services.condition import (
 )
 
 if TYPE_CHECKING:
-    from edge_runtime.app.devices import Devices
-    from edge_runtime.config.line import LineConfig
-    from edge_runtime.domain.recipe import GateMode
-    from edge_runtime.ops.clock import Clock
+    from edge_runtime.app.stages import Common
     from edge_runtime.services.condition import Probe
     from edge_runtime.services.engine_keeper import EngineKeeper
-    from edge_runtime.services.flow import EventSink, RecordItem
     from edge_runtime.services.line import Stages
-    from edge_runtime.services.monitor import LineMonitor
-    from edge_runtime.services.queues import BoundedQueue
     from edge_runtime.services.vitals import Vitals
 
 
-def line_conditions(
-    config: LineConfig,
-    devices: Devices,
-    stages: Stages,
-    records: BoundedQueue[RecordItem],
-    engine: EngineKeeper,
-    gate_mode: GateMode,
-    reload: ConfigProbe,
-    monitor: LineMonitor,
-    vitals: Vitals,
-    events: EventSink,
-    clock: Clock,
-) -> Conditions:
+def line_conditions(line: Common, stages: Stages, engine: EngineKeeper, vitals: Vitals) -> Conditions:
     """All that can be wrong with a line of these devices."""
-    reserve_mb = config.ops.memory_reserve_mb
+    devices = line.devices
+    reserve_mb = line.config.ops.memory_reserve_mb
     probes: list[Probe] = [
         StageProbe(vitals),
         EngineProbe(engine),
         CameraProbe(devices.camera),
-        VerdictProbe(monitor),
-        LedgerProbe(stages.record, records),
+        VerdictProbe(line.monitor),
+        LedgerProbe(stages.record, line.queues.records),
         MemoryProbe(SystemMemory(), None if reserve_mb is None else reserve_mb * 1_000_000),
-        ClockProbe(clock, events),
+        ClockProbe(line.clock, line.events),
         TrustProbe(devices.inspector.bundle.identity.trust),
-        reload,
+        line.reload,
     ]
     if stages.plc is not None:
-        probes.append(GateProbe(stages.plc, gate_mode, monitor))
+        probes.append(GateProbe(stages.plc, line.recipe.current.gate_mode, line.monitor))
     if devices.broker is not None and stages.publish is not None:
         probes.append(BrokerProbe(devices.broker, stages.publish))
     if stages.evidence is not None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from makers import BUNDLE, make_recipe
 
-from edge_runtime.app.line import RECORD_CAPACITY
+from edge_runtime.app.stages import RECORD_CAPACITY
 from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.services.reconcile import MAX_INTERRUPTED, reconcile
 

@@ -1,0 +1,209 @@
+"""The stages of a line that stand on its deadline path or beside it at the gate, each made from what they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.config.camera import Overflow
+from edge_runtime.domain.errors import LedgerError, PlcError
+from edge_runtime.plc.port import PlcCapability
+from edge_runtime.services.capture import CaptureStage
+from edge_runtime.services.dispatch import DispatchStage
+from edge_runtime.services.flow import RecordItem
+from edge_runtime.services.inspect import InspectStage
+from edge_runtime.services.plc_link import LinkTiming, PlcLink
+from edge_runtime.services.queues import BoundedQueue
+from edge_runtime.services.reconcile import Reconciliation, reconcile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.app.devices import Devices
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.decision.part_tracker import PartTracker
+    from edge_runtime.domain.frame import Frame
+    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.part import Part
+    from edge_runtime.domain.records import EventRecord
+    from edge_runtime.domain.reject import RejectCommand
+    from edge_runtime.ledger.port import LedgerEntry
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.plc.port import PlcInputs
+    from edge_runtime.services.condition import ConfigProbe
+    from edge_runtime.services.engine_keeper import EngineKeeper
+    from edge_runtime.services.events import Events
+    from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell
+    from edge_runtime.services.monitor import LineMonitor
+    from edge_runtime.services.vitals import Vitals
+
+DISPATCH_CAPACITY = 256
+"""The dispatch stage does no I/O; should it be held up, capture and inspection wait for it: no part is dropped here."""
+COMMAND_CAPACITY = 10_000
+"""How many gate commands may wait for a PLC link that hangs: 50 s at 200 parts/s, long after their parts are gone."""
+RECORD_CAPACITY = 20_000
+"""How many verdicts may wait for a disk that refuses: 100 s at 200 parts/s."""
+EVIDENCE_CAPACITY = 16
+FOLDER_QUEUE = 2
+"""A waiting source needs no buffer: parts queued here would only grow old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """Between the stages."""
+
+    inspect: BoundedQueue[Part]
+    dispatch: BoundedQueue[DispatchItem]
+    commands: BoundedQueue[RejectCommand]
+    records: BoundedQueue[RecordItem]
+    evidence: BoundedQueue[EvidenceItem] | None
+
+    def others(self) -> list[BoundedQueue[Any]]:
+        """All but the inspect queue: they count what they drop."""
+        optional = [] if self.evidence is None else [self.evidence]
+        return [self.dispatch, self.commands, self.records, *optional]
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the parts of one line share."""
+
+    config: LineConfig
+    devices: Devices
+    recipe: RecipeCell
+    queues: Queues
+    monitor: LineMonitor
+    events: Events
+    reload: ConfigProbe
+    shed: LoadShed
+    clock: Clock
+
+
+def make_queues(config: LineConfig) -> Queues:
+    """Bounded all of them."""
+    waits = config.camera.overflow is Overflow.WAIT
+    return Queues(
+        inspect=BoundedQueue("inspect", FOLDER_QUEUE if waits else config.ops.inspect_queue),
+        dispatch=BoundedQueue("dispatch", DISPATCH_CAPACITY),
+        commands=BoundedQueue("commands", COMMAND_CAPACITY),
+        records=BoundedQueue("records", RECORD_CAPACITY),
+        evidence=BoundedQueue("evidence", EVIDENCE_CAPACITY) if config.evidence.enabled else None,
+    )
+
+
+def dispatch_stage(line: Common) -> DispatchStage:
+    """The arbiter."""
+    return DispatchStage(
+        line.recipe,
+        line.devices.inspector.bundle.identity,
+        line.config.camera.name,
+        line.queues.dispatch,
+        line.queues.commands if line.devices.plc.capabilities else None,
+        line.queues.records,
+        line.queues.evidence,
+        line.monitor,
+        line.clock,
+        line.shed,
+    )
+
+
+def inspect_stage(
+    line: Common,
+    engine: EngineKeeper,
+    vitals: Vitals,
+    preview: Callable[[Frame, AnomalyMap | None], None] | None,
+    progress: Callable[[], None] | None,
+) -> InspectStage:
+    """The one that feeds the watchdog; see `app.line.build_line`."""
+    return InspectStage(
+        engine,
+        line.recipe,
+        line.queues.inspect,
+        line.queues.dispatch,
+        line.clock,
+        preview,
+        _fed(progress, vitals),
+        newest_first=line.config.camera.overflow is Overflow.REJECT,
+    )
+
+
+def _fed(progress: Callable[[], None] | None, vitals: Vitals) -> Callable[[], None] | None:
+    """Progress is told only while the whole deadline path is alive: idle rounds must not hide a hung capture."""
+    if progress is None:
+        return None
+    return lambda: progress() if vitals.deadline_path_alive() else None
+
+
+def capture_stage(line: Common, tracker: PartTracker, link: PlcLink | None) -> CaptureStage:
+    """With the PLC's count of parts, where it is to be watched."""
+    settings = line.config.plc_link
+    counts = settings.watch_trigger_count and PlcCapability.TRIGGER_COUNT in line.devices.plc.capabilities
+    return CaptureStage(
+        line.devices.camera,
+        tracker,
+        line.recipe,
+        line.devices.inspector.bundle.identity,
+        line.queues.inspect,
+        line.queues.dispatch,
+        line.events,
+        line.clock,
+        wait_when_full=line.config.camera.overflow is Overflow.WAIT,
+        trigger_count=(lambda: link.inputs.trigger_count) if counts and link is not None else None,
+        trigger_timeout_ns=settings.trigger_timeout_ms * 1_000_000,
+    )
+
+
+def plc_link(line: Common, vitals: Vitals) -> PlcLink | None:
+    """None where there is no gate."""
+    if not line.devices.plc.capabilities:
+        return None
+    settings, recipe = line.config.plc_link, line.recipe.current
+    timing = LinkTiming(
+        heartbeat_ns=settings.heartbeat_ms * 1_000_000,
+        poll_ns=settings.poll_ms * 1_000_000,
+        acknowledge_timeout_ns=settings.acknowledge_timeout_ms * 1_000_000,
+        reconnect_ns=settings.reconnect_ms * 1_000_000,
+        watch_inputs=settings.watch_trigger_count or recipe.timing.encoder_ticks is not None,
+    )
+    return PlcLink(
+        line.devices.plc,
+        recipe.gate_mode,
+        line.queues.commands,
+        timing,
+        vitals.device_state,
+        line.monitor.gate,
+        line.events,
+        line.clock,
+    )
+
+
+def start_numbering(line: Common, link: PlcLink | None, opening: Sequence[EventRecord]) -> int:
+    """Where part numbers go on, after writing down how we started and what the PLC acted upon without the ledger.
+
+    A PLC that cannot be reached now is asked when it is: what it remembers by then is still of the time before us.
+    """
+    committed = line.devices.ledger.last_part_sequence()
+    identity, camera = line.devices.inspector.bundle.identity, line.config.camera.name
+
+    def compare(acknowledged: int | None) -> Reconciliation:
+        now_ns, wall_ns = line.clock.monotonic_ns(), line.clock.wall_ns()
+        return reconcile(committed, acknowledged, line.recipe.current, identity, camera, now_ns, wall_ns)
+
+    def catch_up(inputs: PlcInputs) -> None:
+        for record in compare(inputs.acknowledged_sequence).interrupted:
+            line.queues.records.try_put(RecordItem(record))
+
+    acknowledged = None
+    if link is not None:
+        try:
+            acknowledged = link.connect_now().acknowledged_sequence
+        except PlcError:
+            link.at_first_contact(catch_up)
+    found = compare(acknowledged)
+    begun: list[LedgerEntry] = [*opening, *found.interrupted]
+    try:
+        line.devices.ledger.append(begun)
+    except LedgerError:
+        for record in begun:  # a full disk stops no line: the record stage goes on trying, these first
+            line.queues.records.try_put(RecordItem(record))
+    return found.last_part_sequence
