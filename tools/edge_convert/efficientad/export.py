@@ -67,12 +67,13 @@ def to_onnx(model: EfficientAd) -> Any:
     """
     graph = _Graph()
     image = _normalised_input(graph)
-    local_difference, rebuilt_by_student = _patch_networks(graph, model, image)
-    rebuilt = _network(graph, model.autoencoder, image, "autoencoder")
-    logical_difference = graph.add("Sub", [rebuilt, rebuilt_by_student], f"{_TAIL}/logical/difference")
-    local = _map_of(graph, local_difference, f"{_TAIL}/local", model.student_quantiles)
-    logical = _map_of(graph, logical_difference, f"{_TAIL}/logical", model.autoencoder_quantiles)
-    both = graph.add("Add", [local, logical], f"{_TAIL}/mean")
+    local, by_student = _patch_networks(graph, model, image)
+    both = _map_of(graph, local, f"{_TAIL}/local", model.student_quantiles, 0.5 if by_student else 1.0)
+    if by_student:
+        rebuilt = _network(graph, model.autoencoder, image, "autoencoder")
+        logical = graph.add("Sub", [rebuilt, by_student], f"{_TAIL}/logical/difference")
+        scaled = _map_of(graph, logical, f"{_TAIL}/logical", model.autoencoder_quantiles, 0.5)
+        both = graph.add("Add", [both, scaled], f"{_TAIL}/mean")
     border = [0, 0, BORDER_CELLS, BORDER_CELLS] * 2
     padded = graph.add("Pad", [both], f"{_TAIL}/border", {"pads": np.array(border, np.int64)}, mode="edge")
     large = graph.resize(padded, f"{_TAIL}/pixels", 1, (model.height_px, model.width_px))
@@ -121,7 +122,7 @@ def _difference_weights(model: EfficientAd) -> _Weights:
 
 
 def _patch_networks(graph: _Graph, model: EfficientAd, image: str) -> tuple[str, str]:
-    """Teacher − student, and what the student says of the autoencoder."""
+    """Teacher − student, and what the student says of the autoencoder; empty where there is none."""
     if shares_layers(model):
         return _halves(graph, _network(graph, model.student, image, "student", _difference_weights(model)), model)
     target = _network(graph, model.teacher, image, "teacher", _normalised_teacher(model))
@@ -130,7 +131,9 @@ def _patch_networks(graph: _Graph, model: EfficientAd, image: str) -> tuple[str,
 
 
 def _halves(graph: _Graph, found: str, model: EfficientAd) -> tuple[str, str]:
-    """Of the student's channels."""
+    """Of the student's channels; the second is empty without an autoencoder."""
+    if model.autoencoder is None:
+        return found, ""
     halves = ["student/first", "student/second"]
     sizes = np.array([model.channels, model.channels], np.int64)
     graph.constants.append(numpy_helper.from_array(sizes, "student/halves"))
@@ -174,11 +177,11 @@ def _network(graph: _Graph, network: Any, source: str, prefix: str, last: _Weigh
     return source
 
 
-def _map_of(graph: _Graph, difference: str, name: str, quantiles: Quantiles) -> str:
-    """Half of a map, normalised by its quantiles, on the cells: that commutes with the resize to pixels."""
+def _map_of(graph: _Graph, difference: str, name: str, quantiles: Quantiles, share: float) -> str:
+    """A share of a map, normalised by its quantiles, on the cells: that commutes with the resize to pixels."""
     square = graph.add("Mul", [difference, difference], f"{name}/square")
     mean = graph.add("ReduceMean", [square], f"{name}/channels", axes=[1], keepdims=1)
-    lower, scale = np.float32(quantiles.lower), np.float32(0.5 * quantiles.scale)
+    lower, scale = np.float32(quantiles.lower), np.float32(share * quantiles.scale)
     above = graph.add("Sub", [mean], f"{name}/above", {"lower_quantile": np.array([lower])})
     return graph.add("Mul", [above], f"{name}/scaled", {"by": np.array([scale])})
 

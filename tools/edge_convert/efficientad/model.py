@@ -14,6 +14,7 @@ from edge_runtime.domain.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_convert.efficientad.device import Device
     from edge_convert.efficientad.teacher_file import Teacher
 
 MAP_AT_UPPER: Final = 0.1
@@ -34,6 +35,10 @@ class Quantiles:
         """Normalised = (value − lower) · scale."""
         return MAP_AT_UPPER / max(self.upper - self.lower, 1e-12)
 
+    def normalised(self, values: Any) -> Any:
+        """0 at the lower quantile, 0.1 at the upper."""
+        return (values - self.lower) * self.scale
+
 
 @dataclass(slots=True)
 class EfficientAd:
@@ -41,8 +46,9 @@ class EfficientAd:
 
     teacher: Any
     student: Any
-    """Twice the teacher's channels: first what the teacher says, then what the autoencoder says."""
+    """First what the teacher says; then, with an autoencoder, as many channels of what that says."""
     autoencoder: Any
+    """None: the student is compared with its teacher alone, and nobody looks at the part as a whole."""
     mean: Any
     """1×C×1×1: mean of the teacher's channels on good parts."""
     std: Any
@@ -52,27 +58,46 @@ class EfficientAd:
     student_quantiles: Quantiles = Quantiles(0.0, 1.0)
     autoencoder_quantiles: Quantiles = Quantiles(0.0, 1.0)
 
+    @property
+    def networks(self) -> dict[str, Any]:
+        """Those that are there, by the names of their fields."""
+        found = {"teacher": self.teacher, "student": self.student, "autoencoder": self.autoencoder}
+        return {name: network for name, network in found.items() if network is not None}
+
+    def place(self, device: Device) -> None:
+        """Move everything to a device."""
+        for name, network in self.networks.items():
+            setattr(self, name, device.place(network))
+        self.mean, self.std = self.mean.to(device.name), self.std.to(device.name)
+
     def target(self, images: Any) -> Any:
         """The teacher's normalised features, N×C×h×w."""
         return (self.teacher(images).float() - self.mean) / self.std
 
     def raw_maps(self, images: Any) -> tuple[Any, Any]:
-        """Mean squared differences student−teacher and student−autoencoder, each N×1×H×W, not yet normalised."""
+        """Mean squared differences student−teacher and student−autoencoder, each N×1×H×W, not yet normalised.
+
+        The second is None without an autoencoder.
+        """
         found = self.student(images).float()
         told, rebuilt = found[:, : self.channels], found[:, self.channels :]
         local = ((self.target(images) - told) ** 2).mean(dim=1, keepdim=True)
+        if self.autoencoder is None:
+            return self._spread(local), None
         logical = ((self.autoencoder(images).float() - rebuilt) ** 2).mean(dim=1, keepdim=True)
         return self._spread(local), self._spread(logical)
 
     def anomaly_map(self, images: Any) -> Any:
-        """N×1×H×W: the mean of both maps, normalised by their quantiles."""
+        """N×1×H×W: the mean of the maps, normalised by their quantiles."""
         local, logical = self.raw_maps(images)
-        first, second = self.student_quantiles, self.autoencoder_quantiles
-        return 0.5 * ((local - first.lower) * first.scale + (logical - second.lower) * second.scale)
+        normalised = self.student_quantiles.normalised(local)
+        if logical is None:
+            return normalised
+        return 0.5 * (normalised + self.autoencoder_quantiles.normalised(logical))
 
     def evaluate(self) -> None:
         """Switch dropout off."""
-        for network in (self.teacher, self.student, self.autoencoder):
+        for network in self.networks.values():
             network.eval()
 
     def _spread(self, grid: Any) -> Any:
@@ -83,8 +108,8 @@ class EfficientAd:
         )
 
 
-def assemble(teacher: Teacher, height_px: int, width_px: int, seed: int) -> EfficientAd:
-    """A model that has learnt nothing yet besides its teacher.
+def assemble(teacher: Teacher, height_px: int, width_px: int, seed: int, *, autoencoder: bool = True) -> EfficientAd:
+    """A model that has learnt nothing yet besides its teacher; without `autoencoder` it has none.
 
     Raises:
         ConfigError: the teacher's weights do not fit its stated size, or the input does not fit the autoencoder.
@@ -97,8 +122,8 @@ def assemble(teacher: Teacher, height_px: int, width_px: int, seed: int) -> Effi
     channels = teacher.channels
     return EfficientAd(
         teacher=pdn.eval(),
-        student=make_pdn(teacher.size, 2 * channels),
-        autoencoder=make_autoencoder(channels, height_px, width_px),
+        student=make_pdn(teacher.size, 2 * channels if autoencoder else channels),
+        autoencoder=make_autoencoder(channels, height_px, width_px) if autoencoder else None,
         mean=torch.zeros(1, channels, 1, 1),
         std=torch.ones(1, channels, 1, 1),
         channels=channels,

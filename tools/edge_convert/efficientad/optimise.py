@@ -58,6 +58,8 @@ class Schedule:
     @property
     def description(self) -> str:
         """For notes, and to tell one run from another."""
+        if not self.steps:
+            return "no steps"
         shown = f"crops of {self.crop} px" if self.crop else "whole pictures"
         return (
             f"{self.steps} steps of {self.batch}, {shown}, Adam {self.learning_rate:g} "

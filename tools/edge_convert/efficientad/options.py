@@ -30,7 +30,8 @@ class EfficientAdOptions:
     size: PdnSize | None = None
     """What the teacher must be; None: whatever it is."""
     student: Literal["learnt", "solved"] = "learnt"
-    """Trained step by step as in the paper, or given the teacher's layers and a last one that is solved for."""
+    """Trained step by step as in the paper, or given the teacher's layers and a last one that is solved for. Beside a
+    solved one the steps are the autoencoder's, and without any there is none."""
     schedule: Schedule = PAPER_SCHEDULE
     height_px: int = 256
     width_px: int = 256
@@ -49,13 +50,18 @@ class EfficientAdOptions:
     keep_checkpoint: bool = False
     """Leave it behind, so that the same training can be converted in another way."""
 
+    @property
+    def autoencoder(self) -> bool:
+        """Whether there is one: it needs steps to learn anything."""
+        return self.schedule.steps > 0
+
     def check(self) -> None:
         """Refuse at once what would fail after hours.
 
         Raises:
             ConfigError: names the option.
         """
-        self.schedule.check(min(self.height_px, self.width_px))
+        self.schedule.check(min(self.height_px, self.width_px), 0 if self.student == "solved" else 1)
         self.area.check()
         if self.holdout is not None and not 0 < self.holdout <= 0.5:  # noqa: PLR2004
             raise ConfigError(f"--holdout {self.holdout} is impossible", "Choose a share above 0 and up to 0.5.")

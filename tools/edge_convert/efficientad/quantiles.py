@@ -54,20 +54,22 @@ def measure_teacher(model: EfficientAd, parts: GoodParts, most: int, device: Dev
 
 
 def measure_quantiles(model: EfficientAd, parts: GoodParts, most: int, device: Device, observer: Observer) -> None:
-    """Set the quantiles of both maps from at most `most` held-out good parts, in float32."""
+    """Set the quantiles of the maps from at most `most` held-out good parts, in float32."""
     model.evaluate()
     local: list[Any] = []
     logical: list[Any] = []
     chosen = spaced(len(parts), most)
-    with observer.stage("quantiles of both maps", len(chosen)) as stage, torch.inference_mode():
+    with observer.stage("quantiles of the maps", len(chosen)) as stage, torch.inference_mode():
         for index in chosen:
             first, second = model.raw_maps(device.normalised(device.tensor([parts.picture(index)])))
             counted = parts.pixels(index)
             local.append(seen_cells(first[0], counted).cpu().numpy().ravel())
-            logical.append(seen_cells(second[0], counted).cpu().numpy().ravel())
+            if second is not None:
+                logical.append(seen_cells(second[0], counted).cpu().numpy().ravel())
             stage.advance()
     model.student_quantiles = _quantiles(local)
-    model.autoencoder_quantiles = _quantiles(logical)
+    if logical:
+        model.autoencoder_quantiles = _quantiles(logical)
 
 
 def _quantiles(maps: list[Any]) -> Quantiles:

@@ -82,9 +82,8 @@ def weights_of(convolution: Any) -> Any:
     return torch.cat([convolution.weight.detach().flatten(1).T, convolution.bias.detach()[None]]).float().contiguous()
 
 
-def put(convolution: nn.Conv2d, weights: Any, first: int = 0) -> None:
-    """Set the output channels from `first` on to what `solve` gave."""
-    count = weights.shape[1]
+def put(convolution: nn.Conv2d, weights: Any) -> None:
+    """Set a convolution to what `solve` gave."""
     with torch.no_grad():
-        convolution.weight[first : first + count] = weights[:-1].T.reshape(count, *convolution.weight.shape[1:])
-        convolution.bias[first : first + count] = weights[-1]
+        convolution.weight.copy_(weights[:-1].T.reshape(convolution.weight.shape))
+        convolution.bias.copy_(weights[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
 from edge_convert.efficientad.device import choose_device
 from edge_convert.efficientad.export import ANOMALY_MAP, SCORE, float_nodes, to_onnx
-from edge_convert.efficientad.loop import Course, follow
+from edge_convert.efficientad.loop import Course, Outcome, follow
 from edge_convert.efficientad.material import gather
 from edge_convert.efficientad.model import assemble
 from edge_convert.efficientad.networks import start_on
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from edge_convert.convert.source import ReferenceModel
     from edge_convert.efficientad.device import Device
-    from edge_convert.efficientad.loop import Outcome
     from edge_convert.efficientad.material import Material
     from edge_convert.efficientad.model import EfficientAd
     from edge_convert.efficientad.options import EfficientAdOptions
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 _STATISTICS: Final = 100
 """Pieces of good parts behind the teacher's channel statistics, and held-out ones behind the quantiles, at most."""
 _STARTED_ON: Final = 4
+_NO_AUTOENCODER: Final = (
+    "no autoencoder: what is locally like a good part is found good, even where it is missing or misplaced; "
+    "--steps trains one"
+)
 _STUDENT: Final = {
     "learnt": "all layers learnt by steps",
     "solved": "the teacher's layers, the last one solved for by least squares; steps are the autoencoder's",
@@ -58,9 +62,12 @@ def train_efficientad(options: EfficientAdOptions, observer: Observer, clock: Cl
     """
     options.check()
     material = gather(options, observer)
-    model = assemble(material.teacher, options.height_px, options.width_px, options.convert.seed)
+    size = options.height_px, options.width_px
+    model = assemble(material.teacher, *size, options.convert.seed, autoencoder=options.autoencoder)
     device = choose_device(options.device, options.threads, bf16=options.bf16)
-    if options.schedule.steps < PAPER_STEPS:
+    if not options.autoencoder:
+        observer.notice(_NO_AUTOENCODER)
+    elif options.schedule.steps < PAPER_STEPS:
         observer.notice(f"a shortened training: {options.schedule.steps} steps, the paper takes {PAPER_STEPS}")
     outcome = _learn(options, material, model, device, observer, clock)
     notes = _notes(options, material, device, outcome)
@@ -68,19 +75,10 @@ def train_efficientad(options: EfficientAdOptions, observer: Observer, clock: Cl
     if outcome.stopped:
         return EfficientAdReport(outcome, *counts, notes, None)
     if options.student == "solved":
-        started_ns, used_ns = clock.monotonic_ns(), time.process_time_ns()
-        solve_student(
-            model, material.parts(material.trained), material.unrelated, device, options.convert.seed, observer
-        )
-        wall_s, cpu_s = (clock.monotonic_ns() - started_ns) / 1e9, (time.process_time_ns() - used_ns) / 1e9
-        notes["student_solved_in"] = f"{wall_s / 60:.1f} minutes, {cpu_s / 60:.1f} processor minutes"
+        notes["student_solved_in"] = _solve(options, material, model, device, observer)
     cpu = _on_cpu(model)
     measure_quantiles(model, material.parts(material.held_out), _STATISTICS, cpu, observer)
-    notes["quantiles"] = (
-        f"0.9 and 0.995 of {len(material.held_out.files)} held-out good images: "
-        f"student {model.student_quantiles.lower:.4g}, {model.student_quantiles.upper:.4g}; "
-        f"autoencoder {model.autoencoder_quantiles.lower:.4g}, {model.autoencoder_quantiles.upper:.4g}"
-    )
+    notes["quantiles"] = _quantiles(model, len(material.held_out.files))
     source = _source(material, model, notes)
     if options.onnx is not None:
         _save(options.onnx, source.model)
@@ -88,6 +86,25 @@ def train_efficientad(options: EfficientAdOptions, observer: Observer, clock: Cl
     if not options.keep_checkpoint:
         options.checkpoint.unlink(missing_ok=True)
     return EfficientAdReport(outcome, *counts, notes, conversion)
+
+
+def _solve(
+    options: EfficientAdOptions, material: Material, model: EfficientAd, device: Device, observer: Observer
+) -> str:
+    """Solve for the student; says how long that took."""
+    used_ns = time.process_time_ns()
+    parts = material.parts(material.trained)
+    solve_student(model, parts, material.unrelated, device, options.convert.seed, observer)
+    return f"{(time.process_time_ns() - used_ns) / 60e9:.1f} processor minutes"
+
+
+def _quantiles(model: EfficientAd, count: int) -> str:
+    """For the notes."""
+    maps = {"student": model.student_quantiles}
+    if model.autoencoder is not None:
+        maps["autoencoder"] = model.autoencoder_quantiles
+    found = "; ".join(f"{name} {values.lower:.4g}, {values.upper:.4g}" for name, values in maps.items())
+    return f"0.9 and 0.995 of {count} held-out good images: {found}"
 
 
 def _reference(material: Material, model: EfficientAd) -> ReferenceModel:
@@ -105,9 +122,10 @@ def _learn(
 ) -> Outcome:
     """What learns by steps: student and autoencoder, or the autoencoder alone."""
     parts = material.parts(material.trained)
-    for name in ("teacher", "student", "autoencoder"):
-        setattr(model, name, device.place(getattr(model, name)))
-    model.mean, model.std = model.mean.to(device.name), model.std.to(device.name)
+    model.place(device)
+    if not options.autoencoder:
+        measure_teacher(model, parts, _STATISTICS, device, observer)
+        return Outcome(0, 0.0, 0.0, math.nan, stopped=False)
     course = Course(
         title=f"training {_who_learns(options)}",
         steps=options.schedule.steps,
@@ -157,16 +175,16 @@ def _notes(options: EfficientAdOptions, material: Material, device: Device, outc
     }
     if material.area is not None and material.area.notices:
         notes["tiles"] = "; ".join(material.area.notices)
-    if outcome.steps < PAPER_STEPS:
+    if not options.autoencoder:
+        notes["shortened"] = _NO_AUTOENCODER
+    elif outcome.steps < PAPER_STEPS:
         notes["shortened"] = f"{outcome.steps} steps of {options.schedule.batch}; the paper takes {PAPER_STEPS} of 1"
     return notes
 
 
 def _on_cpu(model: EfficientAd) -> Device:
     device = choose_device("cpu", 0, bf16=False)
-    for name in ("teacher", "student", "autoencoder"):
-        setattr(model, name, device.place(getattr(model, name)))
-    model.mean, model.std = model.mean.cpu(), model.std.cpu()
+    model.place(device)
     return device
 
 

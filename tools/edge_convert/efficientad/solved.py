@@ -34,7 +34,6 @@ _UNRELATED_ROWS: Final = 10_000
 _SILENCE: Final = 0.01
 """Weight of the silence on unrelated pictures against the imitation on good parts."""
 _RIDGE: Final = 1e-4
-_IMITATION_RIDGE: Final = 1e-3
 _GOOD, _SILENT = 13, 14
 """Mark the random numbers of the cells."""
 
@@ -42,7 +41,7 @@ _GOOD, _SILENT = 13, 14
 def solve_student(
     model: EfficientAd, parts: GoodParts, unrelated: Unrelated, device: Device, seed: int, observer: Observer
 ) -> None:
-    """Set the student from the teacher, from good parts and from the autoencoder as it now is.
+    """Set the student from the teacher, from good parts and from the autoencoder, if there is one, as it now is.
 
     Args:
         model: on the device, the teacher's channel statistics measured.
@@ -57,11 +56,8 @@ def solve_student(
     silent = _unrelated_moments(model, unrelated, device, seed, observer)
     good = _good_moments(model, parts, device, seed, observer)
     wanted = _normalised_teacher(model)
-    told = solve(good.inputs + _SILENCE * silent.inputs, good.inputs @ wanted, _RIDGE)
-    rebuilt = solve(good.inputs, good.answers, _IMITATION_RIDGE)
-    last = last_of(model.student)
-    put(last, told.to(device.name))
-    put(last, rebuilt.to(device.name), first=model.channels)
+    answers = torch.cat([good.inputs @ wanted, good.answers], dim=1)
+    put(last_of(model.student), solve(good.inputs + _SILENCE * silent.inputs, answers, _RIDGE).to(device.name))
 
 
 def _take_layers(model: EfficientAd) -> None:
@@ -78,19 +74,21 @@ def _normalised_teacher(model: EfficientAd) -> Any:
 
 
 def _good_moments(model: EfficientAd, parts: GoodParts, device: Device, seed: int, observer: Observer) -> Moments:
-    """Inputs of the last convolution on good parts, and what the autoencoder says there."""
-    moments = Moments(model.student, model.channels, device.name)
+    """Inputs of the last convolution on good parts, and what the autoencoder says there, if there is one."""
+    answers = 0 if model.autoencoder is None else model.channels
+    moments = Moments(model.student, answers, device.name)
+    count = cells(model.height_px) * cells(model.width_px)
     chosen = spaced(len(parts), _PICTURES)
     most = -(-_ROWS // len(chosen))
     with observer.stage("student: good parts", len(chosen)) as stage, torch.inference_mode():
         for index in chosen:
             image = device.normalised(device.tensor([parts.picture(index)]))
             rng = np.random.default_rng((seed, _GOOD, index))
+            places = _drawn(parts.cells(index), count, most, rng).to(device.name)
             with device.precision():
-                rebuilt = model.autoencoder(image).float()[0].flatten(1).T
-                places = _drawn(parts.cells(index), len(rebuilt), most, rng).to(device.name)
                 inputs = inputs_of(model.student, image, places)
-            moments.add(inputs, rebuilt[places])  # in float32, whatever the convolutions compute in
+                rebuilt = model.autoencoder(image).float()[0].flatten(1).T[places] if answers else None
+            moments.add(inputs, rebuilt)  # in float32, whatever the convolutions compute in
             stage.advance()
     return moments
 

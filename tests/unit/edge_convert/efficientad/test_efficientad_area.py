@@ -135,7 +135,7 @@ def options(tmp_path) -> EfficientAdOptions:
         convert=ConvertOptions(tmp_path / "x.bundle", "tiny", "1", _ENGINE, precision="fp32", golden=1),
         checkpoint=tmp_path / "x.checkpoint",
         student="solved",
-        schedule=Schedule(steps=10, batch=2, learning_rate=1e-3, crop=48),
+        schedule=Schedule(steps=0, batch=1),
         height_px=64,
         width_px=64,
         area=AreaOptions("1x2", 0.1, tmp_path / "mask.png"),

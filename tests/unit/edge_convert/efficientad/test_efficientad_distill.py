@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -83,6 +84,19 @@ def test_distillation_learns(options):
     longer = replace(options, schedule=Schedule(steps=40, batch=2, learning_rate=1e-3, crop=48))
     outcome = distill(longer, Silent(), SystemClock()).outcome
     assert outcome.last_loss < 0.95
+
+
+def test_a_teacher_can_be_solved_for_without_a_step(options):
+    """It explains a part of views that it was not solved on, says how much, and is the same every time."""
+    solved = replace(options, start="solved", schedule=Schedule(0, 1), scenes=24)
+    first, second = (distill(solved, Silent(), SystemClock()).teacher for _ in range(2))
+    assert first is not None
+    assert second is not None
+    found = re.search(r"unseen views (\d\.\d+)", first.notes["start"])
+    assert found is not None
+    assert float(found.group(1)) < 1
+    for name, values in first.weights.items():
+        np.testing.assert_array_equal(second.weights[name], values)
 
 
 def test_targets_do_not_depend_on_the_memory(options, tmp_path):

@@ -70,6 +70,34 @@ def test_training_gives_a_bundle_that_the_daemon_opens(options):
     json.dumps(report.document())
 
 
+def test_a_student_solved_for_without_steps_has_no_autoencoder_beside_it(options):
+    """One trunk and one last convolution; the bundle says what is not looked for, and tells a planted mark apart."""
+    report = train_efficientad(replace(options, student="solved", schedule=Schedule(0, 1)), Silent(), SystemClock())
+    assert report.outcome.steps == 0
+    assert [node.name for node in onnx.load(options.onnx).graph.node if node.op_type == "Conv"] == [
+        f"student/conv{number}" for number in (1, 2, 3, 4)
+    ]
+    with load_inspector(options.convert.out, _ENGINE, "development") as inspector:
+        assert "misplaced" in inspector.bundle.notes["shortened"]
+        good = [inspector.inspect((draw_part(seed),)).score for seed in range(100, 110)]
+        bad = [inspector.inspect((draw_part(seed, defect=True),)).score for seed in range(100, 110)]
+    assert np.median(bad) > max(good)
+
+
+def test_a_checkpoint_that_is_kept_is_converted_again(options, tmp_path):
+    """Without training again: the second bundle holds the same numbers, those that are solved for included."""
+    options = replace(options, student="solved")
+    train_efficientad(replace(options, keep_checkpoint=True), Silent(), SystemClock())
+    assert options.checkpoint.exists()
+    convert = replace(options.convert, out=tmp_path / "y.bundle")
+    again = replace(options, convert=convert, onnx=tmp_path / "y.onnx", resume=True)
+    report = train_efficientad(again, Silent(), SystemClock())
+    assert report.outcome.steps == options.schedule.steps
+    first, second = _weights(tmp_path / "x.onnx"), _weights(tmp_path / "y.onnx")
+    assert all(np.array_equal(values, second[name]) for name, values in first.items())
+    assert not options.checkpoint.exists()
+
+
 class _Interrupts(Silent):
     def __init__(self, step: int) -> None:
         self._text = f"step {step}:"
@@ -79,10 +107,8 @@ class _Interrupts(Silent):
             press_ctrl_c()
 
 
-@pytest.mark.parametrize("student", ["learnt", "solved"])
-def test_resuming_gives_the_same_model_as_not_interrupting(options, tmp_path, student):
+def test_resuming_gives_the_same_model_as_not_interrupting(options, tmp_path):
     """Every number of the exported graph is the same, dropout and quantiles included."""
-    options = replace(options, student=student)
     convert = replace(options.convert, out=tmp_path / "y.bundle")
     cut = replace(options, convert=convert, checkpoint=tmp_path / "y.checkpoint", onnx=tmp_path / "y.onnx")
     stopped = train_efficientad(cut, _Interrupts(13), SystemClock())
