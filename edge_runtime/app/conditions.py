@@ -37,7 +37,7 @@ def line_conditions(line: Common, stages: Stages, engine: EngineKeeper, vitals: 
         EngineProbe(engine),
         CameraProbe(devices.camera),
         VerdictProbe(line.monitor),
-        LedgerProbe(stages.record, line.queues.records),
+        LedgerProbe(stages.record),
         MemoryProbe(SystemMemory(), None if reserve_mb is None else reserve_mb * 1_000_000),
         ClockProbe(line.clock, line.events),
         TrustProbe(devices.inspector.bundle.identity.trust),

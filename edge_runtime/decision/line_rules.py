@@ -92,7 +92,8 @@ RULES: Final[Mapping[LineReason, Rule]] = {
     ),
     LineReason.RECORDS_LOST: Rule(
         Weight.DEGRADED,
-        "Verdicts went to the gate and could never be written down; they are counted (`edge_records_lost_total`)",
+        "Records could not be kept, events first, then verdicts, which went to the gate all the same; they are counted "
+        "(`edge_records_lost_total`)",
         "Free or mend the disk, note the gap in your own records, then acknowledge",
         latched=True,
     ),
@@ -122,7 +123,7 @@ RULES: Final[Mapping[LineReason, Rule]] = {
     ),
     LineReason.CAMERA_HALF_FRAMES: Rule(
         Weight.DEGRADED,
-        "Cut, corrupt or unexpected images get the fail-safe (`image_corrupt`, `image_unexpected`), whole are judged",
+        "Cut, corrupt or unexpected images get the fail-safe (`image_corrupt`, `image_unexpected`)",
         "Cable and bandwidth of the camera; the size that the bundle was taught with",
         hold_ns=10 * SECOND_NS,
     ),
@@ -134,8 +135,9 @@ RULES: Final[Mapping[LineReason, Rule]] = {
     ),
     LineReason.LEDGER_DAMAGED: Rule(
         Weight.DEGRADED,
-        "Parts are judged and rejected as ever; records wait in memory (20,000), then they are lost",
-        "The log says what is wrong with the file; `docs/reliability.md` says how to go on",
+        "Parts are judged and rejected as ever; the file is set aside and a new ledger begun, whose numbers go on; "
+        "until then records wait in memory (20,000), then they are lost",
+        "Keep the file that was set aside; look at the disk",
     ),
     LineReason.LEDGER_FULL: Rule(
         Weight.DEGRADED,
@@ -153,6 +155,7 @@ RULES: Final[Mapping[LineReason, Rule]] = {
         Weight.DEGRADED,
         "Verdicts wait for the disk longer than it is good for a power cut; no reject waits",
         "Another disk or SD card; what else writes to it",
+        raise_after_ns=1 * SECOND_NS,
         hold_ns=5 * SECOND_NS,
     ),
     LineReason.STAGE_STALLED: Rule(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.ops.document import fill, table
 from edge_runtime.plc.codes import LINE_REASON_CODES, REASON_CODES, ControlBit, GateCode, OpcDisposition, StatusBit
 from edge_runtime.plc.registers import MAP_VERSION, SPARE_WORDS
 
@@ -77,26 +77,11 @@ def sections() -> dict[str, str]:
         "plc block": _fields(PLC_FIELDS),
         "status bits": _bits(_STATUS_TEXT),
         "control bits": _bits(_CONTROL_TEXT),
-        "line reasons": _table(("code", "reason"), [("0", "none"), *line_reasons]),
+        "line reasons": table(("code", "reason"), [("0", "none"), *line_reasons]),
         "dispositions": _numbers(_DISPOSITION_TEXT),
         "gate": _numbers(_GATE_TEXT),
-        "reasons": _table(("code", "reason"), [("0", "no result yet"), *reasons]),
+        "reasons": table(("code", "reason"), [("0", "no result yet"), *reasons]),
     }
-
-
-def fill(text: str) -> str:
-    """The document with its generated sections renewed.
-
-    Raises:
-        ValueError: a section has no place in the document.
-    """
-    for name, content in sections().items():
-        start, end = f"<!-- generated: {name} -->", "<!-- end -->"
-        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-        if not pattern.search(text):
-            raise ValueError(f"the document has no section {start!r}")
-        text = pattern.sub(f"{start}\n{content}\n{end}".replace("\\", r"\\"), text)
-    return text
 
 
 def _fields(fields: Sequence[tuple[str, int, str]]) -> str:
@@ -106,11 +91,11 @@ def _fields(fields: Sequence[tuple[str, int, str]]) -> str:
         rows.append((place, f"`{name}`" + (" (high word first)" if words > 1 else ""), meaning))
         offset += words
     rows.append((f"{offset}…{offset + SPARE_WORDS - 1}", "spare", "Must exist; ignore"))
-    return _table(("offset", "name", "meaning"), rows)
+    return table(("offset", "name", "meaning"), rows)
 
 
 def _bits(texts: dict[StatusBit, str] | dict[ControlBit, str]) -> str:
-    return _table(("bit", "name", "meaning"), [(str(_bit(bit)), f"`{bit.name}`", text) for bit, text in texts.items()])
+    return table(("bit", "name", "meaning"), [(str(_bit(bit)), f"`{bit.name}`", text) for bit, text in texts.items()])
 
 
 def _bit(flag: IntFlag) -> int:
@@ -118,18 +103,13 @@ def _bit(flag: IntFlag) -> int:
 
 
 def _numbers(texts: dict[OpcDisposition, str] | dict[GateCode, str]) -> str:
-    return _table(("value", "meaning"), [(str(_value(number)), text) for number, text in texts.items()])
+    return table(("value", "meaning"), [(str(_value(number)), text) for number, text in texts.items()])
 
 
 def _value(number: IntEnum) -> int:
     return int(number)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 if __name__ == "__main__":
     document = Path(sys.argv[1])
-    document.write_text(fill(document.read_text(encoding="utf-8")), encoding="utf-8")
+    document.write_text(fill(document.read_text(encoding="utf-8"), sections()), encoding="utf-8")

@@ -16,7 +16,7 @@ from edge_runtime.services.recent import IMAGE_FAULTS, IN_A_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any, TypeAlias
+    from typing import TypeAlias
 
     from edge_runtime.broker.port import Broker
     from edge_runtime.camera.port import Camera
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from edge_runtime.services.monitor import LineMonitor
     from edge_runtime.services.plc_link import PlcLink
     from edge_runtime.services.publish import PublishStage
-    from edge_runtime.services.queues import BoundedQueue
     from edge_runtime.services.record import RecordStage
     from edge_runtime.services.vitals import Vitals
 
@@ -153,7 +152,6 @@ class LedgerProbe:
     """Are verdicts written down?"""
 
     record: RecordStage
-    queue: BoundedQueue[Any]
     _lost: int = 0
 
     def __call__(self, _now_ns: int) -> Found:
@@ -167,7 +165,7 @@ class LedgerProbe:
             yield LineReason.LEDGER_REFUSING, failure.what
         elif (waiting := self.record.waiting) > LEDGER_BEHIND:
             yield LineReason.LEDGER_SLOW, f"{waiting} records wait for the disk"
-        lost = self.record.lost + self.queue.dropped
+        lost = self.record.lost_in_all
         if lost > self._lost:
             yield LineReason.RECORDS_LOST, f"{lost} record(s) lost since the start"
         self._lost = lost

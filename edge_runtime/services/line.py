@@ -98,7 +98,6 @@ class Line:
         self._shed = shed
         self._inspect_queue = inspect_queue
         self._queues: tuple[BoundedQueue[Any], ...] = (inspect_queue, *other_queues)
-        self._queues_by_name = {queue.name: queue for queue in self._queues}
         self._clock = clock
         self._threads: dict[str, StageThread] = {}
         self._ladder = lifecycle.START
@@ -175,7 +174,7 @@ class Line:
 
     def records_lost(self) -> int:
         """Verdicts and events that could never be written down."""
-        return self.stages.record.lost + self._queues_by_name["records"].dropped
+        return self.stages.record.lost_in_all
 
     def set_limits(self, limits: Limits, by: Attribution) -> None:
         """New limits from the next part on; no frame is lost to the change. Who and why is recorded."""

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.ops.document import fill
 from edge_runtime.plc.codes import GateCode, OpcDisposition, StatusBit
-from edge_runtime.plc.map_document import DEVICE_FIELDS, PLC_FIELDS, fill, sections
+from edge_runtime.plc.map_document import DEVICE_FIELDS, PLC_FIELDS, sections
 from edge_runtime.plc.registers import (
     DEVICE_WORDS,
     PLC_WORDS,
@@ -32,13 +33,13 @@ def _offsets(fields: tuple[tuple[str, int, str], ...]) -> dict[str, int]:
 def test_document_is_what_the_code_says() -> None:
     """The tables that PLC programmers read are the ones that the code writes (renew: see map_document)."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert fill(text) == text
+    assert fill(text, sections()) == text
 
 
 def test_document_without_a_section_is_refused() -> None:
     """A section that was deleted by hand is noticed, not left out."""
     with pytest.raises(ValueError, match="device block"):
-        fill("# Modbus map")
+        fill("# Modbus map", sections())
 
 
 def test_documented_device_offsets_are_the_encoded_ones() -> None:

@@ -31,7 +31,6 @@ from edge_runtime.services.condition import (
     VerdictProbe,
 )
 from edge_runtime.services.monitor import LineMonitor
-from edge_runtime.services.queues import BoundedQueue
 from edge_runtime.services.recent import WINDOW_NS
 
 S = 1_000_000_000
@@ -93,22 +92,19 @@ def test_a_camera_that_has_delivered_everything_is_well(state, expected) -> None
 )
 def test_what_keeps_the_ledger_from_writing_is_told_apart(failure, expected) -> None:
     """Each is mended in another way."""
-    record = SimpleNamespace(failure=failure, waiting=9_999, lost=0)
-    assert seen(LedgerProbe(record, BoundedQueue("records", 1))) == {expected: failure.what}
+    record = SimpleNamespace(failure=failure, waiting=9_999, lost_in_all=0)
+    assert seen(LedgerProbe(record)) == {expected: failure.what}
 
 
 def test_records_that_wait_are_slow_and_records_that_are_gone_are_lost_once() -> None:
     """Loss is told at the look that finds it; the latch keeps it."""
-    record = SimpleNamespace(failure=None, waiting=300, lost=0)
-    queue = BoundedQueue("records", 1)
-    probe = LedgerProbe(record, queue)
+    record = SimpleNamespace(failure=None, waiting=300, lost_in_all=0)
+    probe = LedgerProbe(record)
     assert set(seen(probe)) == {LineReason.LEDGER_SLOW}
-    record.waiting = 0
-    queue.try_put(1)
-    queue.try_put(2)
+    record.waiting, record.lost_in_all = 0, 2
     assert set(seen(probe)) == {LineReason.RECORDS_LOST}
     assert seen(probe) == {}
-    record.lost += 1
+    record.lost_in_all += 1
     assert set(seen(probe)) == {LineReason.RECORDS_LOST}
 
 
