@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check format lock clean
+.PHONY: install demo test fuzz check format lock clean
 
 install: $(VENV)/.installed
 
@@ -19,6 +19,12 @@ demo: install
 test: install
 	@sh tools/need.sh $(PYTHON) mosquitto mosquitto_sub socat openssl systemd-analyze
 	$(BIN)/pytest
+
+# Damaged bytes for every parser, for MINUTES in all; the suite does the same for ten seconds.
+MINUTES ?= 10
+SEED ?= 1
+fuzz: install
+	$(BIN)/python tests/fuzz/fuzz_run.py --minutes $(MINUTES) --seed $(SEED)
 
 check: install
 	$(BIN)/ruff format --check .

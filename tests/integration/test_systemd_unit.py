@@ -54,15 +54,17 @@ def test_systemd_finds_nothing_to_complain_about(tmp_path: Path, analyze: str, d
     assert result.returncode == 0
 
 
-@pytest.mark.parametrize("drop_ins", [[], DROP_INS], ids=["alone", "with every drop-in"])
-def test_the_daemon_is_barely_exposed(tmp_path: Path, analyze: str, drop_ins: list[Path]) -> None:
+@pytest.mark.parametrize(
+    ("drop_ins", "largest"), [([], 1.2), (DROP_INS, LARGEST_EXPOSURE)], ids=["alone", "with every drop-in"]
+)
+def test_the_daemon_is_barely_exposed(tmp_path: Path, analyze: str, drop_ins: list[Path], largest: float) -> None:
     """The figure of systemd-analyze, from 0 (sealed) to 10; also when the line needs every kind of device."""
     installed(tmp_path, drop_ins)
     command = [analyze, "security", "--offline=true", f"--root={tmp_path}", "--no-pager", UNIT.name]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", result.stdout)
     assert found is not None
-    assert float(found[1]) < LARGEST_EXPOSURE
+    assert float(found[1]) <= largest
 
 
 def test_a_mistake_in_the_unit_would_be_noticed(tmp_path: Path, analyze: str) -> None:
