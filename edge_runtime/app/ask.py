@@ -6,6 +6,7 @@ import http.client
 import json
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.config.line import OpsSettings
 from edge_runtime.domain.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
@@ -14,18 +15,26 @@ if TYPE_CHECKING:
 _PATIENCE_S = 5.0
 
 
-def ask_health(config: LineConfig) -> dict[str, Any]:
-    """What `/health` of the daemon with this configuration answers.
+def port_of(config: LineConfig | None) -> int:
+    """Where the local pages of the daemon with this configuration are; the usual port where there is none.
 
     Raises:
-        ConfigError: its local pages are off, or on a port that only its log tells.
-        EdgeError: nobody answers there.
+        ConfigError: they are off, or on any free port.
     """
-    port = config.ops.metrics_port
+    port = OpsSettings().metrics_port if config is None else config.ops.metrics_port
     if not port:
         raise ConfigError(
             "this daemon's local pages are off, or on any free port", "Set a fixed metrics_port in [ops]."
         )
+    return port
+
+
+def ask_health(port: int) -> dict[str, Any]:
+    """What `/health` answers on 127.0.0.1.
+
+    Raises:
+        EdgeError: no daemon answers there.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
     try:
         connection.request("GET", "/health")

@@ -15,16 +15,19 @@ NOT_READY = 1
 
 
 def health_command(
-    config: Annotated[Path, typer.Argument(help="The configuration that the daemon runs.")],
+    config: Annotated[Path | None, typer.Argument(help="The configuration that the daemon runs.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Instead of it (say, because it is torn): ops.metrics_port.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines: the daemon's own words.")] = False,
 ) -> None:
     """Ask the running daemon for its state and every reason for it; exit 1 unless parts are judged.
 
     Asks `/health` on this machine: the daemon must have `ops.metrics_port` on.
     """
-    from edge_runtime.app.ask import ask_health  # noqa: PLC0415  (only this command needs it)
+    from edge_runtime.app.ask import ask_health, port_of  # noqa: PLC0415  (only this command needs it)
 
-    found = ask_health(load_config(config))
+    found = ask_health(port or port_of(None if config is None else load_config(config)))
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
