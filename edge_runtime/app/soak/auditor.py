@@ -34,6 +34,8 @@ class Auditor:
         """The line's state as last published."""
         self.distinct = 0
         """Verdicts, each counted once."""
+        self.distinct_parts = 0
+        """Parts that have a verdict."""
         self.duplicates = 0
         self.histogram: npt.NDArray[np.int64] = np.zeros(BINS, np.int64)
         self.recent: list[float] = []
@@ -100,6 +102,7 @@ class Auditor:
 
     def _count(self, verdict: dict[str, Any]) -> None:
         self.distinct += 1
+        self.distinct_parts += self.verdict(verdict["part_sequence"]) == UNSEEN
         reason = verdict["reason"]
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
         _set(self._parts, verdict["part_sequence"], PASSED if verdict["disposition"] == "PASS" else NOT_PASSED)

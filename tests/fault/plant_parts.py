@@ -1,0 +1,244 @@
+"""The processes and places of a plant that can be put in trouble: broker, PLC, disk, daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import mmap
+import os
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+from mosquitto import Mosquitto
+
+HERE = Path(__file__).resolve().parent
+STATE_MB = 96
+OPEN_ACL = "topic readwrite #\n"
+CLOSED_ACL = "topic read #\n"
+
+
+class PlantBroker:
+    """Mosquitto that can also refuse: its access list is loaded anew on SIGHUP."""
+
+    version = "5"
+    host = "127.0.0.1"
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._acl = folder / "acl"
+        self._acl.write_text(OPEN_ACL)
+        self._acl.chmod(0o600)
+        self._broker = Mosquitto(folder, ("allow_anonymous true", f"acl_file {self._acl}"))
+        self._broker.start()
+        self._is_up = True
+
+    @property
+    def port(self) -> int:
+        """TCP port; the same after a restart."""
+        return self._broker.port
+
+    def down(self, *, forget: bool) -> None:
+        """SIGKILL; `forget` also takes what it had saved."""
+        if self._is_up:
+            self._broker.kill()
+            self._is_up = False
+        if forget:
+            self._broker.forget()
+
+    def up(self) -> None:
+        """Back again."""
+        if not self._is_up:
+            self._broker.start()
+            self._is_up = True
+
+    def pause(self, number: int) -> None:
+        """SIGSTOP or SIGCONT."""
+        if self._is_up:
+            os.kill(self._broker.pid, number)
+
+    def refuse(self, *, closed: bool) -> None:
+        """Deny or allow publishing."""
+        self._acl.write_text(CLOSED_ACL if closed else OPEN_ACL)
+        self.pause(signal.SIGHUP)
+
+    def close(self) -> None:
+        """End it, paused or not."""
+        self.pause(signal.SIGCONT)
+        self.down(forget=False)
+
+
+class PlantPlc:
+    """`belt_plc.py` as a process."""
+
+    def __init__(self, belt: Path, port: int, log: Path) -> None:
+        self._arguments = [sys.executable, str(HERE / "belt_plc.py"), str(belt), str(port), str(log)]
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Serve; the belt is where it is by now."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            )
+            assert self._process.stdout is not None
+            assert self._process.stdout.readline() == "ready\n"
+
+    def inject(self, command: str) -> None:
+        """See `belt_plc`."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(command + "\n")
+                self._process.stdin.flush()
+
+    def pause(self, number: int) -> None:
+        """SIGSTOP or SIGCONT."""
+        if self._process is not None:
+            os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL: it forgets everything."""
+        if self._process is not None:
+            self._process.kill()
+            self._end()
+
+    def close(self) -> None:
+        """A clean end, with everything in its log."""
+        if self._process is not None:
+            self.pause(signal.SIGCONT)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._end()
+
+    def passed(self) -> set[int]:
+        """Parts that went past the gate, in any of its lives."""
+        lines = self._log.read_text("utf-8").splitlines() if self._log.exists() else []
+        return {record["part"] for line in lines if line.endswith("}") and (record := json.loads(line))["passed"]}
+
+    def _end(self) -> None:
+        assert self._process is not None
+        self._process.wait(10)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        self._process = None
+
+
+class PlantDisk:
+    """Where the daemon keeps its state: a small file system of its own where we may mount one."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        place.mkdir(parents=True)
+        options = f"size={STATE_MB}m,mode=0755"
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "edge-fault", str(place)], check=False, capture_output=True
+        )
+        self.is_small = made.returncode == 0
+        self._ballast = place / "ballast"
+
+    def fill(self) -> None:
+        """Somebody else's file takes every byte."""
+        if self.is_small:
+            descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT, 0o644)
+            with contextlib.suppress(OSError):
+                for _ in range(STATE_MB * 16):
+                    os.write(descriptor, bytes(65_536))
+            os.close(descriptor)
+
+    def free(self) -> None:
+        """It is gone."""
+        self._ballast.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Unmount it."""
+        if self.is_small:
+            subprocess.run(["umount", "-l", str(self.place)], check=False)
+
+
+class Shim:
+    """The numbers that `fault_shim.c` reads inside the daemon; without a compiler none of its faults can be had."""
+
+    SLOW_MS, ERRNO, AHEAD_S, DEVICE = range(4)
+
+    def __init__(self, folder: Path) -> None:
+        self._control = folder / "shim"
+        self._control.write_bytes(bytes(32))
+        with self._control.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 32)
+        library = folder / "fault_shim.so"
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        arguments = [compiler or "", "-shared", "-fPIC", "-O1", "-o", str(library), str(HERE / "fault_shim.c"), "-ldl"]
+        self.works = compiler is not None and subprocess.run(arguments, check=False).returncode == 0
+        self.environment = {"LD_PRELOAD": str(library), "EDGE_FAULT_SHIM": str(self._control)} if self.works else {}
+
+    def set(self, place: int, value: int) -> None:
+        """From now on."""
+        struct.pack_into("<q", self._map, 8 * place, value)
+
+    def close(self) -> None:
+        """Nobody reads it any more."""
+        self._map.close()
+
+
+class PlantDaemon:
+    """The daemon, started again by whoever looks after it, as systemd would."""
+
+    def __init__(self, config: Path, log: Path, environment: dict[str, str]) -> None:
+        self._config = config
+        self._log = log
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+        self.kills = 0
+
+    def look_after(self) -> None:
+        """Start it if it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "edge_runtime", "run", "--config", str(self._config)],
+                    env=os.environ | self._environment,
+                    stdout=log,
+                    stderr=log,
+                )
+            self.starts += 1
+
+    def signal(self, number: int) -> None:
+        """To the process, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self.kills += number == signal.SIGKILL
+            self._process.send_signal(number)
+
+    def limit_memory(self, spare_mb: int | None) -> None:
+        """Let it allocate only so much more; None: as much as it likes."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        most = resource.RLIM_INFINITY
+        if spare_mb is not None:
+            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[0])
+            most = pages * resource.getpagesize() + spare_mb * 1_000_000
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(self._process.pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        if self._process is None:
+            return 0
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+ERRNOS = {"read_only": errno.EROFS, "failing": errno.EIO}

@@ -1,0 +1,292 @@
+"""One schedule of faults on the real processes: daemon, Mosquitto, PLC, belt. `PlantRun(…).run()` gives an audit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from line_process import DEMO_BUNDLE, free_port
+from plant_books import PlantAudit, PlantFacts, audit
+from plant_parts import ERRNOS, PlantBroker, PlantDaemon, PlantDisk, PlantPlc, Shim
+
+from edge_runtime.app.soak.auditor import Auditor
+from edge_runtime.camera.sim_scene import render_part
+from edge_runtime.ledger.reader import LedgerReader
+from edge_runtime.vision.encode import encode_png
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from plant_schedule import PlantSchedule
+    from schedule import Fault
+
+    from edge_runtime.app.soak.belt import Picture
+
+S = 1_000_000_000
+BELT_AFTER_S = 2.5
+"""The daemon needs its time to start."""
+TRAVEL_MS = 2_000
+LOOK_S = 0.02
+RESTART_AFTER_S = 1.0
+SETTLE_WITHIN_S = 90.0
+YEAR_S = 365 * 86_400
+SLOW_SYNC_MS = 1_500
+SPARE_MEMORY_MB = 2
+
+
+class PlantRun:
+    """Starts everything, lets the belt run through the schedule, heals, settles, stops, compares."""
+
+    def __init__(self, schedule: PlantSchedule, pictures: Sequence[Picture], work: Path, stack: ExitStack) -> None:
+        self.schedule = schedule
+        self._pictures = pictures
+        self._work = work
+        self._folder = work / "in"
+        self._folder.mkdir(parents=True)
+        self._start_ns = time.monotonic_ns() + round(BELT_AFTER_S * S)
+        self.times_ns = schedule.times_ns(self._start_ns)
+        self._shown = [(7 * schedule.seed + 13 * n) % len(pictures) for n in range(len(self.times_ns))]
+        belt = work / "belt.json"
+        truth = [pictures[shown].passes for shown in self._shown]
+        belt.write_text(json.dumps({"times_ns": self.times_ns, "passes": truth, "travel_ns": TRAVEL_MS * 1_000_000}))
+        self.broker = PlantBroker(work / "mosquitto")
+        stack.callback(self.broker.close)
+        plc_port = free_port()
+        self.plc = PlantPlc(belt, plc_port, work / "gate.jsonl")
+        self.plc.start()
+        stack.callback(self.plc.close)
+        self.disk = PlantDisk(work / "state")
+        stack.callback(self.disk.close)
+        self.shim = Shim(work)
+        stack.callback(self.shim.close)
+        self.shim.set(Shim.DEVICE, self.disk.place.stat().st_dev)
+        self.auditor = Auditor("127.0.0.1", self.broker.port, "5", "plant")
+        stack.callback(self.auditor.close)
+        self._config = work / "line.toml"
+        self._config.write_text(_CONFIG.format(work=work, bundle=DEMO_BUNDLE, plc=plc_port, broker=self.broker.port))
+        self.daemon = PlantDaemon(self._config, work / "daemon.log", self.shim.environment)
+        stack.callback(self.daemon.stop)
+        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
+        self._given = 0
+        self._withheld: list[tuple[str, bytes]] = []
+        self._trouble: str | None = None
+        self._restart_ns = 0
+
+    def run(self) -> PlantAudit:
+        """See above."""
+        self.daemon.look_after()
+        for fault in self.schedule.faults:
+            begin_ns = self._start_ns + round(fault.begin_s * S)
+            self._later(begin_ns, lambda fault=fault: self._begin(fault))
+        end_ns = self.times_ns[-1] + TRAVEL_MS * 1_000_000 + S
+        while time.monotonic_ns() < end_ns or self._agenda:
+            self._turn()
+        until_ns = time.monotonic_ns() + round(SETTLE_WITHIN_S * S)
+        while time.monotonic_ns() < until_ns and not self._is_settled():
+            self._turn()
+        code = self.daemon.stop()
+        self.plc.close()
+        return audit(self._facts(code))
+
+    def _turn(self) -> None:
+        now_ns = time.monotonic_ns()
+        while self._agenda and self._agenda[0][0] <= now_ns:
+            self._agenda.pop(0)[2]()
+        while self._given < len(self.times_ns) and self.times_ns[self._given] <= now_ns:
+            self._give(self._given + 1)
+        if now_ns >= self._restart_ns:
+            self.daemon.look_after()
+        time.sleep(LOOK_S)
+
+    def _later(self, instant_ns: int, act: Callable[[], None]) -> None:
+        self._agenda.append((instant_ns, len(self._agenda), act))
+        self._agenda.sort(key=lambda entry: entry[:2])
+
+    # the belt
+
+    def _give(self, part: int) -> None:
+        self._given = part
+        content = self._pictures[self._shown[part - 1]].content
+        match self._trouble:
+            case "lost":
+                return
+            case "half":
+                content = content[: len(content) // 2]
+            case "wrong_size":
+                content = _small()
+            case "vanished":
+                self._withheld.append((f"part-{part:06d}", content))
+                return
+        self._put(f"part-{part:06d}", content)
+
+    def _put(self, name: str, content: bytes) -> None:
+        partial = self._folder / f"{name}.part"
+        partial.write_bytes(content)
+        partial.rename(partial.with_suffix(".png"))
+
+    def _vanish(self) -> None:
+        """The share is gone, with what was on it."""
+        if self._folder.exists():
+            self._folder.rename(self._work / "share")
+
+    def _reappear(self) -> None:
+        if not self._folder.exists():
+            (self._work / "share").rename(self._folder)
+        for name, content in self._withheld:
+            self._put(name, content)
+        self._withheld = []
+
+    # what goes wrong
+
+    def _begin(self, fault: Fault) -> None:
+        troubles: dict[str, Callable[[str], Callable[[], None] | None]] = {
+            "daemon": self._trouble_daemon,
+            "broker": self._trouble_broker,
+            "plc": self._trouble_plc,
+            "folder": self._trouble_folder,
+            "disk": self._trouble_disk,
+            "clock": self._set_clock,
+            "config": self._tear_config,
+            "belt": lambda _: None,  # its times know it
+        }
+        end = troubles[fault.device](fault.kind)
+        if end is not None:
+            self._later(time.monotonic_ns() + round(fault.duration_s * S), end)
+
+    def _trouble_daemon(self, kind: str) -> Callable[[], None] | None:
+        match kind:
+            case "killed":
+                self.daemon.signal(signal.SIGKILL)
+                self._restart_ns = time.monotonic_ns() + round(RESTART_AFTER_S * S)
+                return None
+            case "paused":
+                self.daemon.signal(signal.SIGSTOP)
+                return lambda: self.daemon.signal(signal.SIGCONT)
+        self.daemon.limit_memory(SPARE_MEMORY_MB)
+        return lambda: self.daemon.limit_memory(None)
+
+    def _trouble_broker(self, kind: str) -> Callable[[], None]:
+        match kind:
+            case "paused":
+                self.broker.pause(signal.SIGSTOP)
+                return lambda: self.broker.pause(signal.SIGCONT)
+            case "refusing":
+                self.broker.refuse(closed=True)
+                return lambda: self.broker.refuse(closed=False)
+        self.broker.down(forget=kind == "queue_lost")
+        return self.broker.up
+
+    def _trouble_plc(self, kind: str) -> Callable[[], None]:
+        match kind:
+            case "killed":
+                self.plc.kill()
+                return self.plc.start
+            case "paused":
+                self.plc.pause(signal.SIGSTOP)
+                return lambda: self.plc.pause(signal.SIGCONT)
+        self.plc.inject(f"{kind} 30 300")
+        return lambda: self.plc.inject("clear")
+
+    def _trouble_folder(self, kind: str) -> Callable[[], None]:
+        self._trouble = kind
+        if kind == "vanished":
+            self._vanish()
+
+        def end() -> None:
+            self._trouble = None
+            self._reappear()
+
+        return end
+
+    def _trouble_disk(self, kind: str) -> Callable[[], None]:
+        if kind == "full":
+            self.disk.fill()
+            return self.disk.free
+        place, value = (Shim.SLOW_MS, SLOW_SYNC_MS) if kind == "slow" else (Shim.ERRNO, ERRNOS[kind])
+        self.shim.set(place, value)
+        return lambda: self.shim.set(place, 0)
+
+    def _set_clock(self, kind: str) -> Callable[[], None]:
+        self.shim.set(Shim.AHEAD_S, YEAR_S if kind == "year_ahead" else -YEAR_S)
+        return lambda: self.shim.set(Shim.AHEAD_S, 0)
+
+    def _tear_config(self, kind: str) -> Callable[[], None]:
+        del kind
+        whole = self._config.read_text()
+        self._config.write_text(whole[: len(whole) // 2])
+        self.daemon.signal(signal.SIGHUP)
+
+        def end() -> None:
+            self._config.write_text(whole)
+
+        return end
+
+    # the books
+
+    def _is_settled(self) -> bool:
+        return not any(self._folder.glob("*.png")) and self.auditor.distinct_parts >= self._given
+
+    def _facts(self, code: int) -> PlantFacts:
+        with closing(LedgerReader(self.disk.place / "ledger.sqlite")) as reader:
+            extent = reader.extent()
+            rows = reader.records(extent.base.sequence + 1, extent.newest)
+            messages = [json.loads(payload) for _, _, payload, _ in rows]
+        command = [sys.executable, "-m", "edge_runtime", "ledger", "verify", str(self.disk.place), "--json"]
+        verified = subprocess.run(command, check=False, capture_output=True, text=True)
+        return PlantFacts(
+            schedule=self.schedule,
+            truth=[self._pictures[shown].passes for shown in self._shown],
+            messages=messages,
+            passed=self.plc.passed(),
+            auditor=self.auditor,
+            starts=self.daemon.starts,
+            kills=self.daemon.kills,
+            exit_code=code,
+            unverified=None if verified.returncode == 0 else verified.stdout + verified.stderr,
+        )
+
+
+def _small() -> bytes:
+    """A picture of another size, and of a bad part: resized it must not pass."""
+    return encode_png(render_part(1, 5, defective=True, width_px=64, height_px=48))
+
+
+_CONFIG = """
+[device]
+name = "plant"
+state_dir = "{work}/state"
+[bundle]
+path = "{bundle}"
+[camera]
+kind = "folder"
+path = "{work}/in"
+after = "delete"
+part_sequence_pattern = 'part-(\\d+)'
+overflow = "reject"
+rescan_interval_ms = 500
+[recipe]
+decision_deadline_ms = 1500
+reject.delay_ms = 2000
+[plc]
+kind = "modbus_tcp"
+host = "127.0.0.1"
+port = {plc}
+[plc_link]
+watch_trigger_count = true
+trigger_timeout_ms = 2000
+[mqtt]
+port = {broker}
+[ledger]
+reserve_mb = 8
+[evidence]
+quota_mb = 8
+[ops]
+metrics_port = false
+inspect_queue = 64
+"""

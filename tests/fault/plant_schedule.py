@@ -1,0 +1,64 @@
+"""What goes wrong in one run of the real processes, and when: drawn from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dice import dice
+from schedule import Fault
+
+if TYPE_CHECKING:
+    import random
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "daemon": ("killed", "paused", "short_of_memory"),
+    "broker": ("killed", "queue_lost", "paused", "refusing"),
+    "plc": ("killed", "paused", "hang", "late_request", "late_reply", "wrong_address", "repeated_reply", "disconnect"),
+    "folder": ("vanished", "half", "wrong_size", "lost"),
+    "disk": ("full", "slow", "read_only", "failing"),
+    "clock": ("year_ahead", "year_back"),
+    "config": ("torn",),
+    "belt": ("overload",),
+}
+"""Device → what can be wrong with it."""
+_WEIGHTS = {"daemon": 4, "broker": 4, "plc": 5, "folder": 3, "disk": 4, "clock": 1, "config": 1, "belt": 1}
+_LONGEST_S = {"daemon": 4.0, "broker": 12.0, "plc": 6.0, "folder": 5.0, "disk": 8.0, "belt": 1.0}
+BURST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PlantSchedule:
+    """One run."""
+
+    seed: int
+    line_s: float
+    parts_per_s: float
+    faults: tuple[Fault, ...]
+
+    def times_ns(self, start_ns: int) -> tuple[int, ...]:
+        """When each part is at the trigger sensor."""
+        drawn = dice(f"plant belt/{self.seed}")
+        bursts = [(f.begin_s, f.begin_s + f.duration_s) for f in self.faults if f.device == "belt"]
+        times, at_s = [], 0.0
+        while at_s < self.line_s:
+            times.append(start_ns + round(at_s * 1e9))
+            fast = BURST if any(begin <= at_s < end for begin, end in bursts) else 1
+            at_s += drawn.uniform(0.8, 1.2) / (self.parts_per_s * fast)
+        return tuple(times)
+
+
+def draw_plant(seed: int, line_s: float, without: frozenset[str] = frozenset()) -> PlantSchedule:
+    """The schedule of this number; devices in `without` cannot be put in trouble on this machine."""
+    drawn = dice(f"plant/{seed}")
+    faults = [_fault(drawn, line_s) for _ in range(drawn.randint(2, 6))]
+    kept = sorted((fault for fault in faults if fault.device not in without), key=lambda fault: fault.begin_s)
+    return PlantSchedule(seed, line_s, drawn.choice((4.0, 6.0, 8.0)), tuple(kept))
+
+
+def _fault(drawn: random.Random, line_s: float) -> Fault:
+    device = drawn.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+    kind = drawn.choice(KINDS[device])
+    begin_s = drawn.uniform(1.0, max(line_s - 3.0, 1.5))
+    duration_s = min(drawn.choice((0.3, 1.0, 3.0, 8.0)) * drawn.uniform(0.5, 1.5), _LONGEST_S.get(device, 5.0))
+    return Fault(device, kind, round(begin_s, 3), round(min(duration_s, line_s / 2), 3))
