@@ -31,6 +31,12 @@ class LineMetrics:
             "edge_line_reason", "1 for each reason why the line is not as it should be.", ["reason"]
         )
         self._lost = registry.counter("edge_records_lost_total", "Verdicts and events that could not be written down.")
+        self._ledger_bytes = registry.gauge("edge_ledger_bytes", "Size of the ledger's database.", ["part"])
+        self._reserve = registry.gauge("edge_ledger_reserve_bytes", "Room on the disk that is kept for records.")
+        self._sequence = registry.gauge("edge_ledger_sequence", "Number of the newest committed record.")
+        self._evidence = registry.counter(
+            "edge_evidence_images_total", "Evidence images by what became of them.", ["outcome"]
+        )
         self._renewals = registry.counter("edge_engine_renewals_total", "How often the engine was loaded anew.")
         self._state = registry.gauge("edge_state", "1 for the line's present state.", ["state"])
 
@@ -64,9 +70,24 @@ class LineMetrics:
         for name in LineReason:
             self._line_reasons.set(float(name in holding), reason=str(name))
         _raise_to(self._lost, line.records_lost())
+        self._refresh_disk(line)
         _raise_to(self._renewals, line.stages.inspect.renewals)
         for state in LineState:
             self._state.set(float(state is line.health.state), state=str(state))
+
+    def _refresh_disk(self, line: Line) -> None:
+        room, evidence = line.stages.record.housekeeping.room, line.stages.evidence
+        self._ledger_bytes.set(room.used_bytes, part="used")
+        self._ledger_bytes.set(room.spare_bytes, part="spare")
+        self._reserve.set(room.reserve_bytes)
+        self._sequence.set(line.ledger.head.sequence)
+        if evidence is not None:
+            for outcome, count in (
+                ("saved", evidence.saved),
+                ("lost", evidence.failed),
+                ("given_up", evidence.given_up),
+            ):
+                _raise_to(self._evidence, count, outcome=outcome)
 
 
 def _raise_to(counter: Counter, count: int, **labels: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from edge_runtime import __version__
 from edge_runtime.broker.encoding import bundle_field, iso_time, limits_field, status_payload
-from edge_runtime.broker.messages import CountersField, ReasonField, StatusMessage
+from edge_runtime.broker.messages import CountersField, LedgerField, ReasonField, StatusMessage
 from edge_runtime.domain.status import Weight
 from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.ops.health import Health
@@ -69,6 +69,7 @@ class StatusReporter:
                 latency_p99_ms=_finite(snapshot.decision.p99_ms),
                 rejects_in_time=gate.rejects_in_time,
                 rejects_missed=gate.rejects_missed,
+                ledger=self._ledger(),
             )
         )
 
@@ -87,6 +88,7 @@ class StatusReporter:
                 "plc": self._plc(),
                 "broker": None if broker is None else broker.detail,
                 "backlog": line.backlog(),
+                "ledger": self._ledger().model_dump(),
                 "parts": line.monitor.snapshot().parts,
             },
         )
@@ -119,6 +121,19 @@ class StatusReporter:
         if link.failing is not None and link.plc_name in link.failing:
             return link.failing
         return f"{link.plc_name}: {link.failing or ('connected' if link.connected else 'connecting')}"
+
+    def _ledger(self) -> LedgerField:
+        record, ledger = self._line.stages.record, self._line.ledger
+        head, room = ledger.head, record.housekeeping.room
+        return LedgerField(
+            sequence=head.sequence,
+            hash=head.hash.hex(),
+            waiting=record.waiting,
+            lost=self._line.records_lost(),
+            size_mb=(room.used_bytes + room.spare_bytes) / 1e6,
+            reserve_mb=room.reserve_bytes / 1e6,
+            set_aside=ledger.opening.set_aside,
+        )
 
     def _counters(self, snapshot: LineSnapshot) -> CountersField:
         line = self._line

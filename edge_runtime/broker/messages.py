@@ -139,6 +139,24 @@ class ReasonField(_Wire):
     """Stays until it is acknowledged."""
 
 
+class LedgerField(_Wire):
+    """How the record stands."""
+
+    sequence: int = Field(ge=0)
+    """The newest committed record."""
+    hash: str
+    """Its place in the hash chain, hexadecimal. Whoever keeps both holds proof of every record up to it."""
+    waiting: int = Field(ge=0)
+    """Records that are not committed yet."""
+    lost: int = Field(ge=0)
+    """Records that could not be kept since the start; each loss is also an event, once the ledger works again."""
+    size_mb: float = Field(ge=0)
+    reserve_mb: float = Field(ge=0)
+    """Room on the disk that is kept for records."""
+    set_aside: str | None = None
+    """Name of the damaged file in whose place this ledger was begun since the start of the daemon."""
+
+
 class StatusMessage(_Message):
     """The line's state, retained: `<root>/<device>/status`. The last will is one with state `offline`."""
 
@@ -169,6 +187,7 @@ class StatusMessage(_Message):
     """Gate commands that the PLC acknowledged, or the ejector carried out, in time."""
     rejects_missed: int | None = Field(default=None, ge=0)
     """Rejects that did not get to the gate in time. With gate mode `permit` the part is rejected all the same."""
+    ledger: LedgerField | None = None
 
 
 class ReplayRequest(_Wire):

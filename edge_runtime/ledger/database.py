@@ -7,7 +7,9 @@ thread reads and marks through another, and the third answers everybody else.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import sqlite3
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -28,7 +30,6 @@ from edge_runtime.ledger.retention import pruned_event, used_and_spare_bytes
 from edge_runtime.ledger.salvage import NOTHING, salvage
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
     from edge_runtime.ledger.retention import Retention
     from edge_runtime.ledger.salvage import Salvage
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
+LOG_FRAMES = 64
+"""A write-ahead log of fewer pages is not worth emptying: there must be another reason for the lack of room."""
 PRUNE_TRANSACTIONS = 10
 """Most transactions of one `prune`, so that the record thread is soon back at its queue."""
 
@@ -65,6 +69,8 @@ class SqliteLedger:
         self._encoder = encoder
         self._open: list[sqlite3.Connection] = []
         self._abandoned: list[sqlite3.Connection] = []
+        self._pins: list[int] = []
+        self._head, self._part = Head(0, b""), 0
         self._lock = _hold(path)
         self._reserve = Reserve(path, reserve_bytes)
         try:
@@ -142,7 +148,7 @@ class SqliteLedger:
         self._reserve.hold()
         with told(self._path, "read"):
             used, spare = used_and_spare_bytes(self._reader)
-        return Room(used, spare, self._reserve.held_bytes, self._reserve.size_bytes, self._reserve.is_low)
+        return Room(used, spare, self._reserve.held_bytes, self._reserve.size_bytes, self._reserve.is_low())
 
     def note(self, key: str) -> str | None:
         """See `Ledger`."""
@@ -163,21 +169,38 @@ class SqliteLedger:
 
     def close(self) -> None:
         """See `Ledger`. SQLite checkpoints when the last connection goes."""
+        if self._open and self._head.hash:
+            _log.info("the ledger is closed; its head is %d:%s", self._head.sequence, self._head.hash.hex())
         for connection in (*self._open, *self._abandoned):
             connection.close()
         self._open, self._abandoned = [], []
+        while self._pins:  # after the connections: closing one would drop SQLite's locks on that file
+            os.close(self._pins.pop())
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def _with_room(self, work: Callable[[], T]) -> T:
-        """On a full disk once more, as long as there is a reserve to give up."""
+        """On a full disk once more, as long as the log can be used again or there is a reserve to give up."""
         while True:
             try:
                 return work()
             except LedgerFullError:
+                if self._empty_log():
+                    continue
                 if not self._reserve.release():
                     raise
+                self._empty_log()  # the room that came free is better spent on the database than on a longer log
+
+    def _empty_log(self) -> bool:
+        """Move the write-ahead log into the database, whose free pages may hold it; true if it begins anew now."""
+        if not self._open:
+            return False
+        try:
+            busy, frames, moved = self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except sqlite3.Error:  # no room for that either
+            return False
+        return bool(not busy and frames == moved and frames >= LOG_FRAMES)
 
     def _start(self, salvaged: Salvage) -> Opening:
         while self._open:  # of an attempt that found the disk full
@@ -190,6 +213,7 @@ class SqliteLedger:
             # Marks may be forgotten in a power cut (the row is sent again): no wait for the disk on every PUBACK.
             self._publisher = self._connect(durable=False)
             self._reader = self._connect(durable=False)
+            self._pins.append(schema.pin_shared_memory(self._path))
             genesis = schema.genesis_of(self._writer, self._path)
             self._head, self._part = self._read_head(Head(genesis.after, genesis.hash()))
         return Opening(is_new, migrated, genesis.after, salvaged=len(salvaged.rows))

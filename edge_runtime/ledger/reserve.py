@@ -33,17 +33,21 @@ class Reserve:
         self.size_bytes = size_bytes
         self.held_bytes = self._found_bytes()
 
-    @property
     def is_low(self) -> bool:
-        """Half of it or more is gone: what can be spared has to go."""
-        return self.size_bytes > 0 and self.held_bytes * 2 <= self.size_bytes
+        """The disk is full and half of the reserve or more is gone: what can be spared has to go."""
+        if self.size_bytes == 0 or self.held_bytes * 2 > self.size_bytes:
+            return False
+        try:
+            return self._free_bytes() * 2 < self.size_bytes
+        except OSError:
+            return False
 
     def hold(self) -> bool:
-        """Occupy what is missing, if as much again stays free; true if all of it is held. Never raises."""
+        """Occupy what is missing, if half of the size stays free besides; true if all of it is held. Never raises."""
         if self.held_bytes == self.size_bytes:
             return True
         try:
-            if self._free_bytes() < 2 * (self.size_bytes - self.held_bytes):
+            if self._free_bytes() < self.size_bytes - self.held_bytes + self.size_bytes // 2:
                 return False
             self._resize()
         except OSError as error:  # a file system without room or permission: the ledger works, without a reserve

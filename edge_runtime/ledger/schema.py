@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sqlite3
@@ -54,6 +55,28 @@ def connect(path: Path, *, durable: bool) -> sqlite3.Connection:
 def new_genesis(device: str, after: int) -> Genesis:
     """The beginning of a chain that no other ledger has."""
     return Genesis(device, secrets.token_hex(16), after)
+
+
+def pin_shared_memory(path: Path) -> int:
+    """Allocate every block of the `-shm` file, which SQLite maps: on a full disk a hole in it kills the process.
+
+    SQLite writes one byte per 4 KiB page of it; where blocks are smaller, or copied on write, the first touch of the
+    rest needs room on the disk, and without it comes SIGBUS instead of an error.
+
+    Returns:
+        A descriptor to be closed after the last connection: closing it earlier would drop SQLite's locks.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    descriptor = os.open(path.with_name(path.name + "-shm"), os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(descriptor, 0, max(1, os.fstat(descriptor).st_size))
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            os.close(descriptor)  # nothing has been written yet that a lock would have to protect
+            raise
+    return descriptor
 
 
 def ensure_exists(path: Path, device: str, first_after: int, found: Salvage) -> bool:

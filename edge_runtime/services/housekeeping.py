@@ -22,7 +22,9 @@ LOOK_NS = 1_000_000_000
 AGE_LOOK_NS = 3_600_000_000_000
 """A line that stands still keeps no record longer than this beyond its age."""
 SPARE_BYTES = 2_000_000
-"""On a full disk so much is kept free inside the ledger's file, at the expense of delivered records."""
+LEAST_SPARE_BYTES = 250_000
+"""On a full disk so much is kept free inside the ledger's file, at the expense of delivered records: an eighth of it,
+between these two."""
 
 
 class Housekeeping:
@@ -44,6 +46,10 @@ class Housekeeping:
         """So many records were added."""
         self._since_prune += records
 
+    def hurry(self) -> None:
+        """The disk is full: do not wait for the next look."""
+        self._look_at_ns = 0
+
     def look(self) -> None:
         """Look after the quota and the room, when it is time. Never raises."""
         now_ns = self._clock.monotonic_ns()
@@ -52,18 +58,20 @@ class Housekeeping:
         self._look_at_ns = now_ns + LOOK_NS
         try:
             self.room = self._ledger.look_after_room()
-            if self.room.is_low and self.room.spare_bytes < SPARE_BYTES:
-                self._make_way()
+            share_bytes = (self.room.used_bytes + self.room.spare_bytes) // 8
+            wanted_bytes = min(SPARE_BYTES, max(LEAST_SPARE_BYTES, share_bytes))
+            if self.room.is_low and self.room.spare_bytes < wanted_bytes:
+                self._make_way(wanted_bytes)
             elif self._since_prune >= PRUNE_EVERY or now_ns >= self._age_at_ns:
                 self._since_prune, self._age_at_ns = 0, now_ns + AGE_LOOK_NS
                 self._ledger.prune(self._quota.at(self._sure_wall_ns()), self._clock.wall_ns())
         except LedgerError as error:
             _log.warning("the ledger could not be tidied: %s", error.diagnostics())
 
-    def _make_way(self) -> None:
+    def _make_way(self, wanted_bytes: int) -> None:
         """The disk is full and half of the reserve is gone: the oldest delivered records make place for new ones."""
-        size_bytes = max(0, self.room.used_bytes + self.room.spare_bytes - 2 * SPARE_BYTES)
-        self._ledger.prune(Retention(self._quota.rows, size_bytes, size_limit="disk"), self._clock.wall_ns())
+        retention = Retention(self._quota.rows, self.room.used_bytes - wanted_bytes, size_limit="disk")
+        self._ledger.prune(retention, self._clock.wall_ns())
 
     def _sure_wall_ns(self) -> int | None:
         """The time, unless the clock was never set or was set while we ran: a wrong year must not empty the ledger."""

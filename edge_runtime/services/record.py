@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from edge_runtime.domain.errors import LedgerDamagedError, LedgerError
+from edge_runtime.domain.errors import LedgerDamagedError, LedgerError, LedgerFullError
 from edge_runtime.domain.records import EventRecord
 from edge_runtime.services.flow import RecordItem
 from edge_runtime.services.housekeeping import Housekeeping
@@ -144,6 +144,8 @@ class RecordStage:
         if self.failure is None:
             _log.error("the ledger refuses: %s", error.diagnostics())
         self.failure = error
+        if isinstance(error, LedgerFullError):
+            self.housekeeping.hurry()
         if not isinstance(error, LedgerDamagedError):
             self._damaged = 0
             return
