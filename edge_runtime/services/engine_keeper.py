@@ -46,6 +46,7 @@ class EngineKeeper:
         self._next_ns = 0
         self._thread: threading.Thread | None = None
         self._renewed: Detector | None = None
+        self._why = ""
         self._why_not = ""
         self._forgiven = False
         self.failing: str | None = None
@@ -93,8 +94,9 @@ class EngineKeeper:
 
     def _failed(self, why: str) -> None:
         self._failures += 1
+        self._why = why
         if self._failures >= FAILURES:
-            self.failing = f"{self._failures} parts in a row: {why}" + self._hope()
+            self.failing = self._told()
 
     def _begin(self, renew: Callable[[], Detector]) -> None:
         self._attempts += 1
@@ -116,15 +118,18 @@ class EngineKeeper:
         left = self._attempts < len(PAUSES_NS)
         self._next_ns = self._clock.monotonic_ns() + (PAUSES_NS[self._attempts] if left else 0)
         if self._renewed is None:
-            self.failing = f"it could not be loaded anew: {self._why_not}" + self._hope()
+            self.failing = self._told()
             return
         # It gave its golden scores just now: the next part is welcome, and the line need not wait for a part to say so.
-        self._detector, self._renewed = self._renewed, None
+        self._detector, self._renewed, self._why_not = self._renewed, None, ""
         self._failures, self.failing = 0, None
         self.renewals += 1
         _log.warning("the engine was loaded anew and gives its golden scores")
 
-    def _hope(self) -> str:
-        if self._renew is None or self._attempts < len(PAUSES_NS):
-            return ""
-        return f"; given up after {self._attempts} attempts to load it anew"
+    def _told(self) -> str:
+        text = f"{self._failures} parts in a row: {self._why}"
+        if self._why_not:
+            text += f"; could not be loaded anew: {self._why_not}"
+        if self._renew is not None and self._attempts == len(PAUSES_NS):
+            text += f"; given up after {self._attempts} attempts"
+        return text
