@@ -25,7 +25,7 @@ PARTS = 240
 class AskedLine:
     """A simulated line as a process, with its local page."""
 
-    def __init__(self, work: Path, bundle: Path, **tables: str) -> None:
+    def __init__(self, work: Path, bundle: Path, broker: int | None = None, **tables: str) -> None:
         self.work = work
         self.port = free_port()
         self.config = work / "line.toml"
@@ -33,7 +33,7 @@ class AskedLine:
             "device": f'name = "asked"\nstate_dir = "{work / "state"}"',
             "bundle": f'path = "{bundle}"',
             "camera": 'kind = "sim"',
-            "mqtt": "enabled = false",
+            "mqtt": "enabled = false" if broker is None else f"port = {broker}",
             "ops": f"metrics_port = {self.port}",
         }
         self.write(**tables)
@@ -59,6 +59,10 @@ class AskedLine:
         found: dict[str, Any] = json.loads(connection.getresponse().read())
         connection.close()
         return found
+
+    def log(self) -> str:
+        """What the daemon logged so far."""
+        return (self.work / "daemon.log").read_text(encoding="utf-8")
 
     def reasons(self) -> set[str]:
         """The names of the reasons that hold."""
@@ -99,6 +103,43 @@ def test_a_configuration_that_is_torn_leaves_the_last_good_one_in_force_and_says
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: asked.health()["state"] == "ready", "ready again")
     assert daemon.terminate() == 0
+
+
+def test_a_person_acknowledges_with_a_signal_and_that_is_recorded(asked) -> None:
+    """SIGUSR1: an event in the log and in the ledger."""
+    daemon = asked.start()
+    daemon.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: "reasons_acknowledged" in asked.log(), "the event is logged")
+    assert daemon.terminate() == 0
+
+
+@pytest.mark.needs_mosquitto
+def test_the_status_message_names_every_reason(tmp_path, mosquitto) -> None:
+    """Retained, with weight and detail: a PLC that nobody answers for, and an unsigned bundle."""
+    plc = f'kind = "modbus_tcp"\nhost = "127.0.0.1"\nport = {free_port()}'
+    line = AskedLine(tmp_path, DEMO_BUNDLE, plc=plc, broker=mosquitto.port)
+    status = tmp_path / "status.jsonl"
+    try:
+        line.start()
+        with status.open("wb") as stream:
+            command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(mosquitto.port), "-t", "edge/asked/status"]
+            subscriber = subprocess.Popen(command, stdout=stream)
+            try:
+                wait_until(lambda: "plc_lost" in status.read_text(encoding="utf-8"), "the status says so")
+            finally:
+                subscriber.terminate()
+                subscriber.wait(10)
+        told = json.loads(status.read_text(encoding="utf-8").splitlines()[-1])
+        assert (told["state"], told["ready"]) == ("degraded", True)
+        weights = {reason["name"]: reason["weight"] for reason in told["reasons"]}
+        assert weights | {"gate_late": "degraded"} == {
+            "plc_lost": "degraded",
+            "gate_late": "degraded",
+            "trust_development": "notice",
+        }
+        assert "plc_lost: " in told["detail"]
+    finally:
+        line.close()
 
 
 def test_the_command_shows_the_state_every_reason_and_what_to_do(asked) -> None:
