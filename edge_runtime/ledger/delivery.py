@@ -20,7 +20,8 @@ _UNDELIVERED = (
     " ORDER BY sequence LIMIT ?"
 )
 _BACKLOG = (
-    "SELECT coalesce((SELECT max(sequence) FROM records), 0) - upto - (SELECT count(*) FROM delivered) FROM delivery"
+    "SELECT max(coalesce((SELECT max(sequence) FROM records), 0), coalesce((SELECT max(sequence) FROM delivered), 0))"
+    " - upto - (SELECT count(*) FROM delivered) FROM delivery"
 )
 
 

@@ -66,9 +66,12 @@ def _undelivered(connection: sqlite3.Connection, below: int) -> Sequence[OutboxR
 
 def _is_whole(row: OutboxRow, before: OutboxRow | None) -> bool:
     """Whether it has its hash; without the record before it, whether it is a message at all."""
-    if before is not None and before.sequence == row.sequence - 1:
-        return record_hash(before.hash, row.sequence, row.channel.value, row.payload) == row.hash
-    return time_ns(row.payload) is not None
+    try:
+        if before is not None and before.sequence == row.sequence - 1 and isinstance(before.hash, bytes):
+            return record_hash(before.hash, row.sequence, row.channel.value, row.payload) == row.hash
+        return time_ns(row.payload) is not None
+    except TypeError:  # a damaged column may hold anything
+        return False
 
 
 def _last_part(connection: sqlite3.Connection) -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,3 +170,11 @@ def test_a_disk_that_turns_read_only_is_named_and_reads_go_on(ext4) -> None:
         assert not isinstance(caught.value, LedgerFullError)
         assert ledger.is_seen(file_identity(1))
         assert (ledger.backlog(), ledger.head.sequence) == (1, 1)
+
+
+def test_a_copy_on_a_read_only_medium_is_verified(ext4) -> None:
+    """Neither a log nor a lock can be made beside it, and none is needed."""
+    with _open(ext4, 0) as ledger:
+        ledger.append([verdict_record(1)])
+    subprocess.run(["mount", "-o", "remount,ro", ext4], check=True)
+    assert _is_sound(ext4)
