@@ -29,7 +29,7 @@ PROGRESS_EVERY = 512
 
 ledger_app = typer.Typer(
     name="ledger",
-    help="The durable record: verify its hash chain, export it.",
+    help="The durable record: verify its hash chain, export it, measure what it costs the disk.",
     no_args_is_help=True,
 )
 
@@ -97,6 +97,37 @@ def export_command(
     ):
         written = export(reader, wanted, writer, progress)
     typer.echo(f"{written} records{'' if out is None else f' in {out}'}", err=True)
+
+
+@ledger_app.command("wear")
+def wear_command(
+    folder: Annotated[
+        Path, typer.Argument(help="A folder on the disk or memory card in question, e.g. the state_dir.")
+    ],
+    records: Annotated[int, typer.Option(min=100, max=100_000, help="How many are written.")] = 1_000,
+    per_commit: Annotated[
+        list[int] | None,
+        typer.Option("--per-commit", min=1, max=1_000, help="Records that share a commit; may be given several times."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Measure what a record costs this disk: bytes written, syncs, time. A temporary ledger is written and deleted.
+
+    Records share a commit when they come within ledger.group_commit_ms.
+    """
+    from edge_runtime.app.wear import measure_wear  # noqa: PLC0415
+
+    found = [measure_wear(folder, records, count) for count in per_commit or (1, 10)]
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    for one in found:
+        written = "unknown" if one.written_bytes is None else f"{one.written_bytes:.0f} bytes written"
+        typer.echo(
+            f"{one.per_commit} per commit: {written} and {one.syncs:.2f} syncs per record, "
+            f"{one.stored_bytes:.0f} bytes stored; a commit takes {one.commit_p50_ms:.2f} ms (p99 {one.commit_p99_ms:.2f}), "
+            f"{one.records_per_s:.0f} records/s"
+        )
 
 
 def ledger_file(place: Path) -> Path:
