@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent.parent)]
-
-from edge_runtime.domain.recipe import GateMode  # noqa: E402
-from edge_runtime.ops.belt import BeltPart  # noqa: E402
-from edge_runtime.ops.clock import SystemClock  # noqa: E402
-from edge_runtime.plc.faults import Fault  # noqa: E402
-from edge_runtime.plc.modbus_server import PlcServer, TcpEndpoint  # noqa: E402
-from edge_runtime.plc.model import SimulatedPlcModel  # noqa: E402
+from edge_runtime.domain.recipe import GateMode
+from edge_runtime.ops.belt import BeltPart
+from edge_runtime.ops.clock import SystemClock
+from edge_runtime.plc.faults import Fault
+from edge_runtime.plc.modbus_server import PlcServer, TcpEndpoint
+from edge_runtime.plc.model import SimulatedPlcModel
 
 LOOK_S = 0.05
 

@@ -26,6 +26,8 @@ class PlantFacts:
     """Everything that the ledger holds, as published."""
     passed: set[int]
     """Parts that went past the gate."""
+    nobodys: list[int]
+    """Parts that never had a picture and passed while no daemon was there to count them."""
     auditor: Auditor
     starts: int
     kills: int
@@ -61,7 +63,7 @@ def audit(facts: PlantFacts) -> PlantAudit:
 def _triggers(facts: PlantFacts, by_part: dict[int, list[dict[str, Any]]]) -> list[str]:
     findings = []
     parts = range(1, len(facts.truth) + 1)
-    if missing := [n for n in parts if n not in by_part]:
+    if missing := [n for n in parts if n not in by_part and n not in facts.nobodys]:
         findings.append(f"triggers without verdict: {missing[:10]} ({len(missing)})")
     own = {n: [v for v in by_part.get(n, []) if v["reason"] not in SECOND_THOUGHTS] for n in parts}
     if twice := [n for n, found in own.items() if len(found) > 1]:
@@ -92,7 +94,7 @@ def _account(facts: PlantFacts, verdicts: list[dict[str, Any]], findings: list[s
         f"  line       {schedule.line_s:.0f} s at {schedule.parts_per_s:g} parts/s, gate permit",
         *(f"  fault      {fault}" for fault in schedule.faults),
         f"  daemon     {facts.starts} starts, {facts.kills} kills",
-        f"  triggers   {len(truth)}; the detector would pass {sum(truth)}",
+        f"  triggers   {len(truth)}, {len(facts.nobodys)} of them nobody's; the detector would pass {sum(truth)}",
         f"  ledger     {len(verdicts)} verdicts on {len({m['part_sequence'] for m in verdicts})} parts",
         f"  subscriber {auditor.distinct} distinct verdicts, {auditor.duplicates} duplicates",
         f"  gate       {len(facts.passed)} passed, {rejected} good ones rejected",

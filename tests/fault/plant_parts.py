@@ -10,9 +10,11 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from mosquitto import Mosquitto
@@ -21,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 STATE_MB = 96
 OPEN_ACL = "topic readwrite #\n"
 CLOSED_ACL = "topic read #\n"
+FAR_AWAY_NS = 2**62
 
 
 class PlantBroker:
@@ -196,16 +199,25 @@ class PlantDaemon:
         self._log = log
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(f"\0edge-plant-{os.getpid()}-{id(self)}")
+        self._notify.setblocking(False)
         self.starts = 0
         self.kills = 0
+        self.up_ns: list[tuple[int, int]] = []
+        """When it was up: from READY to its end, monotonic. The last one is open: its end is far away."""
 
     def look_after(self) -> None:
-        """Start it if it does not run."""
+        """Start it if it does not run; note when it gets ready."""
+        self._hear()
         if self._process is None or self._process.poll() is not None:
+            self._note_end()
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "edge_runtime", "run", "--config", str(self._config)],
-                    env=os.environ | self._environment,
+                    env=os.environ
+                    | self._environment
+                    | {"NOTIFY_SOCKET": "@" + self._notify.getsockname()[1:].decode()},
                     stdout=log,
                     stderr=log,
                 )
@@ -214,8 +226,25 @@ class PlantDaemon:
     def signal(self, number: int) -> None:
         """To the process, if it runs."""
         if self._process is not None and self._process.poll() is None:
-            self.kills += number == signal.SIGKILL
             self._process.send_signal(number)
+            if number == signal.SIGKILL:
+                self.kills += 1
+                self._process.wait()
+                self._hear()
+                self._note_end()
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                if b"READY=1" in self._notify.recv(4_096) and not self._is_up():
+                    self.up_ns.append((time.monotonic_ns(), FAR_AWAY_NS))
+
+    def _is_up(self) -> bool:
+        return bool(self.up_ns) and self.up_ns[-1][1] == FAR_AWAY_NS
+
+    def _note_end(self) -> None:
+        if self._is_up():
+            self.up_ns[-1] = (self.up_ns[-1][0], time.monotonic_ns())
 
     def limit_memory(self, spare_mb: int | None) -> None:
         """Let it allocate only so much more; None: as much as it likes."""
@@ -229,9 +258,10 @@ class PlantDaemon:
             resource.prlimit(self._process.pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
     def stop(self) -> int:
-        """SIGTERM; its exit code."""
+        """SIGTERM; its exit code. Idempotent."""
         if self._process is None:
             return 0
+        self._notify.close()
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         try:

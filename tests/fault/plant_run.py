@@ -35,6 +35,9 @@ TRAVEL_MS = 2_000
 LOOK_S = 0.02
 RESTART_AFTER_S = 1.0
 SETTLE_WITHIN_S = 90.0
+JUST_STARTED_NS = S
+JUST_KILLED_NS = 4 * S
+"""A part without a picture takes so long to be given up and committed (`trigger_timeout_ms` and room)."""
 YEAR_S = 365 * 86_400
 SLOW_SYNC_MS = 1_500
 SPARE_MEMORY_MB = 2
@@ -75,6 +78,7 @@ class PlantRun:
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._given = 0
         self._withheld: list[tuple[str, bytes]] = []
+        self._never_seen: list[int] = []
         self._trouble: str | None = None
         self._restart_ns = 0
 
@@ -115,6 +119,7 @@ class PlantRun:
         content = self._pictures[self._shown[part - 1]].content
         match self._trouble:
             case "lost":
+                self._never_seen.append(part)
                 return
             case "half":
                 content = content[: len(content) // 2]
@@ -179,8 +184,20 @@ class PlantRun:
             case "refusing":
                 self.broker.refuse(closed=True)
                 return lambda: self.broker.refuse(closed=False)
-        self.broker.down(forget=kind == "queue_lost")
-        return self.broker.up
+        if kind == "killed":
+            self.broker.down(forget=False)
+            return self.broker.up
+        self.broker.down(forget=True)
+        return self._up_with_subscriber_first
+
+    def _up_with_subscriber_first(self) -> None:
+        """A broker that has forgotten its subscribers drops what comes before they are back: `replay` is for that."""
+        before, until_ns = self.auditor.subscriptions, time.monotonic_ns() + 5 * S
+        self.daemon.signal(signal.SIGSTOP)
+        self.broker.up()
+        while self.auditor.subscriptions == before and time.monotonic_ns() < until_ns:
+            time.sleep(LOOK_S)
+        self.daemon.signal(signal.SIGCONT)
 
     def _trouble_plc(self, kind: str) -> Callable[[], None]:
         match kind:
@@ -230,7 +247,7 @@ class PlantRun:
     # the books
 
     def _is_settled(self) -> bool:
-        return not any(self._folder.glob("*.png")) and self.auditor.distinct_parts >= self._given
+        return not any(self._folder.glob("*.png")) and self.auditor.distinct_parts >= self._given - len(self._nobodys())
 
     def _facts(self, code: int) -> PlantFacts:
         with closing(LedgerReader(self.disk.place / "ledger.sqlite")) as reader:
@@ -244,12 +261,20 @@ class PlantRun:
             truth=[self._pictures[shown].passes for shown in self._shown],
             messages=messages,
             passed=self.plc.passed(),
+            nobodys=self._nobodys(),
             auditor=self.auditor,
             starts=self.daemon.starts,
             kills=self.daemon.kills,
             exit_code=code,
             unverified=None if verified.returncode == 0 else verified.stdout + verified.stderr,
         )
+
+    def _nobodys(self) -> list[int]:
+        return [n for n in self._never_seen if not self._somebody_was_there(n)]
+
+    def _somebody_was_there(self, part: int) -> bool:
+        at_ns = self.times_ns[part - 1]
+        return any(begin + JUST_STARTED_NS <= at_ns < end - JUST_KILLED_NS for begin, end in self.daemon.up_ns)
 
 
 def _small() -> bytes:

@@ -37,6 +37,8 @@ class Auditor:
         self.distinct_parts = 0
         """Parts that have a verdict."""
         self.duplicates = 0
+        self.subscriptions = 0
+        """How often the broker accepted our subscription."""
         self.histogram: npt.NDArray[np.int64] = np.zeros(BINS, np.int64)
         self.recent: list[float] = []
         """Latencies in ms since whoever reads them last emptied the list."""
@@ -53,6 +55,7 @@ class Auditor:
         self._client.reconnect_delay_set(min_delay=1, max_delay=1)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
+        self._client.on_subscribe = self._on_subscribe
         if newest:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = SESSION_S
@@ -84,6 +87,9 @@ class Auditor:
 
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         client.subscribe(self._topics, qos=1)
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self.subscriptions += 1
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         channel = message.topic.rsplit("/", 1)[-1]
