@@ -123,11 +123,9 @@ def wear_command(
         return
     for one in found:
         written = "unknown" if one.written_bytes is None else f"{one.written_bytes:.0f} bytes written"
-        typer.echo(
-            f"{one.per_commit} per commit: {written} and {one.syncs:.2f} syncs per record, "
-            f"{one.stored_bytes:.0f} bytes stored; a commit takes {one.commit_p50_ms:.2f} ms (p99 {one.commit_p99_ms:.2f}), "
-            f"{one.records_per_s:.0f} records/s"
-        )
+        cost = f"{written} and {one.syncs:.2f} syncs per record, {one.stored_bytes:.0f} bytes stored"
+        took = f"a commit takes {one.commit_p50_ms:.2f} ms (p99 {one.commit_p99_ms:.2f})"
+        typer.echo(f"{one.per_commit} per commit: {cost}; {took}, {one.records_per_s:.0f} records/s")
 
 
 def ledger_file(place: Path) -> Path:
