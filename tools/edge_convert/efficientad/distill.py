@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SIDE_PX: Final = 256
 """The PDN's picture; the backbone's is twice as large."""
 PAPER_STEPS: Final = 60_000
-PAPER_SCHEDULE: Final = Schedule(steps=PAPER_STEPS, batch=16)
+PAPER_BATCH: Final = 16
 _STARTED_ON: Final = 8
 _BATCH: Final = 7
 """Marks the random numbers of batches."""
@@ -48,13 +48,13 @@ class DistillOptions:
     backbone: Path
     folders: tuple[Path, ...]
     out: Path
+    schedule: Schedule
     size: PdnSize = PdnSize.S
-    start: Literal["solved", "drawn"] = "drawn"
+    start: Literal["solved", "drawn"] = "solved"
     """Before the first step: random weights as in the paper, or filters from exemplars and a last layer solved for."""
     layers: tuple[str, ...] = ()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    schedule: Schedule = PAPER_SCHEDULE
     scenes: int = 1_000
     """Procedural scenes beside the images."""
     per_image: int = 4
@@ -260,6 +260,8 @@ def _notes(
     }
     if outcome.steps:
         notes["loss"] = f"{outcome.last_loss:.4f} at the end, in variances of the targets"
-    if outcome.steps * options.schedule.batch < PAPER_STEPS * PAPER_SCHEDULE.batch:
-        notes["shortened"] = f"{outcome.steps} steps of {options.schedule.batch}; the paper takes {PAPER_STEPS} of 16"
+    if outcome.steps * options.schedule.batch < PAPER_STEPS * PAPER_BATCH:
+        notes["shortened"] = (
+            f"{outcome.steps} steps of {options.schedule.batch}; the paper takes {PAPER_STEPS} of {PAPER_BATCH}"
+        )
     return notes

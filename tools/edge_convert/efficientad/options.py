@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge_convert.efficientad.train import PAPER_SCHEDULE
 from edge_convert.teaching.area import AreaOptions
 from edge_runtime.domain.errors import ConfigError
 
@@ -27,12 +27,12 @@ class EfficientAdOptions:
     teacher: Path
     convert: ConvertOptions
     checkpoint: Path
+    schedule: Schedule
     size: PdnSize | None = None
     """What the teacher must be; None: whatever it is."""
-    student: Literal["learnt", "solved"] = "learnt"
+    student: Literal["learnt", "solved"] = "solved"
     """Trained step by step as in the paper, or given the teacher's layers and a last one that is solved for. Beside a
     solved one the steps are the autoencoder's, and without any there is none."""
-    schedule: Schedule = PAPER_SCHEDULE
     height_px: int = 256
     width_px: int = 256
     region: tuple[int, int, int, int] | None = None
@@ -80,5 +80,8 @@ class EfficientAdReport:
 
     def document(self) -> dict[str, Any]:
         """For `--json`."""
-        conversion = None if self.conversion is None else self.conversion.document()
-        return {**asdict(self), "conversion": conversion}
+        document = asdict(self)
+        if math.isnan(self.outcome.last_loss):
+            document["outcome"]["last_loss"] = None  # JSON knows no NaN
+        document["conversion"] = None if self.conversion is None else self.conversion.document()
+        return document

@@ -53,10 +53,28 @@ def start_teacher(
     rng = np.random.default_rng((seed, _START))
     first = [views.half(index) for index in spaced(len(views), _EXEMPLARS_OF)]
     start_on_exemplars(network, device.normalised(device.tensor(first)), rng)
+    moments, tested = _look(network, views, targets, norm, device, rng, observer)
+    candidates = [solve(moments.inputs, moments.answers, ridge).to(device.name) for ridge in _RIDGES]
+    errors = [_error(weights, tested) for weights in candidates]
+    best = int(np.nanargmin(errors)) if tested else len(_RIDGES) // 2
+    put(last_of(network), candidates[best])
+    return errors[best]
+
+
+def _look(
+    network: Any,
+    views: Views,
+    targets: Targets,
+    norm: tuple[Any, Any],
+    device: Device,
+    rng: np.random.Generator,
+    observer: Observer,
+) -> tuple[Moments, list[tuple[Any, Any]]]:
+    """Inputs of the last convolution and the wanted answers: summed up, and row by row of the views left out."""
     moments = Moments(network, targets.channels, device.name)
+    tested: list[tuple[Any, Any]] = []
     chosen = spaced(len(views), _VIEWS)
     most = -(-_ROWS // len(chosen))
-    tested: list[tuple[Any, Any]] = []
     with observer.stage("teacher's last layer", len(chosen)) as stage, torch.inference_mode():
         for number, index in enumerate(chosen, start=1):
             picture, grid = _cut_out(views.half(index), targets.of(index), rng)
@@ -70,11 +88,7 @@ def start_teacher(
             else:
                 tested.append((inputs, wanted))
             stage.advance()
-    candidates = [solve(moments.inputs, moments.answers, ridge).to(device.name) for ridge in _RIDGES]
-    errors = [_error(weights, tested) for weights in candidates]
-    best = int(np.nanargmin(errors)) if tested else len(_RIDGES) // 2
-    put(last_of(network), candidates[best])
-    return errors[best]
+    return moments, tested
 
 
 def _error(weights: Any, tested: list[tuple[Any, Any]]) -> float:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from edge_convert.efficientad.parts import GoodParts
 
 PAPER_STEPS: Final = 70_000
-PAPER_SCHEDULE: Final = Schedule(steps=PAPER_STEPS, batch=1)
 _ORDER, _CHANGE = 11, 12
 """Mark the random numbers of the order and of the changes."""
 

@@ -39,6 +39,7 @@ def options(tmp_path) -> EfficientAdOptions:
         teacher=write_teacher_file(tmp_path / "teacher.npz"),
         convert=ConvertOptions(tmp_path / "x.bundle", "tiny", "1", _ENGINE, precision="fp32", golden=1),
         checkpoint=tmp_path / "x.checkpoint",
+        student="learnt",
         schedule=Schedule(steps=30, batch=2, learning_rate=1e-3, crop=48),
         height_px=64,
         width_px=64,
@@ -74,6 +75,7 @@ def test_a_student_solved_for_without_steps_has_no_autoencoder_beside_it(options
     """One trunk and one last convolution; the bundle says what is not looked for, and tells a planted mark apart."""
     report = train_efficientad(replace(options, student="solved", schedule=Schedule(0, 1)), Silent(), SystemClock())
     assert report.outcome.steps == 0
+    assert "NaN" not in json.dumps(report.document())
     assert [node.name for node in onnx.load(options.onnx).graph.node if node.op_type == "Conv"] == [
         f"student/conv{number}" for number in (1, 2, 3, 4)
     ]
