@@ -156,11 +156,22 @@ class MqttBroker:
         number = failures = 0
         while not self._stopping.is_set():
             number += 1
-            steady = self._serve(number)
+            steady = self._serve_or_tell(number)
             failures = 0 if steady else failures + 1
             if self._soon_lost:  # it lets us in: a broker that is being restarted is soon back
                 failures = min(failures, SOON_LOST_FAILURES)
             self._clock.wait(self._stopping, backoff_ns(max(failures - 1, 0), self._jitter.random()))
+
+    def _serve_or_tell(self, number: int) -> bool:
+        """As `_serve`: this thread must outlive whatever goes wrong in it, or nobody would ever publish again."""
+        try:
+            return self._serve(number)
+        except Exception as error:  # noqa: BLE001  (short of memory, anything anywhere)
+            _log.error("the MQTT connection failed and is made anew", exc_info=True)
+            self._open = None
+            self._events.put(_Ended(number))
+            self._tell(connected=False, detail=f"the connection failed: {error!r}")
+            return False
 
     def _serve(self, number: int) -> bool:
         """One connection from beginning to end; True if it was accepted and lasted."""
@@ -173,6 +184,14 @@ class MqttBroker:
         except (OSError, ValueError) as error:
             self._tell(connected=False, detail=why_unreachable(self._settings, error))
             return False
+        try:
+            return self._converse(session, number, began_ns)
+        except BaseException:
+            session.disconnect()  # it holds a socket
+            raise
+
+    def _converse(self, session: Session, number: int, began_ns: int) -> bool:
+        """Until the connection ends or the stop; true if it was a steady one."""
         announced: bytes | None = None
         while session.pump(LOOP_S) and not self._stopping.is_set():
             if self._open is None and session.connack is not None and session.connack[0] == 0:

@@ -41,10 +41,15 @@ def impossible() -> frozenset[str]:
     return frozenset() if has_compiler and os.geteuid() == 0 else frozenset({"disk", "clock"})
 
 
-def play(seed: int, line_s: float, pictures: Sequence[Picture]) -> PlantAudit:
+def play(seed: int, line_s: float, pictures: Sequence[Picture], keep: Path | None) -> PlantAudit:
     """One schedule in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="edge-plant-") as folder, ExitStack() as stack:
-        return PlantRun(draw_plant(seed, line_s, impossible()), pictures, Path(folder) / "run", stack).run()
+        work = Path(folder) / "run"
+        try:
+            return PlantRun(draw_plant(seed, line_s, impossible()), pictures, work, stack).run()
+        finally:
+            if keep is not None:
+                shutil.copytree(work, keep / f"seed-{seed}", ignore=shutil.ignore_patterns("*.png", "ballast"))
 
 
 def main() -> int:
@@ -54,7 +59,7 @@ def main() -> int:
     seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.count)
     began, failed = time.monotonic(), []
     for seed in seeds:
-        found = play(seed, options.line_s, pictures)
+        found = play(seed, options.line_s, pictures, options.keep)
         if found.findings:
             failed.append(seed)
         sys.stdout.write(found.account + "\n")
@@ -76,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=40, help="how many schedules")
     parser.add_argument("--first", type=int, default=1, help="seed of the first")
     parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy ledger, logs and configuration there")
     parser.add_argument("--line-s", type=float, default=30.0, help="line time of each, in seconds")
     return parser
 

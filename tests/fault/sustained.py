@@ -2,9 +2,9 @@
 
     python tests/fault/sustained.py --parts-per-s 200 --minutes 10 --down-minutes 3
 
-Mosquitto is killed a third of the way through and started again after `--down-minutes`, with its sessions. Ends with 1 if
-the books do not agree or a slope is beyond its limit (see `edge-runtime soak`). On a machine that cannot inspect so fast
-the rest gets its fail-safe verdict in time, and the account says how many (reason `overload`).
+Mosquitto is killed a third of the way through and started again after `--down-minutes`, with its sessions. Ends with
+1 if the books do not agree or a slope is beyond its limit (see `edge-runtime soak`). On a machine that cannot inspect
+so fast the rest gets its fail-safe verdict in time, and the account says how many (reason `overload`).
 """
 
 from __future__ import annotations
