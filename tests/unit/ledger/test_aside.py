@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,35 @@ def test_a_ledger_that_is_damaged_while_the_line_runs_is_replaced(path) -> None:
         assert rows[0].sequence > 40
         assert b"ledger_damaged" in rows[0].payload
         assert ledger.is_seen(file_identity(1)) is False
+    assert _is_sound(path)
+
+
+def test_other_threads_go_on_while_the_ledger_is_replaced(path) -> None:
+    """Whoever asks in the middle of it gets an answer or a LedgerError, again and again, and nothing crashes."""
+    done, answers, odd = threading.Event(), [], []
+    with closing(SqliteLedger(path, DEVICE, encoder(DEVICE))) as ledger:
+
+        def ask() -> None:
+            while not done.is_set():
+                try:
+                    ledger.mark_sent([row.sequence for row in ledger.unsent(0, 5)])
+                    answers.append((ledger.backlog(), ledger.is_seen(file_identity(1))))
+                except LedgerError:
+                    answers.append(None)
+                except Exception as error:  # noqa: BLE001  (this is what the test is about)
+                    odd.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for number in range(1, 6):
+            event = ledger.begin_anew(LedgerDamagedError("ruined", "mend it"), WALL_NS)
+            assert event.attributes["set_aside"] == f"ledger.sqlite.aside-{number}"
+            ledger.append([event, verdict_record(number)])
+        done.set()
+        for thread in threads:
+            thread.join(30)
+        assert (odd, bool(answers)) == ([], True)
     assert _is_sound(path)
 
 
