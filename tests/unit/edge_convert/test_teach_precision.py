@@ -146,11 +146,13 @@ def test_good_parts_judge_too(images: ImageSet, graph: FeatureGraph) -> None:
     same = scores.compare(exact)
     assert same.good_drift == pytest.approx(0, abs=1e-6)
     assert same.holds
+    assert same.swapped == 0
     far = scores.compare(PacedGraph(exact, SimulatedClock(), 1, 1.04))
     assert far.median == pytest.approx(1.04, rel=1e-3)
     assert 0.1 < (far.good_drift or 0) < 0.25
     assert far.holds
     assert not dataclasses.replace(far, good_drift=0.26).holds
+    assert not dataclasses.replace(far, swapped=0.02).holds
     assert "good parts drift by" in str(far)
 
 
