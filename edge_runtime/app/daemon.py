@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.ops.clock import Clock
@@ -71,14 +72,7 @@ class Daemon:
             _make_state_dir(config.device.state_dir)
             self.devices: Devices = open_devices(config, clock)
             undo.callback(self.devices.close)
-            self.line: Line = build_line(
-                config,
-                self.devices,
-                clock,
-                self._show,
-                watchdog.progress,
-                lambda: renewed_detector(self.devices, config),
-            )
+            self.line: Line = build_line(config, self.devices, clock, self._show, watchdog.progress, self._renewed)
             inspector = self.devices.inspector
             self._reporter = StatusReporter(
                 self.line, inspector.bundle.identity, config.device.name, inspector.engine_description, clock
@@ -206,6 +200,9 @@ class Daemon:
             # Metrics are a convenience; the line runs without them, and says so.
             _log.warning("metrics are off: 127.0.0.1:%d cannot be used (%s); set ops.metrics_port", port, error)
             return None
+
+    def _renewed(self) -> Detector:
+        return renewed_detector(self.devices, self._config)
 
     def _show(self, frame: Frame, anomaly_map: AnomalyMap | None) -> None:
         self._feed.offer(frame.exposures[0], anomaly_map)
