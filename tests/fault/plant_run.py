@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from line_process import DEMO_BUNDLE, free_port
 from plant_books import PlantAudit, PlantFacts, audit
+from plant_config import CONFIG
 from plant_parts import ERRNOS, PlantBroker, PlantDaemon, PlantDisk, PlantPlc, Shim
 
 from edge_runtime.app.soak.auditor import Auditor
@@ -72,7 +73,7 @@ class PlantRun:
         self.auditor = Auditor("127.0.0.1", self.broker.port, "5", "plant")
         stack.callback(self.auditor.close)
         self._config = work / "line.toml"
-        self._config.write_text(_CONFIG.format(work=work, bundle=DEMO_BUNDLE, plc=plc_port, broker=self.broker.port))
+        self._config.write_text(CONFIG.format(work=work, bundle=DEMO_BUNDLE, plc=plc_port, broker=self.broker.port))
         self.daemon = PlantDaemon(self._config, work / "daemon.log", self.shim.environment)
         stack.callback(self.daemon.stop)
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
@@ -280,38 +281,3 @@ class PlantRun:
 def _small() -> bytes:
     """A picture of another size, and of a bad part: resized it must not pass."""
     return encode_png(render_part(1, 5, defective=True, width_px=64, height_px=48))
-
-
-_CONFIG = """
-[device]
-name = "plant"
-state_dir = "{work}/state"
-[bundle]
-path = "{bundle}"
-[camera]
-kind = "folder"
-path = "{work}/in"
-after = "delete"
-part_sequence_pattern = 'part-(\\d+)'
-overflow = "reject"
-rescan_interval_ms = 500
-[recipe]
-decision_deadline_ms = 1500
-reject.delay_ms = 2000
-[plc]
-kind = "modbus_tcp"
-host = "127.0.0.1"
-port = {plc}
-[plc_link]
-watch_trigger_count = true
-trigger_timeout_ms = 2000
-[mqtt]
-port = {broker}
-[ledger]
-reserve_mb = 8
-[evidence]
-quota_mb = 8
-[ops]
-metrics_port = false
-inspect_queue = 64
-"""

@@ -9,7 +9,7 @@ import numpy as np
 from schedule import S
 
 if TYPE_CHECKING:
-    from simulated_line import Outcome
+    from simulated_outcome import Outcome
 
 
 def account(outcome: Outcome, verdicts: list[dict[str, Any]], findings: list[str], owed: int) -> str:

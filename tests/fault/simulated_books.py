@@ -10,7 +10,7 @@ from schedule import MS, S
 from simulated_account import account
 
 if TYPE_CHECKING:
-    from simulated_line import Life, Outcome
+    from simulated_outcome import Life, Outcome
 
 AT_START_NS = 1 * S
 """Parts triggered so soon after the daemon is ready, or so soon before it is killed, may be nobody's: see `_owed`."""

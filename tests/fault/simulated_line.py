@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from baton import World, WorldClock
 from grey_bundle import GreyInspector, grey_bundle
 from quiet_log import QuietLog
 from schedule import MS, S
+from simulated_outcome import Life, Outcome
 from trouble import TimedBelt, Trouble
 from troubled import (
     TroubledBroker,
@@ -46,39 +46,6 @@ RESTART_AFTER_NS = 2_000 * MS
 WATCHDOG_NS = 10 * S
 """As in systemd/edge-runtime.service."""
 SETTLE_WITHIN_NS = 120 * S
-
-
-@dataclass(slots=True)
-class Life:
-    """One life of the daemon, in simulated time."""
-
-    ready_ns: int
-    ended_ns: int | None = None
-    """None: it was stopped in an orderly way."""
-    reached_plc: bool = True
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Everything that the books are made of."""
-
-    schedule: Schedule
-    belt: TimedBelt
-    plc: SimulatedPlcModel
-    lives: list[Life] = field(default_factory=list)
-    ledger: list[dict[str, Any]] = field(default_factory=list)
-    """Every committed message, as published."""
-    delivered: list[dict[str, Any]] = field(default_factory=list)
-    """Every message at the subscriber, duplicates included."""
-    acknowledged: list[tuple[int, int]] = field(default_factory=list)
-    """When the PLC took over a result, and of which part."""
-    dropped: dict[str, int] = field(default_factory=dict)
-    lost_records: int = 0
-    left_behind: list[str] = field(default_factory=list)
-    """Stages that did not end when the daemon was stopped."""
-    gate: dict[str, int] = field(default_factory=dict)
-    states: list[str] = field(default_factory=list)
-    switches: int = 0
 
 
 class SimulatedPlant:

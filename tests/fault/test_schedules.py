@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from schedule import Fault, Schedule, draw
 from simulated_books import audit
-from simulated_line import Outcome, run
+from simulated_line import run
+
+if TYPE_CHECKING:
+    from simulated_outcome import Outcome
 
 QUIET = Schedule(
     seed=1,

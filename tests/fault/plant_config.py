@@ -1,0 +1,37 @@
+"""The configuration of the daemon in `plant_run`."""
+
+from __future__ import annotations
+
+CONFIG = """
+[device]
+name = "plant"
+state_dir = "{work}/state"
+[bundle]
+path = "{bundle}"
+[camera]
+kind = "folder"
+path = "{work}/in"
+after = "delete"
+part_sequence_pattern = 'part-(\\d+)'
+overflow = "reject"
+rescan_interval_ms = 500
+[recipe]
+decision_deadline_ms = 1500
+reject.delay_ms = 2000
+[plc]
+kind = "modbus_tcp"
+host = "127.0.0.1"
+port = {plc}
+[plc_link]
+watch_trigger_count = true
+trigger_timeout_ms = 2000
+[mqtt]
+port = {broker}
+[ledger]
+reserve_mb = 8
+[evidence]
+quota_mb = 8
+[ops]
+metrics_port = false
+inspect_queue = 64
+"""
