@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.app.audit import opening_records
 from edge_runtime.app.conditions import line_conditions
+from edge_runtime.app.numbering import start_numbering
 from edge_runtime.app.recipe import build_recipe
 from edge_runtime.app.recording import evidence_stage, publish_stage, record_stage
 from edge_runtime.app.stages import (
@@ -15,7 +16,6 @@ from edge_runtime.app.stages import (
     inspect_stage,
     make_queues,
     plc_link,
-    start_numbering,
 )
 from edge_runtime.decision.part_tracker import PartTracker
 from edge_runtime.services.condition import ConfigProbe

@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.config.camera import Overflow
-from edge_runtime.domain.errors import LedgerError, PlcError
 from edge_runtime.plc.port import PlcCapability
 from edge_runtime.services.capture import CaptureStage
 from edge_runtime.services.dispatch import DispatchStage
-from edge_runtime.services.flow import RecordItem
 from edge_runtime.services.inspect import InspectStage
 from edge_runtime.services.plc_link import LinkTiming, PlcLink
 from edge_runtime.services.queues import BoundedQueue
-from edge_runtime.services.reconcile import Reconciliation, reconcile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from edge_runtime.app.devices import Devices
     from edge_runtime.config.line import LineConfig
@@ -25,15 +22,12 @@ if TYPE_CHECKING:
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.part import Part
-    from edge_runtime.domain.records import EventRecord
     from edge_runtime.domain.reject import RejectCommand
-    from edge_runtime.ledger.port import LedgerEntry
     from edge_runtime.ops.clock import Clock
-    from edge_runtime.plc.port import PlcInputs
     from edge_runtime.services.condition import ConfigProbe
     from edge_runtime.services.engine_keeper import EngineKeeper
     from edge_runtime.services.events import Events
-    from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell
+    from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell, RecordItem
     from edge_runtime.services.monitor import LineMonitor
     from edge_runtime.services.vitals import Vitals
 
@@ -134,10 +128,14 @@ def _fed(progress: Callable[[], None] | None, vitals: Vitals) -> Callable[[], No
     return lambda: progress() if vitals.deadline_path_alive() else None
 
 
+def numbers_are_the_plcs(line: Common) -> bool:
+    """Whether frames come with the PLC's part numbers, instead of being counted here."""
+    return line.config.plc_link.watch_trigger_count and PlcCapability.TRIGGER_COUNT in line.devices.plc.capabilities
+
+
 def capture_stage(line: Common, tracker: PartTracker, link: PlcLink | None) -> CaptureStage:
     """With the PLC's count of parts, where it is to be watched."""
     settings = line.config.plc_link
-    counts = settings.watch_trigger_count and PlcCapability.TRIGGER_COUNT in line.devices.plc.capabilities
     return CaptureStage(
         line.devices.camera,
         tracker,
@@ -148,7 +146,7 @@ def capture_stage(line: Common, tracker: PartTracker, link: PlcLink | None) -> C
         line.events,
         line.clock,
         wait_when_full=line.config.camera.overflow is Overflow.WAIT,
-        trigger_count=(lambda: link.inputs.trigger_count) if counts and link is not None else None,
+        trigger_count=(lambda: link.inputs.trigger_count) if numbers_are_the_plcs(line) and link is not None else None,
         trigger_timeout_ns=settings.trigger_timeout_ms * 1_000_000,
     )
 
@@ -175,35 +173,3 @@ def plc_link(line: Common, vitals: Vitals) -> PlcLink | None:
         line.events,
         line.clock,
     )
-
-
-def start_numbering(line: Common, link: PlcLink | None, opening: Sequence[EventRecord]) -> int:
-    """Where part numbers go on, after writing down how we started and what the PLC acted upon without the ledger.
-
-    A PLC that cannot be reached now is asked when it is: what it remembers by then is still of the time before us.
-    """
-    committed = line.devices.ledger.last_part_sequence()
-    identity, camera = line.devices.inspector.bundle.identity, line.config.camera.name
-
-    def compare(acknowledged: int | None) -> Reconciliation:
-        now_ns, wall_ns = line.clock.monotonic_ns(), line.clock.wall_ns()
-        return reconcile(committed, acknowledged, line.recipe.current, identity, camera, now_ns, wall_ns)
-
-    def catch_up(inputs: PlcInputs) -> None:
-        for record in compare(inputs.acknowledged_sequence).interrupted:
-            line.queues.records.try_put(RecordItem(record))
-
-    acknowledged = None
-    if link is not None:
-        try:
-            acknowledged = link.connect_now().acknowledged_sequence
-        except PlcError:
-            link.at_first_contact(catch_up)
-    found = compare(acknowledged)
-    begun: list[LedgerEntry] = [*opening, *found.interrupted]
-    try:
-        line.devices.ledger.append(begun)
-    except LedgerError:
-        for record in begun:  # a full disk stops no line: the record stage goes on trying, these first
-            line.queues.records.try_put(RecordItem(record))
-    return found.last_part_sequence

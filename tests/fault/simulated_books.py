@@ -99,15 +99,12 @@ def _delivered(outcome: Outcome) -> list[str]:
 def _gate(outcome: Outcome, by_part: dict[int, list[dict[str, Any]]]) -> list[str]:
     findings = []
     passed = [record.sequence for record in outcome.plc.gate_log if record.passed]
-    # What was acted upon before a life of the daemon that never reached the PLC is not in the window: see the docs.
-    since_ns = max((life.ended_ns for life in outcome.lives if not life.reached_plc), default=0)
-    told_of = {record.sequence for record in outcome.plc.gate_log if record.gate_ns > since_ns}
     if outcome.schedule.gate == "permit":
         if bad := [n for n in passed if not outcome.belt.would_pass(n)]:
             findings.append(f"bad parts passed the gate: {bad[:10]} ({len(bad)}), the first: {by_part.get(bad[0])}")
-        if untold := [n for n in passed if n in told_of and not any(_tells_of_passing(v) for v in by_part.get(n, []))]:
+        if untold := [n for n in passed if not any(_tells_of_passing(v) for v in by_part.get(n, []))]:
             findings.append(f"parts passed the gate and no record says so: {untold[:10]} ({len(untold)})")
-    unknown = [n for at_ns, n in outcome.acknowledged if n not in by_part and at_ns > since_ns]
+    unknown = [n for _, n in outcome.acknowledged if n not in by_part]
     if unknown:
         findings.append(f"the PLC acted upon parts of which no record tells: {unknown[:10]} ({len(unknown)})")
     return findings

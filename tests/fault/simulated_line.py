@@ -120,7 +120,6 @@ class SimulatedPlant:
         world = self.world
         world.kill("daemon")
         self.outcome.lives[-1].ended_ns = world.now_ns
-        self.outcome.lives[-1].reached_plc = self.line.stages.plc.inputs.acknowledged_sequence is not None
         self._note_counters()
         if self.schedule.ledger == "disk":
             self._ledger.close()

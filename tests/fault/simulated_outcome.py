@@ -19,7 +19,6 @@ class Life:
     ready_ns: int
     ended_ns: int | None = None
     """None: it was stopped in an orderly way."""
-    reached_plc: bool = True
 
 
 @dataclass(slots=True)

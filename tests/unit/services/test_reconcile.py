@@ -4,12 +4,17 @@ import pytest
 from makers import BUNDLE, make_recipe
 
 from edge_runtime.app.stages import RECORD_CAPACITY
+from edge_runtime.domain.part import PART_SEQUENCE_MAX
 from edge_runtime.domain.verdict import Disposition, Reason
-from edge_runtime.services.reconcile import MAX_INTERRUPTED, reconcile
+from edge_runtime.services.reconcile import MAX_INTERRUPTED, Owed, read_owed, reconcile
 
 
-def _reconcile(committed: int, acknowledged: int | None):
-    return reconcile(committed, acknowledged, make_recipe(), BUNDLE, "camera", 5, 6)
+def _reconcile(committed: int, acknowledged: int | None, owed: Owed | None = None):
+    return reconcile(committed, acknowledged, make_recipe(), BUNDLE, "camera", 5, 6, owed)
+
+
+def _interrupted(committed: int, acknowledged: int, owed: Owed) -> list[int]:
+    return [record.verdict.part_sequence for record in _reconcile(committed, acknowledged, owed).interrupted]
 
 
 def test_parts_acted_upon_but_not_committed_reappear_as_interrupted() -> None:
@@ -43,3 +48,31 @@ def test_nothing_is_invented(committed, acknowledged, last) -> None:
     """Only a small, plausible difference means interrupted parts."""
     found = _reconcile(committed, acknowledged)
     assert (found.interrupted, found.last_part_sequence) == ((), last)
+
+
+def test_what_is_owed_is_sought_from_where_it_fell_due() -> None:
+    """The ledger went on to 20 meanwhile, numbering does not go back, and nothing known is told of again."""
+    owed = Owed(10, 7, frozenset(range(15, 21)))
+    assert _interrupted(20, 12, owed) == [11, 12]
+    assert _reconcile(20, 12, owed).last_part_sequence == 20
+    assert _interrupted(20, 22, owed) == [11, 12, 13, 14, 21, 22]
+    assert _interrupted(20, 10, owed) == []
+
+
+def test_a_long_life_without_plc_does_not_make_the_window_implausible() -> None:
+    """Only parts of which nothing is known count; and a PLC that is another one by now says nothing about either."""
+    owed = Owed(10, 7, frozenset(range(15, 90_001)))
+    assert _interrupted(90_000, 90_002, owed) == [11, 12, 13, 14, 90_001, 90_002]
+    assert _interrupted(90_000, 3_000_000, owed) == []
+    assert _interrupted(90_000, 90_002, Owed(10, 7)) == [90_001, 90_002]
+
+
+def test_what_is_owed_is_sought_over_the_end_of_the_count() -> None:
+    """After 2³²−1 comes 1."""
+    assert _interrupted(5, 2, Owed(PART_SEQUENCE_MAX - 1, 7, frozenset({1, 5}))) == [PART_SEQUENCE_MAX, 2]
+
+
+def test_what_is_owed_survives_being_noted() -> None:
+    """All but what the ledger itself knows; an empty note, or none, owes nothing."""
+    assert read_owed(Owed(10, 7, frozenset({11})).note()) == Owed(10, 7)
+    assert (read_owed(""), read_owed(None)) == (None, None)
