@@ -54,8 +54,14 @@ def test_without_faults_every_part_gets_what_the_detector_says(tmp_path) -> None
     [
         (Fault("ledger", "full", 2.0, 6.5), Fault("process", "killed", 8.0, 1.0)),
         (Fault("ledger", "slow", 5.0, 3.0), Fault("plc", "gone", 7.0, 6.0), Fault("process", "killed", 7.5, 1.0)),
+        (
+            Fault("ledger", "full", 2.0, 6.5),
+            Fault("plc", "gone", 7.5, 7.5),
+            Fault("process", "killed", 8.0, 1.0),
+            Fault("process", "killed", 13.0, 1.0),
+        ),
     ],
-    ids=["the disk was full", "and the PLC is away at the start"],
+    ids=["the disk was full", "and the PLC is away at the start", "and for the whole next life"],
 )
 def test_what_was_acted_upon_and_not_committed_reappears_as_interrupted(faults, tmp_path) -> None:
     """Killed while the records of many parts wait for the disk: each of them is written down after the restart."""
