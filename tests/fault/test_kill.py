@@ -13,28 +13,27 @@ from edge_runtime.camera.sim_scene import render_part
 from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mosquitto import Mosquitto
 
-PARTS = 150
-KILL_AFTER = (10, 35, 60, 85)
+PARTS = 100
+KILL_AFTER = (8, 25, 42, 60)
 """How many verdicts the subscriber has when the next kill comes."""
 
 
 class KillableLine:
     """A folder with all parts in it, and a daemon that is killed and started again."""
 
-    def __init__(self, work: Path, broker: Mosquitto, stack: ExitStack) -> None:
+    def __init__(self, work: Path, broker: Mosquitto, stack: ExitStack, images: Sequence[bytes]) -> None:
         self.work = work
         self.broker = broker
         self.stack = stack
         folder = work / "in"
         folder.mkdir()
-        for number in range(PARTS):
-            pixels = render_part(3, number, defective=number % 9 == 4, width_px=320, height_px=240)
-            (folder / f"part-{number:04d}.png").write_bytes(encode_png(pixels))
+        for number, image in enumerate(images):
+            (folder / f"part-{number:04d}.png").write_bytes(image)
         port = free_port()
         self.plc = PlcProcess(work / "plc.jsonl", "--tcp", str(port))
         stack.callback(self.plc.close)
@@ -99,11 +98,18 @@ class KillableLine:
         return {sequence for _, sequence in self.subscriber.distinct()}
 
 
+@pytest.fixture(scope="module")
+def images() -> Sequence[bytes]:
+    """All parts, drawn once."""
+    drawn = (render_part(3, number, defective=number % 9 == 4, width_px=320, height_px=240) for number in range(PARTS))
+    return [encode_png(pixels) for pixels in drawn]
+
+
 @pytest.fixture
-def line(tmp_path, mosquitto) -> Iterator[KillableLine]:
+def line(tmp_path, mosquitto, images) -> Iterator[KillableLine]:
     """A line whose processes all end with the test."""
     with ExitStack() as stack:
-        yield KillableLine(tmp_path, mosquitto, stack)
+        yield KillableLine(tmp_path, mosquitto, stack, images)
 
 
 def _assert_books_agree(line: KillableLine, messages: list[dict[str, Any]]) -> None:
@@ -118,7 +124,7 @@ def _assert_books_agree(line: KillableLine, messages: list[dict[str, Any]]) -> N
 
 @pytest.mark.needs_mosquitto
 def test_killing_the_daemon_loses_no_committed_verdict(line) -> None:
-    """Four SIGKILLs among 150 parts: ledger, subscriber and PLC agree afterwards; no image has two records."""
+    """Four SIGKILLs among 100 parts: ledger, subscriber and PLC agree afterwards; no image has two records."""
     for threshold in KILL_AFTER:
         daemon = line.start()
         wait_until(lambda threshold=threshold: line.received() >= threshold, f"{threshold} verdicts", 60)
