@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from edge_convert.convert.candidates import detector_of, draft_of
@@ -63,10 +64,25 @@ def finish(
     payloads = {source.payload: candidate.model, **source.payloads, **golden.payloads}
     digest = seal(options.out, draft, payloads, options.engine)
     clock, started_ns = timing
+    report = _report(work, choice, candidate, before, after, digest)
+    return replace(
+        report,
+        figures=(after.figures, *measured),
+        golden=len(golden.images),
+        warnings=warnings,
+        seconds=(clock.monotonic_ns() - started_ns) / 1e9,
+    )
+
+
+def _report(
+    work: Work, choice: PrecisionChoice, candidate: Candidate, before: Proof, after: Proof, digest: str
+) -> ConvertReport:
+    """The report as far as it follows from the proofs."""
+    out = work.options.out
     return ConvertReport(
-        bundle=str(options.out),
+        bundle=str(out),
         digest=digest,
-        size_bytes=options.out.stat().st_size,
+        size_bytes=out.stat().st_size,
         precision=candidate.precision,
         route=candidate.route,
         kept=tuple(f"{kept.node} ({kept.op_type}): {kept.why}" for kept in candidate.kept),
@@ -74,16 +90,16 @@ def finish(
         engine=work.engine_description,
         reference=work.reference.description,
         plain_figures=before.figures,
-        figures=(after.figures, *measured),
+        figures=(after.figures,),
         labelled=after.labelled,
         plain_labelled=before.labelled,
         review_limit=after.good.limits.review,
         reject_limit=after.good.limits.reject,
         limits_method=after.good.method,
-        golden=len(golden.images),
+        golden=0,
         allowed=after.beyond,
-        warnings=warnings,
-        seconds=(clock.monotonic_ns() - started_ns) / 1e9,
+        warnings=(),
+        seconds=0.0,
     )
 
 

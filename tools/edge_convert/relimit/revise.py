@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge_convert.relimit.rules import Rule
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.config.engine import EngineSettings
-    from edge_runtime.domain.model_bundle import GoldenImage, ModelBundle, Reference
+    from edge_runtime.domain.model_bundle import Calibration, GoldenImage, ModelBundle, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,9 @@ def revise(
     limits = Limits(review=rule.review, reject=_reject(rule.review, good, manifest))
     golden, left_out = _golden(manifest, limits)
     number = manifest.revision + 1
-    calibration = replace(
-        manifest.calibration,
-        limits=limits,
-        good_scores=tuple(sorted(good)),
-        false_reject_rate=sum(score > limits.review for score in good) / len(good),
-    )
     draft = replace(
         draft_of_manifest(manifest),
-        calibration=calibration,
+        calibration=_calibration(manifest, limits, good),
         golden=golden,
         reference=_reference(manifest.reference, golden),
         revision=number,
@@ -94,6 +88,11 @@ def revise(
         consequences=consequences(rule.review, good, defective),
         left_out=left_out,
     )
+
+
+def _calibration(manifest: ModelBundle, limits: Limits, good: Sequence[float]) -> Calibration:
+    rate = sum(score > limits.review for score in good) / len(good)
+    return replace(manifest.calibration, limits=limits, good_scores=tuple(sorted(good)), false_reject_rate=rate)
 
 
 def _reject(review: float, good: Sequence[float], manifest: ModelBundle) -> float:
