@@ -1,1 +1,1 @@
-"""Train the project's own small backbone from procedural images alone."""
+"""Make the project's own small backbones: from computed filters, and from procedural images alone."""
