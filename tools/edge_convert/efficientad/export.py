@@ -28,6 +28,8 @@ _IR_VERSION: Final = 8
 _OPSET: Final = 17
 _HEAD: Final = "input"
 _TAIL: Final = "maps"
+_PATCH_NETWORKS: Final = ("teacher", "student")
+_SENSITIVE: Final = ("conv1", "conv3")
 
 
 @dataclass(slots=True)
@@ -87,10 +89,11 @@ def float_nodes(model: Any) -> frozenset[str]:
     """Names of the nodes that a quantizer must leave in float32.
 
     Before the first convolution: pixel normalisation. Behind the last: differences, quantiles and map, where eight bits
-    would be spent on the largest difference of all and leave none for those of good parts. And the first convolution of
-    the patch networks, whose whitening filters amplify the rounding of pixels; it is a fortieth of the work.
+    would be spent on the largest difference of all and leave none for those of good parts. And two convolutions of the
+    patch networks, a sixth of PDN-S's work: the first, whose whitening filters amplify the rounding of pixels, and the
+    third, whose rounding the last one amplifies where it suppresses what good parts have in common.
     """
-    prefixes = (f"{_HEAD}/", f"{_TAIL}/", "student/conv1", "teacher/conv1")
+    prefixes = (f"{_HEAD}/", f"{_TAIL}/", *(f"{which}/{name}" for which in _PATCH_NETWORKS for name in _SENSITIVE))
     return frozenset(node.name for node in model.graph.node if node.name.startswith(prefixes))
 
 
