@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _BATCH_NORM_EPSILON = 1e-5
+_CODE_IMAGES = 4
 
 
 def without_downloads(resnet18: Path | None = None) -> None:
@@ -52,6 +55,28 @@ def _without(create: Callable[..., Any], *options: str) -> Callable[..., Any]:
         return create(*arguments, **given)
 
     return built
+
+
+@torch.no_grad()
+def fill_codebooks(latent: Any, folder: Path) -> None:
+    """Draw the codes of DSR's untrained quantizers from what its own encoder makes of these images.
+
+    Random codes lie so far from an untrained encoder's features that one code stands for all of them: every image would
+    become the same, and scores would differ by rounding alone.
+    """
+    images = [Image.open(file).convert("RGB").resize((256, 256)) for file in sorted(folder.iterdir())[:_CODE_IMAGES]]
+    pixels = torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in images]) / 255.0
+    fine = latent._encoder_b(pixels)  # noqa: SLF001 — its forward gives quantized features only
+    coarse = latent._pre_vq_conv_top(latent._encoder_t(fine))  # noqa: SLF001 — likewise
+    _draw_codes(latent.vq_vae_top, coarse)
+    upsampled = latent.upsample_t(latent.vq_vae_top(coarse))
+    _draw_codes(latent.vq_vae_bot, latent._pre_vq_conv_bot(torch.cat((fine, upsampled), dim=1)))  # noqa: SLF001
+
+
+def _draw_codes(quantizer: Any, features: torch.Tensor) -> None:
+    codes = quantizer.embedding.weight
+    vectors = features.permute(0, 2, 3, 1).reshape(-1, codes.shape[1])
+    codes.copy_(vectors[torch.randperm(len(vectors))[: len(codes)]])
 
 
 def load_folded(model: torch.nn.Module, folded: Mapping[str, torch.Tensor]) -> None:

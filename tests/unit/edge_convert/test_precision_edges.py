@@ -57,6 +57,26 @@ def pooled_graph() -> FloatGraph:
     return FloatGraph(model, "image", ("anomaly_map",), frozenset({"pool", "join"}))
 
 
+def stacked_graph() -> FloatGraph:
+    """One matrix per channel, as PaDiM has one per place: a product with a constant of three axes."""
+    matrices = np.random.default_rng(6).normal(0, 0.3, (3, SIDE_PX, SIDE_PX)).astype(np.float32)
+    nodes = [
+        helper.make_node("Mul", ["image", "gain"], ["scaled"], "scale"),
+        helper.make_node("MatMul", ["scaled", "matrices"], ["product"], "product"),
+        helper.make_node("Relu", ["product"], ["anomaly_map"], "relu"),
+    ]
+    shape = [1, 3, SIDE_PX, SIDE_PX]
+    graph = helper.make_graph(
+        nodes,
+        "stacked",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("anomaly_map", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(matrices, "matrices"), numpy_helper.from_array(np.float32(2), "gain")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return FloatGraph(model, "image", ("anomaly_map",), frozenset({"scale"}))
+
+
 def quantizer_of(graph: FloatGraph) -> QdqQuantizer:
     """With the ranges of eight pictures."""
     with Silent().stage("", 1) as stage:
@@ -187,3 +207,18 @@ def test_no_image_is_an_error() -> None:
     """An empty pass calibrates nothing."""
     with Silent().stage("", 1) as stage, pytest.raises(ConfigError, match="no image"):
         measure_ranges(plain_graph(), iter(()), stage)
+
+
+@pytest.mark.parametrize("settings", BOTH, ids=lambda settings: settings.name)
+def test_a_stack_of_matrices_in_int8_runs_on_both_engines(settings: EngineSettings) -> None:
+    """Every engine computes the product in 8 bits, near to float32."""
+    graph = stacked_graph()
+    quantizer = quantizer_of(graph)
+    assert "product" in quantizer.nodes
+    engine = engines.create(settings)
+    plain, whole = (
+        engine.load(content) for content in (graph.model.SerializeToString(), quantizer.quantize(frozenset()))
+    )
+    for image in images(2):
+        exact, found = (one.run({"image": image}, ["anomaly_map"])["anomaly_map"] for one in (plain, whole))
+        assert np.abs(found - exact).max() < 0.05 * exact.max()

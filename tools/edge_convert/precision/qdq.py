@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge_convert.precision.routes import FloatGraph
 
 _PER_CHANNEL_OPSET: Final = 13
+_MATRIX_RANK: Final = 2
 _GAINLESS: Final = frozenset({"LayerNormalization", "InstanceNormalization", "BatchNormalization", "TopK", "CumSum"})
 """No engine has an INT8 kernel for these, and the library stumbles over a normalisation whose bias has several axes."""
 _TYPES: Final = (frozenset(QDQRegistry) | frozenset(QLinearOpsRegistry)) - _GAINLESS
@@ -111,11 +112,18 @@ class QdqQuantizer:
             nodes_to_quantize=sorted(chosen),
             nodes_to_exclude=[],
             op_types_to_quantize=sorted(_TYPES),
-            extra_options={},
+            extra_options={"TensorQuantOverrides": _whole_tensors(self._model)},
         )
         model = quantizer.quantize_model()
         quantizer.model.topological_sort()
         return model
+
+
+def _whole_tensors(model: Any) -> dict[str, list[dict[str, Any]]]:
+    """Stacks of matrices get one scale: the library would give each row its own, which onnxruntime then cannot run."""
+    stacks = {item.name for item in model.graph.initializer if len(item.dims) > _MATRIX_RANK}
+    read = {name for node in model.graph.node if node.op_type == "MatMul" for name in node.input}
+    return {name: [{"quant_type": QuantType.QInt8}] for name in sorted(stacks & read)}
 
 
 def _modern(model: Any) -> Any:
