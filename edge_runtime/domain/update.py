@@ -1,0 +1,61 @@
+"""Values of an update: a signed release, the states it goes through on a device, and what the store knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class UpdateState(StrEnum):
+    """Where a release stands on this device. The transitions are a table in `decision.update_rules`."""
+
+    IDLE = "idle"
+    COPYING = "copying"
+    """Being streamed into staging on the store's filesystem."""
+    VERIFIED = "verified"
+    """Our copy is signed, whole, meant for this device and not older than allowed."""
+    STAGED = "staged"
+    """Our copy stands in the store under its digest, synced."""
+    SELFTEST = "selftest"
+    """A limited subprocess inspects the golden images on this device's engine."""
+    ARMED = "armed"
+    """Committed: the line takes it up at the next frame, or at the next start."""
+    TRIAL = "trial"
+    """It decides; the last-known-good one stands by."""
+    CONFIRMED = "confirmed"
+    """It has become the last-known-good one."""
+    ROLLED_BACK = "rolled_back"
+    """It failed; its digest is quarantined."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTerms:
+    """What a signed release demands of the device that takes it."""
+
+    product: str
+    """What it inspects: 1 to 64 of `A-Z a-z 0-9 _ . -`. A device keeps one line of versions per product."""
+    counter: int
+    """From 1; grows with every release of a release station, over all its products."""
+    min_counter: int
+    """Releases of this product with a smaller counter are never activated again, not even by hand."""
+    hardware: tuple[str, ...]
+    """Names of the devices' `device.hardware` that it is for; empty: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRelease:
+    """A release in the device's store."""
+
+    digest: str
+    """SHA-256 of its `release.json`, hexadecimal; the store's key."""
+    terms: ReleaseTerms
+    name: str
+    version: str
+    revision: int
+    state: UpdateState
+    attempts: int
+    """How often a trial of it was begun; committed before each load."""
+    installed_ns: int
+    """Wall clock."""
+    reason: str = ""
+    """Why it stands where it stands, for a technician: what failed, or who pinned it."""
