@@ -68,6 +68,12 @@ class BundleError(EdgeError):
     blame = Blame.BUNDLE
 
 
+class UpdateError(EdgeError):
+    """The store of releases cannot do what was asked: the state of a release forbids it, or its disk fails."""
+
+    blame = Blame.OPERATOR
+
+
 class PlcError(EdgeError):
     """The PLC, relay or GPIO line did not do what it was told."""
 

@@ -59,3 +59,40 @@ class StoredRelease:
     """Wall clock."""
     reason: str = ""
     """Why it stands where it stands, for a technician: what failed, or who pinned it."""
+    pinned: bool = False
+    """Nothing takes its place but a rollback."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductStanding:
+    """Which releases of a product decide, wait to decide, or are fallen back to."""
+
+    armed: StoredRelease | None
+    """To be taken up by the line: `begin_trial`, load, swap."""
+    trial: StoredRelease | None
+    """Decides until it is confirmed or rolled back. Never together with `armed`."""
+    known_good: StoredRelease | None
+    """The last one confirmed; None also where its counter is now below `min_counter`."""
+    min_counter: int
+    """Releases with a smaller counter never run again."""
+
+    @property
+    def active(self) -> StoredRelease | None:
+        """What decides by the store's books: the one in trial, else the last-known-good one.
+
+        A line that runs something else (and finds none armed) has to change over to it.
+        """
+        return self.trial or self.known_good
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """Something that happened to the releases, for a technician."""
+
+    at_ns: int
+    """Wall clock."""
+    kind: str
+    """installed, refused, trial, confirmed, rolled_back, requested, pinned, removed, start, …"""
+    digest: str
+    """Of the release it is about; empty where it is about none."""
+    text: str
