@@ -50,7 +50,7 @@ class UpdateStore(Protocol):
 
         Sweeps what an interrupted installation has left; re-hashes the armed or trial release and the last-known-good
         one; rolls back what is damaged or was loaded `MAX_ATTEMPTS` times without being confirmed. Where the answer
-        stands ARMED or TRIAL, `begin_trial` comes before the load; after a load that failed: `roll_back`, and ask again.
+        stands ARMED or TRIAL, `begin_trial` comes before the load; after a failed load: `roll_back`, and ask again.
 
         Raises:
             UpdateError: there is no release of this product that may run; says what to do.

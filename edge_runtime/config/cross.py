@@ -57,11 +57,29 @@ def has_handshake(plc: PlcSettings) -> bool:
 
 def contradictions(config: LineConfig) -> Iterator[Finding]:
     """Errors between keys that are each fine."""
+    yield from _bundle(config)
     yield from _gate(config)
     yield from _timing(config)
     yield from _folders(config)
     yield from _engine(config)
     yield from _mqtt(config)
+
+
+def _bundle(config: LineConfig) -> Iterator[Finding]:
+    bundle = config.bundle
+    if bundle.trust == "production" and bundle.product is None:
+        yield _finding(
+            '"production" takes signed releases only: name the product in bundle.product instead of a file in '
+            "bundle.path, and install its release with `edge-runtime bundle install`",
+            "bundle.trust",
+            "bundle.path",
+        )
+    if bundle.trust == "development" and bundle.product is not None:
+        yield _finding(
+            'the releases of a product are always signed: set bundle.trust = "production"',
+            "bundle.product",
+            "bundle.trust",
+        )
 
 
 def _gate(config: LineConfig) -> Iterator[Finding]:

@@ -71,8 +71,8 @@ def public_source(source: str | int) -> str:
 
 
 def _bundle(config: LineConfig) -> str:
-    if config.bundle.trust == "production":
-        return f"{config.bundle.path}, trusted only if signed (production)"
+    if config.bundle.product is not None:
+        return f"the active signed release of product {config.bundle.product} (production trust)"
     return f"{config.bundle.path}, loaded unsigned (development trust)"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge_runtime.config.base import Settings
 
@@ -28,9 +28,23 @@ class EngineSettings(Settings):
 
 
 class BundleSettings(Settings):
-    """The bundle that decides."""
+    """The bundle that decides: one file, or whatever release of a product is active on this device."""
 
-    path: Path
-    """The bundle, as `edge-convert teach` writes it."""
+    path: Path | None = None
+    """One bundle, as `edge-convert teach` writes it; set this or `product`."""
+    product: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        json_schema_extra={"form": "1 to 64 letters, digits, dots, dashes or underscores"},
+    )
+    """What the line inspects: the active signed release of this product, as `edge-runtime bundle install` and the
+    updater put it there; set this or `path`."""
     trust: Literal["development", "production"] = "development"
-    """`production` refuses unsigned bundles; bundle format 0 is never signed."""
+    """`production` takes signed releases only, and therefore goes with `product`."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> BundleSettings:
+        if (self.path is None) == (self.product is None):
+            message = "set either path or product"
+            raise ValueError(message)
+        return self

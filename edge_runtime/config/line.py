@@ -12,6 +12,7 @@ from edge_runtime.config.camera import CameraSettings, SimulationSettings
 from edge_runtime.config.engine import BundleSettings, EngineSettings
 from edge_runtime.config.mqtt import MqttSettings
 from edge_runtime.config.plc import NoPlcSettings, PlcLinkSettings, PlcSettings
+from edge_runtime.config.updates import UpdateSettings
 
 
 class DeviceSettings(Settings):
@@ -23,7 +24,14 @@ class DeviceSettings(Settings):
     )
     """Device name in topics and records; unique in the plant."""
     state_dir: Path
-    """Ledger, evidence images and caches. Relative paths count from the configuration file."""
+    """Ledger, evidence images, releases and caches. Relative paths count from the configuration file."""
+    hardware: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        json_schema_extra={"form": "1 to 64 letters, digits, dots, dashes or underscores"},
+    )
+    """What a signed release calls this kind of device, if it is for some kinds only. Unset: the processor's name as
+    `uname -m` gives it, like `x86_64` or `aarch64`."""
 
 
 class LimitSettings(Settings):
@@ -155,4 +163,5 @@ class LineConfig(Settings):
     evidence: EvidenceSettings = EvidenceSettings()
     simulation: SimulationSettings = SimulationSettings()
     ops: OpsSettings = OpsSettings()
+    updates: UpdateSettings = UpdateSettings()
     change: ChangeSettings = ChangeSettings()
