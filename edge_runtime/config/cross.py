@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from edge_runtime.config.camera import AfterInspection, FolderCameraSettings, SimulatedCameraSettings
+from edge_runtime.config.cross_updates import update_contradictions, update_doubts
+from edge_runtime.config.finding import finding
 from edge_runtime.config.plc import (
     ModbusRtuSettings,
     ModbusTcpSettings,
@@ -20,25 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_runtime.config.camera import CameraSettings
+    from edge_runtime.config.finding import Finding
     from edge_runtime.config.line import LineConfig
     from edge_runtime.config.plc import PlcSettings
-    from edge_runtime.config.toml_lines import KeyPath
 
 _REGISTER_BLOCK = 32
 """Registers that each block of the Modbus map may take up, with room to grow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something about several keys."""
-
-    keys: tuple[KeyPath, ...]
-    """All keys involved; the first is where it is reported."""
-    message: str
-
-
-def _finding(message: str, *keys: str) -> Finding:
-    return Finding(tuple(tuple(key.split(".")) for key in keys), message)
 
 
 def gate_mode(config: LineConfig) -> Literal["permit", "fire", "none"]:
@@ -63,19 +51,20 @@ def contradictions(config: LineConfig) -> Iterator[Finding]:
     yield from _folders(config)
     yield from _engine(config)
     yield from _mqtt(config)
+    yield from update_contradictions(config)
 
 
 def _bundle(config: LineConfig) -> Iterator[Finding]:
     bundle = config.bundle
     if bundle.trust == "production" and bundle.product is None:
-        yield _finding(
+        yield finding(
             '"production" takes signed releases only: name the product in bundle.product instead of a file in '
             "bundle.path, and install its release with `edge-runtime bundle install`",
             "bundle.trust",
             "bundle.path",
         )
     if bundle.trust == "development" and bundle.product is not None:
-        yield _finding(
+        yield finding(
             'the releases of a product are always signed: set bundle.trust = "production"',
             "bundle.product",
             "bundle.trust",
@@ -85,30 +74,30 @@ def _bundle(config: LineConfig) -> Iterator[Finding]:
 def _gate(config: LineConfig) -> Iterator[Finding]:
     plc, mode = config.plc, config.recipe.gate
     if mode == "permit" and not has_handshake(plc):
-        yield _finding(
+        yield finding(
             f'"permit" needs a PLC with a handshake, and plc.kind = "{plc.kind}" has none: use "fire" or "auto", or a '
             "Modbus PLC",
             "recipe.gate",
             "plc.kind",
         )
     if mode == "fire" and isinstance(plc, NoPlcSettings):
-        yield _finding('"fire" needs something to fire, and plc.kind is "none"', "recipe.gate", "plc.kind")
+        yield finding('"fire" needs something to fire, and plc.kind is "none"', "recipe.gate", "plc.kind")
     if isinstance(plc, ModbusTcpSettings | ModbusRtuSettings):
         yield from _registers(config, plc)
     if config.recipe.reject.encoder_ticks is not None and not (has_handshake(plc) or isinstance(plc, NoPlcSettings)):
-        yield _finding(
+        yield finding(
             f'needs a belt encoder, and plc.kind = "{plc.kind}" reports none: use delay_ms',
             "recipe.reject.encoder_ticks",
             "plc.kind",
         )
     if config.plc_link.watch_trigger_count and not has_handshake(plc):
-        yield _finding(
+        yield finding(
             f'needs a PLC that counts parts, and plc.kind = "{plc.kind}" does not',
             "plc_link.watch_trigger_count",
             "plc.kind",
         )
     elif config.plc_link.watch_trigger_count and not _carries_part_numbers(config.camera):
-        yield _finding(
+        yield finding(
             f'needs frames that carry the PLC\'s part number, and camera.kind = "{config.camera.kind}" as configured '
             "carries none: counted apart, one late frame would give a part its neighbour's verdict. A folder can take "
             "the number from the file name (camera.part_sequence_pattern)",
@@ -126,9 +115,9 @@ def _carries_part_numbers(camera: CameraSettings) -> bool:
 
 def _registers(config: LineConfig, plc: ModbusTcpSettings | ModbusRtuSettings) -> Iterator[Finding]:
     if config.recipe.gate == "fire" and plc.ejector_coil is None:
-        yield _finding('"fire" needs plc.ejector_coil, the coil of the ejector', "recipe.gate", "plc.ejector_coil")
+        yield finding('"fire" needs plc.ejector_coil, the coil of the ejector', "recipe.gate", "plc.ejector_coil")
     if abs(plc.result_address - plc.status_address) < _REGISTER_BLOCK:
-        yield _finding(
+        yield finding(
             f"is less than {_REGISTER_BLOCK} registers away from plc.result_address ({plc.result_address}): the "
             "blocks would overlap",
             "plc.status_address",
@@ -140,7 +129,7 @@ def _timing(config: LineConfig) -> Iterator[Finding]:
     delay_ms, deadline_ms = config.recipe.reject.delay_ms, config.recipe.decision_deadline_ms
     if isinstance(config.plc, NoPlcSettings) or delay_ms is None or deadline_ms < delay_ms:
         return
-    yield _finding(
+    yield finding(
         f"must be less than recipe.reject.delay_ms: a verdict {deadline_ms:g} ms after the trigger comes too late for "
         f"a gate that the part reaches after {delay_ms:g} ms",
         "recipe.decision_deadline_ms",
@@ -154,21 +143,21 @@ def _folders(config: LineConfig) -> Iterator[Finding]:
         return
     for key, folder in (("done_path", camera.done_path), ("faulty_path", camera.faulty_path)):
         if folder is not None and (folder == camera.path or (camera.recursive and camera.path in folder.parents)):
-            yield _finding(
+            yield finding(
                 "lies inside the watched folder: its files would be inspected again", f"camera.{key}", "camera.path"
             )
     if camera.done_path is not None and camera.after is not AfterInspection.MOVE:
-        yield _finding(
+        yield finding(
             f'has no effect with after = "{camera.after}": set after = "move"', "camera.done_path", "camera.after"
         )
     if camera.part_sequence_pattern is not None:
         try:
             groups = re.compile(camera.part_sequence_pattern).groups
         except re.error as error:
-            yield _finding(f"is not a regular expression: {error}", "camera.part_sequence_pattern")
+            yield finding(f"is not a regular expression: {error}", "camera.part_sequence_pattern")
         else:
             if groups != 1:
-                yield _finding(
+                yield finding(
                     f"must have exactly one group ( ) around the part sequence, has {groups}",
                     "camera.part_sequence_pattern",
                 )
@@ -177,13 +166,13 @@ def _folders(config: LineConfig) -> Iterator[Finding]:
 def _engine(config: LineConfig) -> Iterator[Finding]:
     engine = config.engine
     if engine.provider != "cpu" and engine.name != "onnxruntime":
-        yield _finding(
+        yield finding(
             f'"{engine.provider}" is an execution provider of onnxruntime: set engine.name = "onnxruntime"',
             "engine.provider",
             "engine.name",
         )
     if engine.device != "CPU" and engine.name == "onnxruntime":
-        yield _finding(
+        yield finding(
             "is OpenVINO's; with onnxruntime the device is chosen by engine.provider", "engine.device", "engine.name"
         )
 
@@ -191,46 +180,47 @@ def _engine(config: LineConfig) -> Iterator[Finding]:
 def _mqtt(config: LineConfig) -> Iterator[Finding]:
     mqtt = config.mqtt
     if mqtt.port == 0 and not mqtt.embedded:
-        yield _finding("0 is for mqtt.embedded = true only; brokers listen on 1883 or 8883", "mqtt.port")
+        yield finding("0 is for mqtt.embedded = true only; brokers listen on 1883 or 8883", "mqtt.port")
     for key, value in (("password_file", mqtt.password_file), ("password_credential", mqtt.password_credential)):
         if value is not None and mqtt.user_name is None:
-            yield _finding("needs mqtt.user_name beside it", f"mqtt.{key}", "mqtt.user_name")
+            yield finding("needs mqtt.user_name beside it", f"mqtt.{key}", "mqtt.user_name")
     if mqtt.embedded and mqtt.tls is not None:
-        yield _finding("the embedded broker has no TLS", "mqtt.tls", "mqtt.embedded")
+        yield finding("the embedded broker has no TLS", "mqtt.tls", "mqtt.embedded")
     if mqtt.version == "3.1.1" and mqtt.message_expiry_s is not None:
-        yield _finding("needs MQTT 5", "mqtt.message_expiry_s", "mqtt.version")
+        yield finding("needs MQTT 5", "mqtt.message_expiry_s", "mqtt.version")
     if mqtt.tls is not None and mqtt.tls.key_file is not None and mqtt.tls.certificate_file is None:
-        yield _finding("needs certificate_file beside it", "mqtt.tls.key_file", "mqtt.tls.certificate_file")
+        yield finding("needs certificate_file beside it", "mqtt.tls.key_file", "mqtt.tls.certificate_file")
 
 
 def doubts(config: LineConfig) -> Iterator[Finding]:
     """Warnings: works as configured, and is probably not meant."""
     if config.bundle.trust == "development":
-        yield _finding("development: an altered bundle would not be noticed", "bundle.trust")
+        yield finding("development: an altered bundle would not be noticed", "bundle.trust")
     yield from _mqtt_doubts(config)
     yield from _gate_doubts(config)
     yield from _simulation_doubts(config)
+    yield from update_doubts(config)
 
 
 def _mqtt_doubts(config: LineConfig) -> Iterator[Finding]:
     mqtt = config.mqtt
     if not mqtt.enabled:
-        yield _finding("verdicts stay in the ledger; nobody is told", "mqtt.enabled")
+        yield finding("verdicts stay in the ledger; nobody is told", "mqtt.enabled")
     elif mqtt.embedded and not isinstance(config.camera, SimulatedCameraSettings):
-        yield _finding("the embedded broker is for demonstrations; a line needs one that survives", "mqtt.embedded")
+        yield finding("the embedded broker is for demonstrations; a line needs one that survives", "mqtt.embedded")
     elif mqtt.user_name is not None and mqtt.tls is None and not _is_loopback(mqtt.host):
-        yield _finding("the password crosses the network unencrypted: add [mqtt.tls]", "mqtt.user_name", "mqtt.tls")
+        yield finding("the password crosses the network unencrypted: add [mqtt.tls]", "mqtt.user_name", "mqtt.tls")
 
 
 def _gate_doubts(config: LineConfig) -> Iterator[Finding]:
     plc = config.plc
     if gate_mode(config) == "fire":
-        yield _finding(
+        yield finding(
             "gate mode fire is not fail-safe: when this program, its power or the cable is dead, nothing is ejected",
             "recipe.gate",
         )
     if isinstance(plc, ModbusRtuSettings | SerialRelaySettings) and plc.device.name.startswith("tty"):
-        yield _finding("may change when the adapter is replugged: use its link in /dev/serial/by-id", "plc.device")
+        yield finding("may change when the adapter is replugged: use its link in /dev/serial/by-id", "plc.device")
 
 
 def _simulation_doubts(config: LineConfig) -> Iterator[Finding]:
@@ -238,12 +228,12 @@ def _simulation_doubts(config: LineConfig) -> Iterator[Finding]:
         return
     travel_ms, delay_ms = config.simulation.travel_ms, config.recipe.reject.delay_ms
     if delay_ms is not None and delay_ms != travel_ms:
-        yield _finding(
+        yield finding(
             f"the simulated gate is {travel_ms} ms away (simulation.travel_ms): rejects will miss their parts",
             "recipe.reject.delay_ms",
         )
     if not isinstance(config.camera, SimulatedCameraSettings):
-        yield _finding("the simulated PLC works no real gate", "plc.kind")
+        yield finding("the simulated PLC works no real gate", "plc.kind")
 
 
 def _is_loopback(host: str) -> bool:

@@ -40,6 +40,7 @@ def describe(config: LineConfig) -> Mapping[str, str]:
         "gate": _gate(config),
         "messages": _messages(config),
         "evidence": _evidence(config),
+        "updates": _updates(config),
         "metrics": _metrics(config),
     }
 
@@ -143,6 +144,20 @@ def _evidence(config: LineConfig) -> str:
     if not config.evidence.enabled:
         return "no images are kept"
     return f"images of REVIEW and REJECT with their heatmap, at most {config.evidence.quota_mb} MB, oldest go first"
+
+
+def _updates(config: LineConfig) -> str:
+    if config.bundle.product is None:
+        return "none: the bundle is a file"
+    usb, ota = config.updates.usb, config.updates.ota
+    ways = [f"by stick{'' if usb.report else ' (nothing is written on it)'}"] if usb.enabled else []
+    if ota is not None:
+        ways.append(
+            f"from {public_source(ota.url)} every {ota.check_every_min} min"
+            f"{'' if ota.window is None else f', installed {ota.window} only'}"
+        )
+    ways.append("by `edge-runtime bundle install`")
+    return f"signed releases {', '.join(ways)}"
 
 
 def _metrics(config: LineConfig) -> str:

@@ -21,7 +21,7 @@ from edge_runtime.config.translate import translate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edge_runtime.config.cross import Finding
+    from edge_runtime.config.finding import Finding
     from edge_runtime.config.toml_lines import KeyPath
 
 _ROUNDS = 6

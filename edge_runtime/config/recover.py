@@ -44,15 +44,14 @@ def repair(root: type[BaseModel], before: Repair, errors: Sequence[ErrorDetails]
         match error["type"]:
             case "extra_forbidden" if table is not None:
                 _rename(document, renamed, path, table, before.written(path))
-            case "union_tag_invalid":
-                options = variants(root.model_fields[str(path[0])])
-                near = nearest(str(error["input"]["kind"]), options)
+            case "union_tag_invalid" if table is not None:
+                near = nearest(str(error["input"]["kind"]), variants(table.model_fields[str(path[-1])]))
                 if near is None:
                     drop(document, path)
                 else:
-                    document[str(path[0])]["kind"] = near
-            case "union_tag_not_found":
-                document[str(path[0])]["kind"] = next(iter(variants(root.model_fields[str(path[0])])))
+                    _at(document, path)["kind"] = near
+            case "union_tag_not_found" if table is not None:
+                _at(document, path)["kind"] = next(iter(variants(table.model_fields[str(path[-1])])))
             case "missing" if table is not None:
                 _fill(document, path, table)
             case _:

@@ -80,7 +80,7 @@ def _summary(model: type[BaseModel]) -> str:
 
 def _sentence(docstring: str) -> str:
     """The docstring without the table's name in front, which the heading says already."""
-    text = re.sub(r"^`\[\w+\]`: ", "", " ".join(docstring.split()))
+    text = re.sub(r"^`\[[\w.]+\]`: ", "", " ".join(docstring.split()))
     return text[:1].upper() + text[1:]
 
 

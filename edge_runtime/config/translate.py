@@ -88,9 +88,9 @@ def _message(root: type[BaseModel], path: KeyPath, table: type[BaseModel] | None
     elif kind == "missing":
         message = f"is missing{_meaning(field)}"
     elif kind == "union_tag_not_found":
-        message = f"is missing; it is one of {_choices(_tags(root, path))}"
+        message = f"is missing; it is one of {_choices(_tags(table, path))}"
     elif kind == "union_tag_invalid":
-        message = _not_among(str(context["tag"]), _tags(root, path))
+        message = _not_among(str(context["tag"]), _tags(table, path))
     elif kind in {"literal_error", "enum"} and field is not None:
         message = _not_among(value, _allowed(field))
     elif kind == "value_error":
@@ -112,8 +112,9 @@ def _wrong_value(error: ErrorDetails, field: FieldInfo | None) -> str:
     return error["msg"][:1].lower() + error["msg"][1:]
 
 
-def _tags(root: type[BaseModel], path: KeyPath) -> Sequence[str]:
-    return list(variants(root.model_fields[str(path[0])]))
+def _tags(table: type[BaseModel] | None, path: KeyPath) -> Sequence[str]:
+    """The kinds of the table whose `kind` is at `path`; `table` is the one around it."""
+    return [] if table is None else list(variants(table.model_fields[str(path[-2])]))
 
 
 def _allowed(field: FieldInfo) -> Sequence[Any]:

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from edge_runtime.config.base import Settings
+from edge_runtime.config.delivery import OtaSettings, UsbSettings
+from edge_runtime.config.signal_lamp import NoSignalSettings, SignalSettings
 
 
 class UpdateSettings(Settings):
@@ -23,3 +25,9 @@ class UpdateSettings(Settings):
     """A self-test that takes longer has failed."""
     selftest_memory_mb: int = Field(default=4_096, ge=256)
     """A self-test that wants more memory of its own has failed."""
+    usb: UsbSettings = UsbSettings()
+    """Releases by USB stick."""
+    ota: OtaSettings | None = None
+    """Unset: no release is asked for over the network."""
+    signal: SignalSettings = NoSignalSettings(kind="none")
+    """A lamp that shows what becomes of a release."""

@@ -56,7 +56,7 @@ def test_nothing_is_listed_that_is_no_key() -> None:
     known = {(table, _kind(model)) for table, model in tables(LineConfig)}
     sections = _sections()
     assert {place for place, rows in sections.items() if rows} == known
-    assert {table for (table, _), rows in sections.items() if not rows} == {"camera", "plc"}
+    assert {table for (table, _), rows in sections.items() if not rows} == {"camera", "plc", "updates.signal"}
 
 
 def test_the_defaults_can_be_pasted_into_a_configuration() -> None:

@@ -58,6 +58,18 @@ SIM = 'camera = {kind = "sim"}\n[plc]\nkind = "sim"\n'
         (FOLDER + "[mqtt]\nembedded = true\ntls = {}\n", "mqtt.tls", "no TLS"),
         (FOLDER + '[mqtt]\nversion = "3.1.1"\nmessage_expiry_s = 5\n', "mqtt.message_expiry_s", "MQTT 5"),
         (FOLDER + '[mqtt]\ntls.key_file = "/k"\n', "mqtt.tls.key_file", "certificate_file"),
+        (FOLDER + '[updates.ota]\nurl = "https://releases"\n', "updates.ota", "bundle.product"),
+        (FOLDER + '[mqtt]\ncommands = ["check_updates"]\n', "mqtt.commands", "[updates.ota]"),
+        (
+            FOLDER + RELAY + '[updates.signal]\nkind = "serial_relay"\ndevice = "/dev/serial/by-id/x"\n',
+            "updates.signal.device",
+            "another board",
+        ),
+        (
+            FOLDER + '[plc]\nkind = "gpio"\nline = 4\n[updates.signal]\nkind = "gpio"\nline = 4\n',
+            "updates.signal.line",
+            "ejector",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, text: str, key: str, fragment: str) -> None:
