@@ -15,6 +15,7 @@ from edge_runtime.config.plc import (
     SerialRelaySettings,
     SimulatedPlcSettings,
 )
+from edge_runtime.domain.errors import PlcError
 from edge_runtime.domain.recipe import GateAction
 from edge_runtime.domain.reject import RejectCommand
 from edge_runtime.domain.verdict import Disposition, Limits, Reason, Verdict
@@ -63,6 +64,19 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     while not condition() and time.monotonic() < give_up:
         time.sleep(0.002)
     return condition()
+
+
+def reconnect(plc: Plc) -> None:
+    """As the line does: try until it works."""
+
+    def works() -> bool:
+        try:
+            plc.connect()
+        except PlcError:
+            return False
+        return True
+
+    assert wait_until(works)
 
 
 class Rig(Protocol):

@@ -1,31 +1,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import socket
-import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from plc_rigs import TIMEOUT_MS, ModelRig, make_command, wait_until
+from plc_rigs import TIMEOUT_MS, ModelRig, make_command, reconnect
 
 from edge_runtime.config.plc import ModbusRtuSettings, ModbusTcpSettings
 from edge_runtime.domain.errors import ConfigError, PlcError
 from edge_runtime.ops.clock import SystemClock
 from edge_runtime.plc import create
 from edge_runtime.plc.faults import Fault
-from edge_runtime.plc.modbus_server import PlcServer, RtuEndpoint, TcpEndpoint
+from edge_runtime.plc.modbus_server import PlcServer, TcpEndpoint
 from edge_runtime.plc.model import SimulatedPlcModel
-from edge_runtime.plc.virtual_cable import VirtualCable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_runtime.plc.port import Plc
 
 LATE_MS = TIMEOUT_MS + 60
 
@@ -48,19 +42,6 @@ def serial_line() -> Iterator[ModelRig]:
     rig.close()
 
 
-def _reconnect(plc: Plc) -> None:
-    """As the line does: try until it works."""
-
-    def works() -> bool:
-        try:
-            plc.connect()
-        except PlcError:
-            return False
-        return True
-
-    assert wait_until(works)
-
-
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.REPEATED_REPLY])
 def test_any_fault_is_an_error_within_the_timeout_and_leaves_no_trace(wired, fault: Fault) -> None:
     """Whatever a PLC does wrong, the result is refused in time, and the next one is acknowledged as itself."""
@@ -73,7 +54,7 @@ def test_any_fault_is_an_error_within_the_timeout_and_leaves_no_trace(wired, fau
         wired.plc.publish_result(make_command(1))
     assert time.monotonic() - begun < TIMEOUT_MS / 1e3 + 0.1
     assert wired.plc.name in caught.value.what
-    _reconnect(wired.plc)
+    reconnect(wired.plc)
     wired.plc.publish_result(make_command(2))
     assert wired.plc.read().acknowledged_sequence == 2
 
@@ -108,7 +89,7 @@ def test_late_reply_to_the_same_request_is_not_taken_for_its_successor(serial_li
         serial_line.plc.publish_result(make_command(1))
     with pytest.raises(PlcError, match="answered function 6 with function 16"):
         serial_line.plc.connect()
-    _reconnect(serial_line.plc)
+    reconnect(serial_line.plc)
     assert serial_line.plc.read().acknowledged_sequence == 1
 
 
@@ -136,7 +117,7 @@ def test_result_that_was_accepted_has_arrived_whatever_happened_before(serial_li
             assert serial_line.plc.read().acknowledged_sequence == part
             delivered += 1
         except PlcError:
-            _reconnect(serial_line.plc)
+            reconnect(serial_line.plc)
     assert delivered > 5
 
 
@@ -210,129 +191,3 @@ def test_server_that_cannot_serve_says_so() -> None:
         with pytest.raises(PlcError, match="cannot serve"):
             server.start()
         server.stop()
-
-
-class _Babbler:
-    """A TCP server that answers every request with the bytes that it was given."""
-
-    def __init__(self) -> None:
-        self.answer = b""
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self._server.accept()
-            with connection:
-                request = connection.recv(300)
-                if request == b"stop":
-                    return
-                # The transaction number is right, so that the rest is looked at.
-                connection.sendall(request[:2] + self.answer if len(self.answer) % 2 else self.answer)
-                connection.settimeout(1.0)
-                connection.recv(300)
-
-    def close(self) -> None:
-        with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(b"stop")
-        self._thread.join()
-        self._server.close()
-
-
-@pytest.fixture(scope="module")
-def babbler() -> Iterator[_Babbler]:
-    """See _Babbler."""
-    server = _Babbler()
-    yield server
-    server.close()
-
-
-MBAP = st.builds(lambda body: b"\x00\x00" + len(body).to_bytes(2, "big") + body, st.binary(min_size=1, max_size=40))
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(answer=st.one_of(st.binary(min_size=1, max_size=60), MBAP))
-def test_no_bytes_can_make_anything_but_a_plc_error(babbler, answer: bytes) -> None:
-    """Whatever bytes a device sends, the caller sees a PlcError: no other exception, no result."""
-    babbler.answer = answer
-    plc = create(
-        ModbusTcpSettings(kind="modbus_tcp", host="127.0.0.1", port=babbler.port, timeout_ms=20), SystemClock()
-    )
-    plc.connect()
-    with pytest.raises(PlcError):
-        plc.read()
-    plc.close()
-
-
-@settings(max_examples=60, deadline=None)
-@given(frame=st.binary(min_size=1, max_size=60))
-def test_no_serial_bytes_can_make_anything_but_a_plc_error(frame: bytes) -> None:
-    """The same on a serial line, where the noise is already there when the line is opened or comes afterwards."""
-    cable = VirtualCable()
-    try:
-        with cable.far.open("wb", buffering=0) as noise:
-            settings_ = ModbusRtuSettings(kind="modbus_rtu", device=cable.near, parity="N", timeout_ms=15)
-            plc = create(settings_, SystemClock())
-            stop = threading.Event()
-
-            def babble() -> None:
-                while not stop.wait(0.003):
-                    noise.write(frame)
-
-            thread = threading.Thread(target=babble)
-            thread.start()
-            try:
-                with pytest.raises(PlcError):
-                    plc.connect()
-            finally:
-                stop.set()
-                thread.join()
-                plc.close()
-    finally:
-        cable.close()
-
-
-def test_serial_line_that_never_falls_silent_is_an_error_in_bounded_time() -> None:
-    """A babbling converter floods the line without a pause: opening it ends all the same."""
-    cable = VirtualCable()
-    stop = threading.Event()
-    plc = create(ModbusRtuSettings(kind="modbus_rtu", device=cable.near, parity="N", timeout_ms=50), SystemClock())
-    with cable.far.open("wb", buffering=0) as noise:
-        os.set_blocking(noise.fileno(), False)
-
-        def flood() -> None:
-            while not stop.is_set():
-                noise.write(bytes(512))
-
-        thread = threading.Thread(target=flood)
-        thread.start()
-        try:
-            begun = time.monotonic()
-            with pytest.raises(PlcError):
-                plc.connect()
-            assert time.monotonic() - begun < 1.0
-        finally:
-            stop.set()
-            thread.join()
-            plc.close()
-            cable.close()
-
-
-def test_serial_server_survives_garbage_from_its_client() -> None:
-    """The simulated PLC answers the next sound request after noise on its line."""
-    cable = VirtualCable()
-    server = PlcServer(SimulatedPlcModel(), SystemClock(), RtuEndpoint(cable.far, parity="N"))
-    server.start()
-    try:
-        with cable.near.open("wb", buffering=0) as noise:
-            noise.write(bytes(range(64)))
-        plc = create(ModbusRtuSettings(kind="modbus_rtu", device=cable.near, parity="N"), SystemClock())
-        _reconnect(plc)
-        plc.publish_result(make_command(3))
-        assert plc.read().acknowledged_sequence == 3
-        plc.close()
-    finally:
-        server.stop()
-        cable.close()

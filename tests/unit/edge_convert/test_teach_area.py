@@ -11,7 +11,6 @@ from tiny_backbone import draw_part, write_backbone, write_parts
 
 from edge_convert.coreset import CoresetSize
 from edge_convert.features import FeatureExtractor, input_spec
-from edge_convert.golden import small_enough
 from edge_convert.images import survey
 from edge_convert.options import TeachOptions
 from edge_convert.progress import Silent
@@ -291,23 +290,3 @@ def test_planted_defects_are_where_something_is_inspected() -> None:
     frame = draw_part(3)
     for seed in range(40):
         assert (area.plant(frame, seed, seed) != frame).any(axis=2)[mask].any()
-
-
-def test_golden_images_keep_what_tiles_show() -> None:
-    """A large frame is reduced, but each of its tiles keeps more pixels than the network's input."""
-    large = np.zeros((1600, 2400, 3), np.uint8)
-    whole = Area(input_spec(256, 256, None))
-    tiled = Area(dataclasses.replace(whole.spec, tiles=Tiles(4, 6, 0.1)))
-    assert small_enough(large, whole).size <= 3 << 20
-    reduced = small_enough(large, tiled)
-    assert 4 * 256 < reduced.shape[0] < 1600
-    assert 6 * 256 < reduced.shape[1] < 2400
-
-
-def test_golden_images_with_a_region_keep_their_size() -> None:
-    """Its coordinates bind them to it: only what is not inspected becomes black."""
-    large = np.full((1600, 2400), 9, np.uint8)
-    reduced = small_enough(large, Area(input_spec(64, 64, (100, 200, 300, 400))))
-    assert reduced.shape == large.shape
-    assert reduced[200:600, 100:400].all()
-    assert int((reduced > 0).sum()) == 300 * 400
