@@ -1,4 +1,4 @@
-"""`release.json`, the manifest of bundle format 0: its schema, and the way to and from the domain's `ModelBundle`."""
+"""`release.json`, the manifest of a bundle: its schema, and the way to and from the domain's `ModelBundle`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edge_runtime.bundles.manifest_parts import (
     PayloadPart,
     ReferencePart,
     RequiresPart,
+    TermsPart,
 )
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.model_bundle import DetectorKind, ModelBundle, PayloadRef
@@ -42,7 +43,7 @@ _MODEL_OUTPUTS: Final = frozenset({"anomaly_map", "score"})
 class Release(Part):
     """The whole of `release.json`."""
 
-    format: Literal[0]
+    format: Literal[0, 1]
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     version: str = Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")
     revision: int = Field(default=0, ge=0)
@@ -59,6 +60,15 @@ class Release(Part):
     requires: RequiresPart
     payloads: Annotated[tuple[PayloadPart, ...], Field(strict=False)]
     notes: dict[str, str]
+    terms: TermsPart | None = None
+
+    @model_validator(mode="after")
+    def _terms_fit_the_format(self) -> Release:
+        signed = self.terms is not None
+        if signed != (self.format == 1) or signed != ("terms" in self.model_fields_set):
+            message = "format 1 has terms, format 0 has none"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _payloads_are_all_there(self) -> Release:
@@ -100,7 +110,7 @@ def parse_release(text: bytes, where: str) -> Release:
         where: the bundle's path, for the message.
 
     Raises:
-        BundleError: not JSON, not format 0, an unknown key, a missing or impossible value; names the first of them.
+        BundleError: not JSON, another format, an unknown key, a missing or impossible value; names the first.
     """
     try:
         return Release.model_validate_json(text)
@@ -114,7 +124,7 @@ def parse_release(text: bytes, where: str) -> Release:
 
 
 def to_domain(release: Release, digest: str, trust: str) -> ModelBundle:
-    """Convert a manifest whose payloads were checked; `digest` is the SHA-256 of the bundle file."""
+    """Convert a manifest whose payloads were checked; `digest` is the bundle's."""
     return ModelBundle(
         identity=BundleIdentity(release.name, release.version, digest, trust),
         kind=release.kind,
@@ -131,6 +141,7 @@ def to_domain(release: Release, digest: str, trust: str) -> ModelBundle:
         options=dict(release.options),
         reference=None if release.reference is None else release.reference.to_domain(),
         revision=release.revision,
+        release=None if release.terms is None else release.terms.to_domain(),
     )
 
 
@@ -142,7 +153,7 @@ def from_domain(manifest: ModelBundle) -> Release:
     """
     calibration = manifest.calibration
     content: Mapping[str, Any] = {
-        "format": 0,
+        "format": 0 if manifest.release is None else 1,
         "name": manifest.identity.name,
         "version": manifest.identity.version,
         "revision": manifest.revision,
@@ -166,6 +177,7 @@ def from_domain(manifest: ModelBundle) -> Release:
         "requires": manifest.requires,
         "payloads": tuple(manifest.payloads.values()),
         "notes": dict(manifest.notes),
+        **({} if manifest.release is None else {"terms": manifest.release}),
     }
     try:
         return Release.model_validate(content)
@@ -180,4 +192,4 @@ def from_domain(manifest: ModelBundle) -> Release:
 
 def render_release(release: Release) -> bytes:
     """JSON text of a manifest: keys in schema order, indented for readers, one newline at the end."""
-    return release.model_dump_json(indent=1).encode() + b"\n"
+    return release.model_dump_json(indent=1, exclude={"terms"} if release.terms is None else None).encode() + b"\n"

@@ -22,6 +22,7 @@ from edge_runtime.domain.model_bundle import (
     Resize,
     Tiles,
 )
+from edge_runtime.domain.update import ReleaseTerms
 from edge_runtime.domain.verdict import Disposition, Limits
 
 _MEMBER_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
@@ -40,6 +41,9 @@ def _checked_member_name(name: str) -> str:
         raise ValueError(message)
     return name
 
+
+COUNTER_LIMIT: Final = (1 << 53) - 1
+"""The largest whole number that every JSON reader keeps exactly."""
 
 MemberName = Annotated[str, AfterValidator(_checked_member_name)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -234,6 +238,26 @@ class RequiresPart(Part):
     def to_domain(self) -> Requires:
         """As the domain has it."""
         return Requires(**dict(self))
+
+
+class TermsPart(Part):
+    """`terms`, only in format 1: see `ReleaseTerms`."""
+
+    product: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    counter: int = Field(ge=1, le=COUNTER_LIMIT)
+    min_counter: int = Field(ge=0, le=COUNTER_LIMIT)
+    hardware: Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _does_not_forbid_itself(self) -> TermsPart:
+        if self.min_counter > self.counter:
+            message = f"min_counter ({self.min_counter}) must not exceed counter ({self.counter})"
+            raise ValueError(message)
+        return self
+
+    def to_domain(self) -> ReleaseTerms:
+        """As the domain has it."""
+        return ReleaseTerms(**dict(self))
 
 
 class PayloadPart(Part):

@@ -1,4 +1,4 @@
-"""Members of a format-0 archive: their one allowed ustar header, and a scan that finds where each content lies.
+"""Members of a bundle file: their one allowed ustar header, and a scan that finds where each content lies.
 
 The header of a member follows from its name and size alone, so a reader compares all 512 bytes with what they must
 be: no link, device, owner, time stamp or extension header has a place to hide.
@@ -14,6 +14,7 @@ from edge_runtime.bundles.manifest_parts import is_member_name
 from edge_runtime.domain.errors import BundleError
 
 if TYPE_CHECKING:
+    import threading
     from typing import BinaryIO
 
 BLOCK: Final = 512
@@ -89,6 +90,23 @@ def scan(file: BinaryIO, file_size: int, where: str) -> list[Member]:
         members[member.name] = member
 
 
+def read_member(file: BinaryIO, member: Member, where: str, lock: threading.Lock) -> bytes:
+    """Content of a member.
+
+    Raises:
+        BundleError: shorter than its header says, the file is closed or cannot be read.
+    """
+    try:
+        with lock:
+            file.seek(member.offset)
+            content = file.read(member.size_bytes)
+    except (OSError, ValueError) as error:  # ValueError: the bundle was closed
+        raise BundleError(f"{where}: cannot read {member.name!r}: {error}", "Check the storage medium.") from error
+    if len(content) != member.size_bytes:
+        raise BundleError(f"{where} is cut off inside {member.name!r}", _REMAKE)
+    return content
+
+
 def _check_end(file: BinaryIO, position: int, file_size: int, where: str) -> None:
     if position + len(END) > file_size:
         raise BundleError(f"{where} is cut off at its end", _REMAKE)
@@ -111,5 +129,5 @@ def _parse(block: bytes, position: int, where: str) -> Member:
     if not is_member_name(name):
         raise BundleError(f"{where}: {name!r} is not an allowed member name", _REFUSE)
     if size_bytes < 0 or block != header(name, size_bytes):
-        raise BundleError(f"{where}: the header of {name!r} is damaged or not of bundle format 0", _REMAKE)
+        raise BundleError(f"{where}: the header of {name!r} is damaged or not the one that a bundle has", _REMAKE)
     return Member(name, position + BLOCK, size_bytes)

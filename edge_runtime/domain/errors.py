@@ -74,6 +74,37 @@ class UpdateError(EdgeError):
     blame = Blame.OPERATOR
 
 
+class Refusal(StrEnum):
+    """Why a release is not trusted."""
+
+    UNSIGNED = "unsigned"
+    """Too few valid signatures by keys that this device trusts."""
+    OLDER = "older"
+    """Genuine, but older than what this device has already seen."""
+    MIXED = "mixed"
+    """Its parts are not of one release: swapped, altered or put together."""
+    EXPIRED = "expired"
+    """Its metadata ran out, or the clock is wrong."""
+    DAMAGED = "damaged"
+    """Its metadata is missing, too large or unreadable."""
+    NOT_LISTED = "not_listed"
+    """Signed metadata does not list a release for this product."""
+
+
+class TrustError(BundleError):
+    """A release is not trusted; `refusal` says why, for programs."""
+
+    def __init__(self, refusal: Refusal, what: str, action: str) -> None:
+        super().__init__(what, action)
+        self.refusal = refusal
+
+
+class LocalTrustError(EdgeError):
+    """What this device itself trusts is missing or damaged: it accepts no release until that is mended."""
+
+    blame = Blame.DEVICE
+
+
 class PlcError(EdgeError):
     """The PLC, relay or GPIO line did not do what it was told."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_runtime.domain.update import ReleaseTerms
     from edge_runtime.domain.verdict import BundleIdentity, Limits
 
 
@@ -257,6 +258,8 @@ class ModelBundle:
     """None only for bundles of edge-convert 0.1."""
     revision: int = 0
     """Grows with every change of limits that leaves the weights alone."""
+    release: ReleaseTerms | None = None
+    """What a signed release demands of a device; None for format 0, which is never signed."""
 
 
 class PayloadReader(Protocol):

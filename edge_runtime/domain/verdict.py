@@ -62,7 +62,7 @@ class BundleIdentity:
     name: str
     version: str
     digest: str
-    """SHA-256 of the bundle file, hexadecimal."""
+    """SHA-256, hexadecimal: of the whole file in format 0, of `release.json` in format 1."""
     trust: str
     """"development" or "production"."""
 

@@ -167,7 +167,7 @@ def _owner(raw: bytes) -> bytes:
         (_swapped_payload, "search.onnx"),
         (_altered_manifest, "checksum"),
         (_oversized_manifest, "more than"),
-        (_owner, "damaged or not of bundle format 0"),
+        (_owner, "damaged or not the one that a bundle has"),
         (lambda raw: raw + b"\0", "goes on behind its end"),
         (lambda raw: raw + bytes(10_240), "goes on behind its end"),
         (lambda raw: raw[:-1], "cut off"),
