@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.detectors.port import Detection
+from edge_runtime.domain.inspection import DeferredMap, drawn
 from edge_runtime.vision.anomaly_map import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edge_runtime.domain.inspection import AnomalyMap
 
 
 def worst_of(detections: Sequence[Detection]) -> Detection:
@@ -21,5 +24,11 @@ def worst_of(detections: Sequence[Detection]) -> Detection:
     if len(detections) == 1:
         return detections[0]
     score = float(np.max([detection.score for detection in detections]))
-    maps = [detection.anomaly_map for detection in detections if detection.anomaly_map is not None]
-    return Detection(score=score, anomaly_map=read_only(np.max(maps, axis=0)) if maps else None)
+    sources = [detection.source for detection in detections if detection.source is not None]
+    if not sources:
+        return Detection(score, None)
+
+    def draw() -> AnomalyMap:
+        return read_only(np.max([drawn(source) for source in sources], axis=0))
+
+    return Detection(score, DeferredMap(draw))

@@ -92,7 +92,7 @@ class PatchCoreDetector:
         anomaly_map = smooth(upsample(grid, spec.height_px, spec.width_px), self._sigma_px)
         if inspected is not None:
             anomaly_map = anomaly_map * inspected.cells(spec.height_px, spec.width_px)
-        return Detection(score=float(np.max(distances)), anomaly_map=read_only(anomaly_map))
+        return Detection(float(np.max(distances)), read_only(anomaly_map))
 
     def _distances(self, patches: Tensor) -> Tensor:
         found = self._search.run({self._patches_input: patches}, [self._distances_output])[self._distances_output]

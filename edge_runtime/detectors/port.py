@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from edge_runtime.domain.inspection import drawn
+
 if TYPE_CHECKING:
     from edge_runtime.domain.frame import Exposure
-    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.inspection import AnomalyMap, MapSource
     from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.vision.cutting import Inspected
 
@@ -18,8 +20,17 @@ class Detection:
 
     score: float
     """Higher is more anomalous. NaN or infinite if the graph says so: the decision refuses it."""
-    anomaly_map: AnomalyMap | None
-    """H×W float32 at the detector's own resolution; None if the model gives only a score."""
+    source: MapSource | None
+    """The map, or what draws it; None if the model gives only a score."""
+
+    @property
+    def anomaly_map(self) -> AnomalyMap | None:
+        """H×W float32 at the detector's own resolution, drawn now if it was not yet; None as above.
+
+        Raises:
+            EngineError: the engine failed while it was drawn.
+        """
+        return drawn(self.source)
 
 
 class Detector(Protocol):

@@ -10,6 +10,7 @@ import numpy as np
 from edge_runtime.detectors.port import Detection
 from edge_runtime.detectors.wiring import load_graph, require_input, require_output
 from edge_runtime.domain.errors import BundleError, EngineError
+from edge_runtime.domain.inspection import DeferredMap
 from edge_runtime.vision.anomaly_map import read_only, smooth
 from edge_runtime.vision.prepare import prepare
 
@@ -69,9 +70,14 @@ class SingleGraph:
         if not _sound(score, raw):
             score = math.nan
         if raw is None:
-            return Detection(score=score, anomaly_map=None)
-        shown = smooth(raw, self._sigma_px)
-        return Detection(score=score, anomaly_map=read_only(shown if cells is None else np.where(cells, shown, 0)))
+            return Detection(score, None)
+        plane, sigma_px = raw, self._sigma_px
+
+        def draw() -> AnomalyMap:
+            shown = smooth(plane, sigma_px)
+            return read_only(shown if cells is None else np.where(cells, shown, 0))
+
+        return Detection(score, DeferredMap(draw))
 
 
 def _sound(score: float, raw: AnomalyMap | None) -> bool:

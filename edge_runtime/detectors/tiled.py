@@ -11,6 +11,7 @@ from edge_runtime.detectors.merge import worst_of
 from edge_runtime.detectors.port import Detection
 from edge_runtime.detectors.wiring import require_exposures
 from edge_runtime.domain.errors import BundleError, ImageError
+from edge_runtime.domain.inspection import DeferredMap, drawn
 from edge_runtime.domain.model_bundle import DetectorKind, Fit
 from edge_runtime.vision.anomaly_map import read_only
 from edge_runtime.vision.cutting import Cutter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.detectors.port import WholeDetector
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
     from edge_runtime.vision.mask import Mask
 
@@ -85,11 +87,16 @@ class TiledDetector:
         cut = self._cutter.cut(exposure, within)
         found = [self._whole.look(piece.pixels, piece.inspected) for piece in cut.pieces]
         score = float(np.max([detection.score for detection in found]))  # NaN wins
-        maps = [detection.anomaly_map for detection in found if detection.anomaly_map is not None]
-        if len(maps) < len(found) or self._bundle.input_spec.tiles is None:
-            return Detection(score, maps[0] if maps else None)
-        places = [piece.place for piece in cut.pieces]
-        return Detection(score, read_only(stitch(cut.width, cut.height, places, maps, MAP_SIDE_LIMIT_PX)))
+        sources = [detection.source for detection in found if detection.source is not None]
+        if len(sources) < len(found) or self._bundle.input_spec.tiles is None:
+            return Detection(score, sources[0] if sources else None)
+        places, width, height = [piece.place for piece in cut.pieces], cut.width, cut.height
+
+        def draw() -> AnomalyMap:
+            maps = [drawn(source) for source in sources]
+            return read_only(stitch(width, height, places, maps, MAP_SIDE_LIMIT_PX))
+
+        return Detection(score, DeferredMap(draw))
 
 
 def paints(kind: DetectorKind) -> bool:

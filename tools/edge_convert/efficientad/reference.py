@@ -59,5 +59,5 @@ class TorchReference:
         if inspected is not None:
             counted = inspected.cells(*plane.shape)
             plane = np.where(counted, plane, 0)
-            return Detection(score=float(plane[counted].max()), anomaly_map=read_only(plane))
-        return Detection(score=float(plane.max()), anomaly_map=read_only(plane))
+            return Detection(float(plane[counted].max()), read_only(plane))
+        return Detection(float(plane.max()), read_only(plane))
