@@ -1,0 +1,44 @@
+"""Small values of a rollout, for tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.decision.rollout_evidence import Evidence, Look
+from edge_runtime.decision.rollout_rules import RolloutTerms, StageTerms
+from edge_runtime.domain.verdict import Disposition
+
+if TYPE_CHECKING:
+    from typing import Any
+
+MS = 1_000_000
+PASS = Look(Disposition.PASS, ejected=False, score=0.2, duration_ns=5 * MS)
+REJECT = Look(Disposition.REJECT, ejected=True, score=2.0, duration_ns=5 * MS)
+
+
+def make_terms(**other: Any) -> RolloutTerms:
+    """500 parts in the shadow, 200 as canary, no dwell; a deadline of 100 ms."""
+    stated = {
+        "shadow": StageTerms(500, 0),
+        "canary": StageTerms(200, 0),
+        "share": 0.1,
+        "alpha": 0.01,
+        "smallest_difference": 0.0,
+        "stops_at_difference": True,
+        "most_reject_rate": 0.5,
+        "most_faults": 0.01,
+        "least_agreement": 0.95,
+        "most_distance": 0.3,
+        "most_latency": 0.8,
+        "deadline_ns": 100 * MS,
+    }
+    return RolloutTerms(**(stated | other))  # type: ignore[arg-type]
+
+
+def make_pairs(same: int, *, only_active: int = 0, only_candidate: int = 0) -> Evidence:
+    """Pairs of which `same` pass with both."""
+    evidence = Evidence()
+    for count, pair in ((same, (PASS, PASS)), (only_active, (REJECT, PASS)), (only_candidate, (PASS, REJECT))):
+        for _ in range(count):
+            evidence.add_pair(*pair)
+    return evidence
