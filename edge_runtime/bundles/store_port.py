@@ -10,9 +10,6 @@ if TYPE_CHECKING:
 
     from edge_runtime.domain.update import HistoryEntry, ProductStanding, StoredRelease
 
-MAX_ATTEMPTS = 3
-"""A release that is to be loaded for its trial more often than this is in a crash loop: it is rolled back instead."""
-
 
 class UpdateStore(Protocol):
     """What this device knows of its releases. Every change is one durable commit; several processes may have it open.
@@ -49,8 +46,8 @@ class UpdateStore(Protocol):
         """What the line has to load when it starts, its file found intact.
 
         Sweeps what an interrupted installation has left; re-hashes the armed or trial release and the last-known-good
-        one; rolls back what is damaged or was loaded `MAX_ATTEMPTS` times without being confirmed. Where the answer
-        stands ARMED or TRIAL, `begin_trial` comes before the load; after a failed load: `roll_back`, and ask again.
+        one; rolls back what is damaged, or was loaded `update_rules.MAX_ATTEMPTS` times and not confirmed. Where the
+        answer stands ARMED or TRIAL, `begin_trial` comes before the load; after a failed load: `roll_back`, ask again.
 
         Raises:
             UpdateError: there is no release of this product that may run; says what to do.

@@ -61,6 +61,10 @@ class StoredRelease:
     """Why it stands where it stands, for a technician: what failed, or who pinned it."""
     pinned: bool = False
     """Nothing takes its place but a rollback."""
+    confirmed: int = 0
+    """Number of its last confirmation on this device, counted over all products; 0: never confirmed."""
+    stored: bool = True
+    """Its file is in the store; False for one that is only remembered as quarantined."""
 
 
 @dataclass(frozen=True, slots=True)
