@@ -15,6 +15,7 @@ from edge_runtime.services.dispatch import DispatchStage
 from edge_runtime.services.engine_keeper import EngineKeeper
 from edge_runtime.services.flow import RecipeCell
 from edge_runtime.services.inspect import InspectStage
+from edge_runtime.services.model_swap import Model, Models
 from edge_runtime.services.monitor import LineMonitor
 from edge_runtime.services.queues import BoundedQueue
 
@@ -61,7 +62,7 @@ class SlowDetector:
         """Let time pass."""
         for _ in range(self.duration_ms):
             self._line.millisecond()
-        return Detection(score=0.5, anomaly_map=None)
+        return Detection(0.5, None)
 
 
 class DrivenLine:
@@ -69,7 +70,7 @@ class DrivenLine:
 
     def __init__(self, *, interval_ms: int, duration_ms: int, parts: int, deadline_ms: int = 100) -> None:
         self.clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
-        self.recipe = recipe = RecipeCell(make_recipe(deadline_ms=deadline_ms))
+        self.recipe = recipe = RecipeCell(make_recipe(deadline_ms=deadline_ms), BUNDLE)
         self.queue = BoundedQueue("inspect", 8)
         self.inbox = BoundedQueue("dispatch", 256)
         self.commands, self.records = BoundedQueue("commands", 10_000), BoundedQueue("records", 10_000)
@@ -80,18 +81,17 @@ class DrivenLine:
             self.belt,
             PartTracker(0),
             recipe,
-            BUNDLE,
             self.queue,
             self.inbox,
             lambda *_: None,
             self.clock,
             wait_when_full=False,
         )
-        self.inspect = InspectStage(
-            EngineKeeper(self.detector, None, self.clock), recipe, self.queue, self.inbox, self.clock
-        )
+        model = Model(EngineKeeper(self.detector, None, self.clock), recipe.current, "slow")
+        self.models = Models(model, recipe, self.clock)
+        self.inspect = InspectStage(self.models, recipe, self.queue, self.inbox, self.clock)
         self.dispatch = DispatchStage(
-            recipe, BUNDLE, "belt", self.inbox, self.commands, self.records, None, self.monitor, self.clock
+            recipe, "belt", self.inbox, self.commands, self.records, None, self.monitor, self.clock
         )
         self.most_waiting = 0
         self.on_millisecond: Callable[[], None] = lambda: None

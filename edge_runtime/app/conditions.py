@@ -23,24 +23,23 @@ from edge_runtime.services.condition import (
 if TYPE_CHECKING:
     from edge_runtime.app.stages import Common
     from edge_runtime.services.condition import Probe
-    from edge_runtime.services.engine_keeper import EngineKeeper
     from edge_runtime.services.line import Stages
     from edge_runtime.services.vitals import Vitals
 
 
-def line_conditions(line: Common, stages: Stages, engine: EngineKeeper, vitals: Vitals) -> Conditions:
+def line_conditions(line: Common, stages: Stages, vitals: Vitals) -> Conditions:
     """All that can be wrong with a line of these devices."""
     devices = line.devices
     reserve_mb = line.config.ops.memory_reserve_mb
     probes: list[Probe] = [
         StageProbe(vitals),
-        EngineProbe(engine),
+        EngineProbe(line.models),
         CameraProbe(devices.camera),
         VerdictProbe(line.monitor),
         LedgerProbe(stages.record),
         MemoryProbe(SystemMemory(), None if reserve_mb is None else reserve_mb * 1_000_000),
         ClockProbe(line.clock, line.events),
-        TrustProbe(devices.inspector.bundle.identity.trust),
+        TrustProbe(line.recipe),
         line.reload,
     ]
     if stages.plc is not None:

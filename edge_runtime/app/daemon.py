@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.app.audit import attribution
-from edge_runtime.app.devices import Devices, open_devices, renewed_detector
+from edge_runtime.app.devices import Devices, open_devices
 from edge_runtime.app.line import build_line
 from edge_runtime.app.metrics import LineMetrics
 from edge_runtime.app.preview import PreviewFeed, PreviewPages
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Frame
-    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.inspection import MapSource
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.line import Line
 
@@ -72,11 +71,8 @@ class Daemon:
             _make_state_dir(config.device.state_dir)
             self.devices: Devices = open_devices(config, clock)
             undo.callback(self.devices.close)
-            self.line: Line = build_line(config, self.devices, clock, self._show, watchdog.progress, self._renewed)
-            inspector = self.devices.inspector
-            self._reporter = StatusReporter(
-                self.line, inspector.bundle.identity, config.device.name, inspector.engine_description, clock
-            )
+            self.line: Line = build_line(config, self.devices, clock, self._show, watchdog.progress)
+            self._reporter = StatusReporter(self.line, config.device.name, clock)
             registry = Registry()
             self._metrics = LineMetrics(registry)
             self._server = self._local_pages(registry)
@@ -157,7 +153,7 @@ class Daemon:
             self.line.reload.refused = error.what
         else:
             self.line.reload.refused = None
-            limits = limits_in_force(config.recipe, self.devices.inspector.bundle.calibration.limits)
+            limits = limits_in_force(config.recipe, self.line.models.current.bundle.calibration.limits)
             self.line.set_limits(limits, attribution(config))
             self._tell_what_waits(config)
         self._notifier.ready(self._reporter.one_line())
@@ -180,14 +176,11 @@ class Daemon:
         port = self._config.ops.metrics_port
         if port is None:
             return None
-        bundle = self.devices.inspector.bundle
         preview = PreviewPages(
             self._feed,
             self._clock,
-            bundle.calibration.map_range,
-            bundle.input_spec,
+            lambda: self.line.models.current.bundle,
             lambda: f"{self.devices.camera.name}: {self.devices.camera.status().state}",
-            bundle.identity.trust,
         )
         routes = {
             "/metrics": metrics_route(registry),
@@ -201,11 +194,8 @@ class Daemon:
             _log.warning("metrics are off: 127.0.0.1:%d cannot be used (%s); set ops.metrics_port", port, error)
             return None
 
-    def _renewed(self) -> Detector:
-        return renewed_detector(self.devices, self._config)
-
-    def _show(self, frame: Frame, anomaly_map: AnomalyMap | None) -> None:
-        self._feed.offer(frame.exposures[0], anomaly_map)
+    def _show(self, frame: Frame, anomaly_map: MapSource | None) -> None:
+        self._feed.offer(frame.exposures[0], anomaly_map, self.line.models.current.bundle)
 
 
 def _make_state_dir(path: Path) -> None:

@@ -11,18 +11,17 @@ from edge_runtime import camera as cameras
 from edge_runtime import ledger as ledgers
 from edge_runtime import plc as plcs
 from edge_runtime.app.belt import belt_plan
-from edge_runtime.app.inspection import Inspector, load_inspector
+from edge_runtime.app.models import open_file, prove
 from edge_runtime.broker.encoding import encoder
-from edge_runtime.bundles.selftest import golden_self_test
-from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.recipe import GateMode
 from edge_runtime.plc.model import SimulatedPlcModel
 
 if TYPE_CHECKING:
+    from edge_runtime.app.inspection import Inspector
+    from edge_runtime.app.models import Opener
     from edge_runtime.broker.port import Broker
     from edge_runtime.camera.port import Camera
     from edge_runtime.config.line import LineConfig
-    from edge_runtime.detectors.port import Detector
     from edge_runtime.ledger.port import Ledger
     from edge_runtime.ops.belt import BeltPlan
     from edge_runtime.ops.clock import Clock
@@ -40,6 +39,8 @@ class Devices:
     broker: Broker | None
     simulated_plc: SimulatedPlcModel | None
     """The simulated PLC's own books: what really happened at its gate."""
+    opener: Opener | None = None
+    """Loads the inspector's bundle once more; None: it cannot be."""
 
     def close(self) -> None:
         """Release everything, where no line is there to do it. Idempotent."""
@@ -56,8 +57,8 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
         EdgeError: what cannot work as configured, with what to do.
     """
     with contextlib.ExitStack() as undo:
-        inspector = undo.enter_context(load_inspector(config.bundle.path, config.engine, config.bundle.trust))
-        _prove(inspector, config)
+        inspector = undo.enter_context(open_file(config))
+        prove(inspector)
         state_dir, name = config.device.state_dir, config.device.name
         ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", name, encoder(name))
         undo.callback(ledger.close)
@@ -70,36 +71,10 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
             ledger=ledger,
             broker=brokers.create(config.mqtt, name, clock) if config.mqtt.enabled else None,
             simulated_plc=model,
+            opener=lambda: open_file(config),
         )
         undo.pop_all()
         return devices
-
-
-def renewed_detector(devices: Devices, config: LineConfig) -> Detector:
-    """The same bundle on a fresh engine, proved on its golden images.
-
-    Raises:
-        EdgeError: the engine does not load it, it gives other scores, or the file now holds another bundle.
-    """
-    with load_inspector(config.bundle.path, config.engine, config.bundle.trust) as inspector:
-        if inspector.bundle.identity != devices.inspector.bundle.identity:
-            raise BundleError(
-                f"{config.bundle.path} now holds another bundle than the one that runs",
-                "Put the old file back, or restart the daemon to take over the new one.",
-            )
-        _prove(inspector, config)
-        return inspector.detector
-
-
-def _prove(inspector: Inspector, config: LineConfig) -> None:
-    """Only a model that gives its golden scores on this device and this engine may decide about parts."""
-    report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads, inspector.engine_description)
-    if not report.passed:
-        raise BundleError(
-            f"{config.bundle.path}: on this device the model does not give the scores it was made with: "
-            f"{report.summary}",
-            "keep the previous bundle; convert this one again for this engine, or choose the engine it names",
-        )
 
 
 def _simulated_plc(config: LineConfig, belt: BeltPlan) -> SimulatedPlcModel | None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.app.audit import opening_records
 from edge_runtime.app.conditions import line_conditions
+from edge_runtime.app.models import ModelMaker
 from edge_runtime.app.numbering import start_numbering
-from edge_runtime.app.recipe import build_recipe
 from edge_runtime.app.recording import evidence_stage, publish_stage, record_stage
 from edge_runtime.app.stages import (
     Common,
@@ -19,10 +19,10 @@ from edge_runtime.app.stages import (
 )
 from edge_runtime.decision.part_tracker import PartTracker
 from edge_runtime.services.condition import ConfigProbe
-from edge_runtime.services.engine_keeper import EngineKeeper
 from edge_runtime.services.events import Events
 from edge_runtime.services.flow import LoadShed, RecipeCell
 from edge_runtime.services.line import Line, Stages
+from edge_runtime.services.model_swap import Models
 from edge_runtime.services.monitor import LineMonitor
 from edge_runtime.services.vitals import Vitals
 
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
     from edge_runtime.app.devices import Devices
     from edge_runtime.config.line import LineConfig
-    from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Frame
-    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.inspection import MapSource
     from edge_runtime.ops.clock import Clock
 
 
@@ -41,9 +40,8 @@ def build_line(
     config: LineConfig,
     devices: Devices,
     clock: Clock,
-    preview: Callable[[Frame, AnomalyMap | None], None] | None = None,
+    preview: Callable[[Frame, MapSource | None], None] | None = None,
     progress: Callable[[], None] | None = None,
-    renew: Callable[[], Detector] | None = None,
 ) -> Line:
     """Wire the stages around the devices. Nothing runs yet.
 
@@ -51,44 +49,45 @@ def build_line(
         preview: gets every inspected frame, in the inspect stage's thread.
         progress: called by the inspect stage in every round while the whole deadline path is alive; feeds the
             watchdog.
-        renew: loads the detector anew after it has failed; see `EngineKeeper`.
     """
     line = _common(config, devices, clock)
     dispatch = dispatch_stage(line)
-    bundle = devices.inspector.bundle
-    vitals = Vitals(dispatch, bundle.identity.trust, clock)
-    engine = EngineKeeper(devices.inspector.detector, renew, clock)
+    vitals = Vitals(dispatch, line.recipe, clock)
     link = plc_link(line, vitals)
     last = start_numbering(line, link, opening_records(config, devices, line.recipe.current.limits, clock))
     stages = Stages(
         capture=capture_stage(line, PartTracker(last), link),
-        inspect=inspect_stage(line, engine, vitals, preview, progress),
+        inspect=inspect_stage(line, vitals, preview, progress),
         dispatch=dispatch,
         record=record_stage(config.ledger, devices, line.queues.records, clock),
         plc=link,
         publish=publish_stage(config.mqtt, devices, line.events, clock),
-        evidence=evidence_stage(config, bundle, line.queues.evidence, clock),
+        evidence=evidence_stage(config, line.models, line.queues.evidence, clock),
     )
-    return _assembled(line, stages, engine, vitals)
+    return _assembled(line, stages, vitals)
 
 
 def _common(config: LineConfig, devices: Devices, clock: Clock) -> Common:
-    limits = devices.inspector.bundle.calibration.limits
     queues = make_queues(config)
+    events = Events(queues.records, clock)
+    maker = ModelMaker(config, devices.plc.capabilities, clock)
+    model = maker.made(devices.inspector, devices.opener, config.bundle.product or "")
+    recipe = RecipeCell(model.recipe, model.bundle.identity)
     return Common(
         config=config,
         devices=devices,
-        recipe=RecipeCell(build_recipe(config.recipe, limits, devices.plc.capabilities)),
+        recipe=recipe,
+        models=Models(model, recipe, clock, events),
         queues=queues,
         monitor=LineMonitor(),
-        events=Events(queues.records, clock),
+        events=events,
         reload=ConfigProbe(),
         shed=LoadShed(),
         clock=clock,
     )
 
 
-def _assembled(line: Common, stages: Stages, engine: EngineKeeper, vitals: Vitals) -> Line:
+def _assembled(line: Common, stages: Stages, vitals: Vitals) -> Line:
     return Line(
         stages,
         line.devices.camera,
@@ -99,7 +98,7 @@ def _assembled(line: Common, stages: Stages, engine: EngineKeeper, vitals: Vital
         line.queues.others(),
         line.monitor,
         vitals,
-        line_conditions(line, stages, engine, vitals),
+        line_conditions(line, stages, vitals),
         line.reload,
         line.shed,
         line.events,

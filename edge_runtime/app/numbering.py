@@ -82,8 +82,7 @@ class _Start:
         return reconcile(
             self.committed,
             inputs.acknowledged_sequence,
-            line.recipe.current,
-            line.devices.inspector.bundle.identity,
+            *line.recipe.both,
             line.config.camera.name,
             clock.monotonic_ns(),
             clock.wall_ns(),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.app.evidence import shown_map
 from edge_runtime.ops.cell import LatestValue
 from edge_runtime.ops.server import Answer
 from edge_runtime.vision.display import as_picture
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge_runtime.domain.frame import Exposure
-    from edge_runtime.domain.inspection import AnomalyMap
-    from edge_runtime.domain.model_bundle import InputSpec
+    from edge_runtime.domain.inspection import MapSource
+    from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.ops.clock import Clock
     from edge_runtime.ops.server import Route
 
@@ -49,8 +50,10 @@ class Sample:
     number: int
     """Counts the samples; first is 1."""
     pixels: Exposure
-    anomaly_map: AnomalyMap | None
+    anomaly_map: MapSource | None
     taken_ns: int
+    bundle: ModelBundle | None = None
+    """Whose map it is."""
 
 
 class PreviewFeed:
@@ -63,19 +66,20 @@ class PreviewFeed:
         self._newest: LatestValue[Sample] = LatestValue()
         self._newest_map: LatestValue[Sample] = LatestValue()
 
-    def offer(self, frame_pixels: Exposure, anomaly_map: AnomalyMap | None) -> None:
+    def offer(self, frame_pixels: Exposure, anomaly_map: MapSource | None, bundle: ModelBundle | None = None) -> None:
         """Show this frame, unless one was shown less than 200 ms ago. Costs microseconds; both arrays stay as they are.
 
         Args:
             frame_pixels: an exposure, read-only: it is looked at later, without a copy.
             anomaly_map: what the detector found in it; None where there is no map.
+            bundle: of that detector: it says how its map is drawn.
         """
         now_ns = self._clock.monotonic_ns()
         if now_ns < self._next_ns:
             return
         self._next_ns = now_ns + _INTERVAL_NS
         self._count += 1
-        sample = Sample(self._count, frame_pixels, anomaly_map, now_ns)
+        sample = Sample(self._count, frame_pixels, anomaly_map, now_ns, bundle)
         self._newest.put(sample)
         if anomaly_map is not None:
             self._newest_map.put(sample)
@@ -130,27 +134,21 @@ class PreviewPages:
     Args:
         feed: where the line drops its pictures.
         clock: for a picture's age.
-        map_range: anomaly-map values drawn as 0 % and 100 %; None where there is no bundle.
-        spec: says which part of the frame the map covers; None where there is no bundle.
+        bundle: the one that looks now, None where there is none: its trust is shown beside the heatmap.
         state: one line about the camera, shown in the page.
-        trust: of the bundle behind the heatmap, shown beside it; empty where there is none.
     """
 
     def __init__(
         self,
         feed: PreviewFeed,
         clock: Clock,
-        map_range: tuple[float, float] | None,
-        spec: InputSpec | None = None,
+        bundle: Callable[[], ModelBundle | None],
         state: Callable[[], str] = str,
-        trust: str = "",
     ) -> None:
         self._feed = feed
         self._clock = clock
-        self._map_range = map_range
-        self._spec = spec
+        self._bundle = bundle
         self._state = state
-        self._trust = trust
         self._page = resources.files(__package__).joinpath("preview.html").read_bytes()
         self._measured: tuple[int, Figures] | None = None
         self._encoded: dict[str, tuple[int, bytes]] = {}
@@ -165,10 +163,10 @@ class PreviewPages:
         }
 
     def _figures(self, _query: str) -> Answer:
-        sample, mapped = self._feed.newest(), self._feed.newest_map()
+        sample, mapped, bundle = self._feed.newest(), self._feed.newest_map(), self._bundle()
         answer: dict[str, Any] = {
             "state": self._state(),
-            "trust": self._trust,
+            "trust": "" if bundle is None else bundle.identity.trust,
             "frame": 0,
             "heatmap": 0 if mapped is None else mapped.number,
         }
@@ -195,10 +193,11 @@ class PreviewPages:
         return self._jpeg("heatmap", self._feed.newest_map(), self._overlay)
 
     def _overlay(self, sample: Sample) -> Exposure:
-        if sample.anomaly_map is None or self._map_range is None:
+        anomaly_map = shown_map(sample.anomaly_map)
+        if anomaly_map is None or sample.bundle is None:
             return as_picture(sample.pixels, _LONGEST_SIDE_PX)
-        window = None if self._spec is None else map_window(self._spec, sample.pixels)
-        return overlay(sample.pixels, sample.anomaly_map, self._map_range, window, _LONGEST_SIDE_PX)
+        window = map_window(sample.bundle.input_spec, sample.pixels)
+        return overlay(sample.pixels, anomaly_map, sample.bundle.calibration.map_range, window, _LONGEST_SIDE_PX)
 
     def _jpeg(self, kind: str, sample: Sample | None, draw: Callable[[Sample], Exposure]) -> Answer:
         if sample is None:

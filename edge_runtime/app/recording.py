@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from edge_runtime.app.devices import Devices
     from edge_runtime.config.line import LedgerSettings, LineConfig
     from edge_runtime.config.mqtt import MqttSettings
-    from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.events import Events
     from edge_runtime.services.flow import EvidenceItem, RecordItem
+    from edge_runtime.services.model_swap import Models
     from edge_runtime.services.queues import BoundedQueue
 
 MEGABYTE = 1_000_000
@@ -50,11 +50,11 @@ def publish_stage(settings: MqttSettings, devices: Devices, events: Events, cloc
 
 
 def evidence_stage(
-    config: LineConfig, bundle: ModelBundle, queue: BoundedQueue[EvidenceItem] | None, clock: Clock
+    config: LineConfig, models: Models, queue: BoundedQueue[EvidenceItem] | None, clock: Clock
 ) -> EvidenceStage | None:
     """The stage that keeps images; None where none are wanted (no queue)."""
     if queue is None:
         return None
     keep = config.evidence
     store = EvidenceStore(config.device.state_dir / "evidence", keep.quota_mb * MEGABYTE, keep.keep_free_mb * MEGABYTE)
-    return EvidenceStage(store, evidence_renderer(keep, bundle), queue, clock)
+    return EvidenceStage(store, evidence_renderer(keep, models.manifest), queue, clock)

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from edge_runtime.config.line import LineConfig
     from edge_runtime.decision.part_tracker import PartTracker
     from edge_runtime.domain.frame import Frame
-    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.reject import RejectCommand
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.condition import ConfigProbe
-    from edge_runtime.services.engine_keeper import EngineKeeper
     from edge_runtime.services.events import Events
     from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell, RecordItem
+    from edge_runtime.services.model_swap import Models
     from edge_runtime.services.monitor import LineMonitor
     from edge_runtime.services.vitals import Vitals
 
@@ -65,6 +65,7 @@ class Common:
     config: LineConfig
     devices: Devices
     recipe: RecipeCell
+    models: Models
     queues: Queues
     monitor: LineMonitor
     events: Events
@@ -89,7 +90,6 @@ def dispatch_stage(line: Common) -> DispatchStage:
     """The arbiter."""
     return DispatchStage(
         line.recipe,
-        line.devices.inspector.bundle.identity,
         line.config.camera.name,
         line.queues.dispatch,
         line.queues.commands if line.devices.plc.capabilities else None,
@@ -103,14 +103,13 @@ def dispatch_stage(line: Common) -> DispatchStage:
 
 def inspect_stage(
     line: Common,
-    engine: EngineKeeper,
     vitals: Vitals,
-    preview: Callable[[Frame, AnomalyMap | None], None] | None,
+    preview: Callable[[Frame, MapSource | None], None] | None,
     progress: Callable[[], None] | None,
 ) -> InspectStage:
     """The one that feeds the watchdog; see `app.line.build_line`."""
     return InspectStage(
-        engine,
+        line.models,
         line.recipe,
         line.queues.inspect,
         line.queues.dispatch,
@@ -140,7 +139,6 @@ def capture_stage(line: Common, tracker: PartTracker, link: PlcLink | None) -> C
         line.devices.camera,
         tracker,
         line.recipe,
-        line.devices.inspector.bundle.identity,
         line.queues.inspect,
         line.queues.dispatch,
         line.events,

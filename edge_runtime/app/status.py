@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_runtime.domain.status import Standing
-    from edge_runtime.domain.verdict import BundleIdentity
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.line import Line
     from edge_runtime.services.monitor import LineSnapshot
@@ -32,16 +31,15 @@ _WEIGHTS: Final[Mapping[Weight, Literal["notice", "degraded", "fault"]]] = {
 class StatusReporter:
     """Puts together what is known about a line."""
 
-    def __init__(self, line: Line, bundle: BundleIdentity, device: str, engine: str, clock: Clock) -> None:
+    def __init__(self, line: Line, device: str, clock: Clock) -> None:
         self._line = line
-        self._bundle = bundle
         self._device = device
-        self._engine = engine
         self._clock = clock
 
     def payload(self) -> bytes:
         """The retained status message."""
         line, health = self._line, self._line.health
+        recipe, bundle = line.recipe.both
         snapshot = line.monitor.snapshot()
         wall_ns = self._clock.wall_ns()
         gate = line.monitor.gate
@@ -55,13 +53,13 @@ class StatusReporter:
                 version=__version__,
                 detail=health.text,
                 reasons=[self._reason(standing) for standing in health.reasons],
-                trust="production" if self._bundle.trust == "production" else "development",
-                bundle=bundle_field(self._bundle),
-                limits=limits_field(line.recipe.current.limits),
-                recipe=line.recipe.current.name,
+                trust="production" if bundle.trust == "production" else "development",
+                bundle=bundle_field(bundle),
+                limits=limits_field(recipe.limits),
+                recipe=recipe.name,
                 gate_mode=self._gate_mode(),
                 camera=f"{line.camera.name}: {line.camera.status().state}",
-                engine=self._engine,
+                engine=line.models.current.engine,
                 plc=self._plc(),
                 uptime_s=(self._clock.monotonic_ns() - line.started_ns) / 1e9,
                 counters=self._counters(snapshot),
@@ -76,14 +74,15 @@ class StatusReporter:
     def health(self) -> Health:
         """For `/health`."""
         line = self._line
+        bundle = line.recipe.bundle
         broker = line.broker.status() if line.broker is not None else None
         return Health(
             ready=line.health.can_judge,
             state=str(line.health.state),
             details={
                 "reasons": [self._reason(standing).model_dump(mode="json") for standing in line.health.reasons],
-                "bundle": f"{self._bundle.name} {self._bundle.version}",
-                "trust": self._bundle.trust,
+                "bundle": f"{bundle.name} {bundle.version}",
+                "trust": bundle.trust,
                 "camera": str(line.camera.status().state),
                 "plc": self._plc(),
                 "broker": None if broker is None else broker.detail,
@@ -97,7 +96,7 @@ class StatusReporter:
         """For `systemctl status`."""
         health = self._line.health
         reasons = f" ({health.text})" if health.reasons else ""
-        trust = "" if self._bundle.trust == "production" else " · DEVELOPMENT bundle"
+        trust = "" if self._line.recipe.bundle.trust == "production" else " · DEVELOPMENT bundle"
         return f"{health.state}{reasons} · {self._line.monitor.snapshot().parts} parts{trust}"
 
     def _reason(self, standing: Standing) -> ReasonField:

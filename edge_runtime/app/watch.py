@@ -85,10 +85,8 @@ class Watch:
         pages = PreviewPages(
             feed,
             self.clock,
-            None if inspector is None else inspector.bundle.calibration.map_range,
-            None if inspector is None else inspector.bundle.input_spec,
+            lambda: None if inspector is None else inspector.bundle,
             lambda: _state(camera),
-            "" if inspector is None else inspector.bundle.identity.trust,
         )
         try:
             return LocalServer(self.port, pages.routes())
@@ -118,7 +116,7 @@ class Watch:
                     anomaly_map = inspector.detector.inspect(arrival.exposures).anomaly_map
                 except EdgeError as error:
                     _log.warning("no heatmap: %s", error.what)
-            feed.offer(arrival.exposures[0], anomaly_map)
+            feed.offer(arrival.exposures[0], anomaly_map, None if inspector is None else inspector.bundle)
 
 
 def _state(camera: Camera) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from edge_runtime.camera.port import Arrival, Camera
     from edge_runtime.decision.part_tracker import PartTracker
-    from edge_runtime.domain.verdict import BundleIdentity
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.flow import DispatchItem, EventSink, RecipeCell
     from edge_runtime.services.queues import BoundedQueue
@@ -38,7 +37,6 @@ class CaptureStage:
         camera: Camera,
         tracker: PartTracker,
         recipe: RecipeCell,
-        bundle: BundleIdentity,
         inspect_queue: BoundedQueue[Part],
         dispatch_queue: BoundedQueue[DispatchItem],
         events: EventSink,
@@ -58,7 +56,6 @@ class CaptureStage:
         self._camera = camera
         self._tracker = tracker
         self._recipe = recipe
-        self._bundle = bundle
         self._inspect_queue = inspect_queue
         self._dispatch = Handover(dispatch_queue)
         self._events = events
@@ -136,5 +133,6 @@ class CaptureStage:
 
     def _reject(self, part: Part, reason: Reason, detail: str) -> None:
         now_ns = self._clock.monotonic_ns()
-        verdict = fault_verdict(part, self._recipe.current, reason, detail, self._bundle, now_ns)
+        recipe, bundle = self._recipe.both
+        verdict = fault_verdict(part, recipe, reason, detail, bundle, now_ns)
         self._dispatch.send(Judged(part, verdict))

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from edge_runtime.camera.port import Camera
     from edge_runtime.ops.clock import Clock
     from edge_runtime.ops.memory import Memory
-    from edge_runtime.services.engine_keeper import EngineKeeper
     from edge_runtime.services.evidence import EvidenceStage
-    from edge_runtime.services.flow import EventSink
+    from edge_runtime.services.flow import EventSink, RecipeCell
+    from edge_runtime.services.model_swap import Models
     from edge_runtime.services.monitor import LineMonitor
     from edge_runtime.services.plc_link import PlcLink
     from edge_runtime.services.publish import PublishStage
@@ -94,11 +94,11 @@ class CameraProbe:
 class EngineProbe:
     """Does the engine judge?"""
 
-    engine: EngineKeeper
+    models: Models
 
     def __call__(self, _now_ns: int) -> Found:
         """See `Probe`."""
-        if (why := self.engine.failing) is not None:
+        if (why := self.models.failing) is not None:
             yield LineReason.ENGINE_FAILING, why
 
 
@@ -251,11 +251,11 @@ class ClockProbe:
 class TrustProbe:
     """Is the model signed for production?"""
 
-    trust: str
+    in_force: RecipeCell
 
     def __call__(self, _now_ns: int) -> Found:
         """See `Probe`."""
-        if self.trust != "production":
+        if self.in_force.bundle.trust != "production":
             yield LineReason.TRUST_DEVELOPMENT, "the running model is not signed for production"
 
 

@@ -14,10 +14,11 @@ from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.services.flow import Begun, EvidenceItem, Judged, LoadShed, Opened, RecordItem, Waived
 
 if TYPE_CHECKING:
-    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
+    from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.reject import RejectCommand
-    from edge_runtime.domain.verdict import BundleIdentity, Verdict
+    from edge_runtime.domain.verdict import Verdict
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.flow import DispatchItem, RecipeCell
     from edge_runtime.services.monitor import LineMonitor
@@ -45,7 +46,6 @@ class DispatchStage:
     def __init__(
         self,
         recipe: RecipeCell,
-        bundle: BundleIdentity,
         camera_name: str,
         inbox: BoundedQueue[DispatchItem],
         commands: BoundedQueue[RejectCommand] | None,
@@ -56,7 +56,6 @@ class DispatchStage:
         shed: LoadShed | None = None,
     ) -> None:
         self._recipe = recipe
-        self._bundle = bundle
         self._camera_name = camera_name
         self._inbox = inbox
         self._commands = commands
@@ -101,10 +100,10 @@ class DispatchStage:
                 self._open[_key(part)] = part
             case Begun(part):
                 self._inspected = part
-            case Judged(part, verdict, anomaly_map):
+            case Judged(part, verdict, anomaly_map, recipe):
                 if self._inspected is part:
                     self._inspected = None
-                self._close(part, verdict, anomaly_map)
+                self._close(part, verdict, anomaly_map, recipe or self._recipe.current)
             case Waived(part):
                 if _key(part) in self._open:  # else its deadline was faster
                     self._give_up(part, *self._why_waived())
@@ -138,34 +137,34 @@ class DispatchStage:
 
     def _give_up(self, part: Part, reason: Reason, detail: str) -> None:
         now_ns = self._clock.monotonic_ns()
-        verdict = fault_verdict(part, self._recipe.current, reason, detail, self._bundle, now_ns)
-        self._close(part, verdict, None)
+        recipe, bundle = self._recipe.both
+        self._close(part, fault_verdict(part, recipe, reason, detail, bundle, now_ns), None, recipe)
 
-    def _close(self, part: Part, verdict: Verdict, anomaly_map: AnomalyMap | None) -> None:
+    def _close(self, part: Part, verdict: Verdict, anomaly_map: MapSource | None, recipe: Recipe) -> None:
         key = _key(part)
         if self._open.pop(key, None) is None and key in self._closed:
             self._monitor.late_results += 1
             return
         self._closed.append(key)
         if self._commands is not None:
-            self._commands.offer(plan_reject(verdict, part.trigger, self._recipe.current))
+            self._commands.offer(plan_reject(verdict, part.trigger, recipe))
         self._monitor.observe(verdict)
-        self._record(part, verdict, anomaly_map)
+        self._record(part, verdict, anomaly_map, recipe)
 
-    def _record(self, part: Part, verdict: Verdict, anomaly_map: AnomalyMap | None) -> None:
+    def _record(self, part: Part, verdict: Verdict, anomaly_map: MapSource | None, recipe: Recipe) -> None:
         arrival = part.arrival
         record = VerdictRecord(
             verdict=verdict,
             latency_ns=verdict.decided_ns - verdict.triggered_ns,
             camera=self._camera_name,
-            recipe=self._recipe.current.name,
+            recipe=recipe.name,
             file=None if arrival is None else arrival.file,
             evidence=self._keep_evidence(part, verdict, anomaly_map),
         )
         light = replace(arrival, exposures=()) if isinstance(arrival, Frame) else arrival
         self._records.try_put(RecordItem(record, light))
 
-    def _keep_evidence(self, part: Part, verdict: Verdict, anomaly_map: AnomalyMap | None) -> str | None:
+    def _keep_evidence(self, part: Part, verdict: Verdict, anomaly_map: MapSource | None) -> str | None:
         if self._evidence is None or verdict.disposition is Disposition.PASS or not isinstance(part.arrival, Frame):
             return None
         if self._shed.evidence:

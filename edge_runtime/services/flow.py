@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_runtime.domain.frame import Frame, LostFrame
-    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.records import EventRecord, VerdictRecord
-    from edge_runtime.domain.verdict import Verdict
+    from edge_runtime.domain.verdict import BundleIdentity, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,9 @@ class Judged:
 
     part: Part
     verdict: Verdict
-    anomaly_map: AnomalyMap | None = None
+    anomaly_map: MapSource | None = None
+    recipe: Recipe | None = None
+    """The one that it was judged by; None: the one in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,38 @@ class EvidenceItem:
 
     name: str
     frame: Frame
-    anomaly_map: AnomalyMap | None
+    anomaly_map: MapSource | None
     verdict: Verdict
 
 
 class RecipeCell:
-    """The recipe in force. Replaced as a whole between two frames (assignment is atomic)."""
+    """What is in force: the recipe, and who decides by it. Replaced as a whole between two frames.
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.current = recipe
+    Read by any thread (assignment is atomic). The inspect stage's thread replaces both when it changes the model; the
+    supervisor replaces the recipe, and only on a line whose model never changes.
+    """
+
+    def __init__(self, recipe: Recipe, bundle: BundleIdentity) -> None:
+        self._both = recipe, bundle
+
+    @property
+    def both(self) -> tuple[Recipe, BundleIdentity]:
+        """Recipe and model that belong together."""
+        return self._both
+
+    @property
+    def current(self) -> Recipe:
+        """The recipe."""
+        return self._both[0]
+
+    @property
+    def bundle(self) -> BundleIdentity:
+        """The model."""
+        return self._both[1]
+
+    def put(self, recipe: Recipe, bundle: BundleIdentity) -> None:
+        """From now on these."""
+        self._both = recipe, bundle
 
 
 class LoadShed:

@@ -17,11 +17,11 @@ from edge_runtime.services.queues import Handover
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_runtime.domain.inspection import AnomalyMap
+    from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
     from edge_runtime.ops.clock import Clock
-    from edge_runtime.services.engine_keeper import EngineKeeper
     from edge_runtime.services.flow import DispatchItem, RecipeCell
+    from edge_runtime.services.model_swap import Model, Models
     from edge_runtime.services.queues import BoundedQueue
 
 _log = logging.getLogger(__name__)
@@ -37,12 +37,12 @@ class InspectStage:
 
     def __init__(
         self,
-        engine: EngineKeeper,
+        models: Models,
         recipe: RecipeCell,
         inspect_queue: BoundedQueue[Part],
         dispatch_queue: BoundedQueue[DispatchItem],
         clock: Clock,
-        preview: Callable[[Frame, AnomalyMap | None], None] | None = None,
+        preview: Callable[[Frame, MapSource | None], None] | None = None,
         progress: Callable[[], None] | None = None,
         *,
         newest_first: bool = True,
@@ -55,7 +55,7 @@ class InspectStage:
             preview: gets every inspected frame; must cost microseconds.
             progress: called once per round, idle rounds included; what feeds the watchdog.
         """
-        self._engine = engine
+        self.models = models
         self._recipe = recipe
         self._inspect_queue = inspect_queue
         self._dispatch = Handover(dispatch_queue)
@@ -69,7 +69,7 @@ class InspectStage:
         """Inspect at most one part."""
         if self._progress is not None:
             self._progress()
-        self._engine.look_after()
+        model = self.models.between_frames()
         if not self._dispatch.flush(POLL_S):
             return
         picked = self._inspect_queue.pick(self._choose, POLL_S)
@@ -80,10 +80,11 @@ class InspectStage:
             return
         began_ns = self._clock.monotonic_ns()
         self._dispatch.send(Begun(part))
-        outcome, anomaly_map = self._look(part, part.arrival)
+        outcome, anomaly_map = self._look(model, part, part.arrival)
         ended_ns = self._clock.monotonic_ns()
         self._durations.add(ended_ns - began_ns)
-        self._dispatch.send(Judged(part, judge(outcome, part, self._recipe.current, ended_ns), anomaly_map))
+        recipe = self._recipe.current
+        self._dispatch.send(Judged(part, judge(outcome, part, recipe, ended_ns), anomaly_map, recipe))
         if self._preview is not None:
             self._preview(part.arrival, anomaly_map)
 
@@ -99,36 +100,36 @@ class InspectStage:
     @property
     def renewals(self) -> int:
         """How often the engine was loaded anew."""
-        return self._engine.renewals
+        return self.models.renewals
 
     def acknowledge(self) -> None:
         """Somebody looked at a failing engine: it is loaded anew as often again. Callable from any thread."""
-        self._engine.acknowledge()
+        self.models.acknowledge()
 
-    def _look(self, part: Part, frame: Frame) -> tuple[Inspection | InspectionFault, AnomalyMap | None]:
+    def _look(self, model: Model, part: Part, frame: Frame) -> tuple[Inspection | InspectionFault, MapSource | None]:
         started_ns = self._clock.monotonic_ns()
-        identity = self._engine.bundle.identity
+        identity = model.bundle.identity
         try:
-            detection = self._engine.inspect(frame.exposures)
+            detection = model.inspect(frame.exposures)
         except ImageError as error:
-            return self._fault(part, Reason.IMAGE_UNEXPECTED, error.what, started_ns), None
+            return self._fault(model, part, Reason.IMAGE_UNEXPECTED, error.what, started_ns), None
         except EngineError as error:
-            return self._fault(part, Reason.ENGINE_ERROR, error.what, started_ns), None
+            return self._fault(model, part, Reason.ENGINE_ERROR, error.what, started_ns), None
         except Exception as error:  # noqa: BLE001  (a crashed engine is a verdict too, whatever it throws)
             _log.error("the detector failed on %s", part.trigger.part_id, exc_info=True)
-            return self._fault(part, Reason.ENGINE_ERROR, f"{type(error).__name__}: {error}", started_ns), None
+            return self._fault(model, part, Reason.ENGINE_ERROR, f"{type(error).__name__}: {error}", started_ns), None
         finished_ns = self._clock.monotonic_ns()
         inspection = Inspection(
-            part.trigger.part_id, detection.score, detection.anomaly_map, identity, started_ns, finished_ns
+            part.trigger.part_id, detection.score, detection.source, identity, started_ns, finished_ns
         )
-        return inspection, detection.anomaly_map
+        return inspection, detection.source
 
-    def _fault(self, part: Part, reason: Reason, detail: str, started_ns: int) -> InspectionFault:
+    def _fault(self, model: Model, part: Part, reason: Reason, detail: str, started_ns: int) -> InspectionFault:
         return InspectionFault(
             part_id=part.trigger.part_id,
             reason=reason,
             detail=detail,
-            bundle=self._engine.bundle.identity,
+            bundle=model.bundle.identity,
             started_ns=started_ns,
             finished_ns=self._clock.monotonic_ns(),
         )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.evidence import EvidenceStage
     from edge_runtime.services.flow import LoadShed, RecipeCell
     from edge_runtime.services.inspect import InspectStage
+    from edge_runtime.services.model_swap import Models
     from edge_runtime.services.monitor import LineMonitor
     from edge_runtime.services.plc_link import PlcLink
     from edge_runtime.services.publish import PublishStage
@@ -112,6 +113,11 @@ class Line:
         """As of the last `tick`."""
         return self.vitals.health
 
+    @property
+    def models(self) -> Models:
+        """Which model decides."""
+        return self.stages.inspect.models
+
     def start(self) -> None:
         """Open the camera, then start the stages from the end of the path to its beginning.
 
@@ -182,7 +188,7 @@ class Line:
         if limits == old:
             self.events("limits_unchanged", "info", "the limits were loaded again and are as they were")
             return
-        self.recipe.current = replace(self.recipe.current, limits=limits)
+        self.recipe.put(replace(self.recipe.current, limits=limits), self.recipe.bundle)
         event = limits_changed(limits_note(old), limits, by, self._clock.wall_ns())
         if event is not None:
             self.events.record(event)

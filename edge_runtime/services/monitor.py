@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -81,10 +81,19 @@ class LineSnapshot:
     """Inspections that finished after their part had been given its verdict."""
 
 
+class VerdictWatcher(Protocol):
+    """Somebody else who counts verdicts."""
+
+    def see(self, verdict: Verdict) -> None:
+        """Called by the dispatch stage with every final verdict; must cost microseconds."""
+
+
 class LineMonitor:
     """Counts verdicts. Written by the dispatch stage alone."""
 
     def __init__(self) -> None:
+        self.watchers: tuple[VerdictWatcher, ...] = ()
+        """Replaced as a whole, by any thread."""
         self.gate = GateCounters()
         self.recent = RecentVerdicts()
         self.late_results = 0
@@ -100,6 +109,8 @@ class LineMonitor:
         self.recent.add(verdict)
         self._latency.add(verdict.decided_ns - verdict.triggered_ns)
         self._last.append(verdict)
+        for watcher in self.watchers:
+            watcher.see(verdict)
 
     def snapshot(self) -> LineSnapshot:
         """Copy of the counters; callable from any thread."""

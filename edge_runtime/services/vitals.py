@@ -10,6 +10,7 @@ from edge_runtime.plc.port import DeviceState
 if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.dispatch import DispatchStage
+    from edge_runtime.services.flow import RecipeCell
     from edge_runtime.services.stage import StageThread
 
 HUNG_AFTER_NS = 3_000_000_000
@@ -20,9 +21,9 @@ DEADLINE_PATH = frozenset({"capture", "inspect", "dispatch"})
 class Vitals:
     """Watches the stage threads. Read by the PLC link at every heartbeat, by the watchdog and by the status."""
 
-    def __init__(self, dispatch: DispatchStage, trust: str, clock: Clock) -> None:
+    def __init__(self, dispatch: DispatchStage, in_force: RecipeCell, clock: Clock) -> None:
         self._dispatch = dispatch
-        self._trust = trust
+        self._in_force = in_force
         self._clock = clock
         self._threads: dict[str, StageThread] = {}
         self.health = LineHealth(LineState.STARTING)
@@ -63,7 +64,7 @@ class Vitals:
             fault=self.health.state is LineState.FAULT,
             degraded=self.health.state is LineState.DEGRADED,
             reason=self.health.worst,
-            development_trust=self._trust != "production",
+            development_trust=self._in_force.bundle.trust != "production",
         )
 
     def _stages(self, names: frozenset[str]) -> list[str]:

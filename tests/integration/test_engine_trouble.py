@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from line_process import DEMO_BUNDLE
 
 from edge_runtime.app.daemon import Daemon
-from edge_runtime.app.devices import renewed_detector
+from edge_runtime.app.models import open_file, renewed
 from edge_runtime.config.line import LineConfig
 from edge_runtime.domain.errors import BundleError, EngineError
 from edge_runtime.domain.status import LineReason, LineState
@@ -74,7 +75,7 @@ def _run_until(daemon: Daemon, done: Callable[[], bool]) -> list[LineState]:
 def test_a_broken_engine_is_loaded_anew_and_the_line_judges_again(config) -> None:
     """FAULT while it is broken, every part with its fail-safe; READY with sound verdicts after it."""
     daemon = Daemon(config, lambda: config, SystemClock())
-    keeper = daemon.line.stages.inspect._engine
+    keeper = daemon.line.models.current.keeper
     keeper._detector = BrokenDetector(keeper.bundle)
     states = _run_until(daemon, lambda: daemon.line.monitor.snapshot().reasons.get(Reason.BELOW_LIMIT, 0) > 5)
     assert LineState.FAULT in states
@@ -89,7 +90,7 @@ def test_a_broken_engine_is_loaded_anew_and_the_line_judges_again(config) -> Non
 def test_an_engine_that_cannot_be_loaded_keeps_the_ready_bit_off(config, monkeypatch) -> None:
     """Its reason says why; the daemon goes on giving every part its verdict."""
     daemon = Daemon(config, lambda: config, SystemClock())
-    keeper = daemon.line.stages.inspect._engine
+    keeper = daemon.line.models.current.keeper
     keeper._detector = BrokenDetector(keeper.bundle)
 
     def refuse():
@@ -111,14 +112,12 @@ def test_another_bundle_in_the_same_file_is_not_taken_for_the_running_one(config
     """A new engine never brings a new model with it."""
     daemon = Daemon(config, lambda: config, SystemClock())
     try:
-        other = daemon.devices.inspector.bundle.identity
+        running = daemon.line.recipe.bundle
         fake = config.model_copy(update={"bundle": config.bundle.model_copy(update={"path": tmp_path / "x.bundle"})})
         (tmp_path / "x.bundle").write_bytes(DEMO_BUNDLE.read_bytes())
-        assert renewed_detector(daemon.devices, fake).bundle.identity == other
-        object.__setattr__(daemon.devices.inspector.bundle, "identity", None)
+        assert renewed(lambda: open_file(fake), running).bundle.identity == running
         with pytest.raises(BundleError, match="another bundle"):
-            renewed_detector(daemon.devices, fake)
-        object.__setattr__(daemon.devices.inspector.bundle, "identity", other)
+            renewed(lambda: open_file(fake), replace(running, digest="0" * 64))
     finally:
         daemon.line.stop(0.1)
         daemon.devices.close()

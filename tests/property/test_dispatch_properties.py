@@ -28,9 +28,9 @@ actions = st.lists(
 def test_every_opened_part_gets_exactly_one_verdict(script) -> None:
     """Whatever comes twice, late or never: as many verdicts and gate commands as parts, and none passes unjudged."""
     clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
-    recipe = RecipeCell(make_recipe())
+    recipe = RecipeCell(make_recipe(), BUNDLE)
     inbox, commands, records = (BoundedQueue(name, 1_000) for name in ("inbox", "commands", "records"))
-    stage = DispatchStage(recipe, BUNDLE, "camera", inbox, commands, records, None, LineMonitor(), clock)
+    stage = DispatchStage(recipe, "camera", inbox, commands, records, None, LineMonitor(), clock)
     parts, judged = [], set()
     for action, argument in script:
         if action == "open":

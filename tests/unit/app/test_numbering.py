@@ -91,7 +91,8 @@ class Life:
         line = Common(
             config=config,
             devices=Devices(inspector, SimpleNamespace(), plant.plc, plant.ledger, None, None),
-            recipe=RecipeCell(make_recipe()),
+            recipe=RecipeCell(make_recipe(), BUNDLE),
+            models=SimpleNamespace(),
             queues=queues,
             monitor=LineMonitor(),
             events=Events(queues.records, clock),

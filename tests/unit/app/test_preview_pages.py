@@ -4,12 +4,14 @@ import json
 import re
 import time
 from http.client import HTTPConnection
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from edge_runtime.app.preview import PreviewFeed, PreviewPages, measure
+from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.ops.server import LocalServer
 from edge_runtime.vision.decode import decode_image
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 TICK_NS = 200_000_000
+SHOWN = SimpleNamespace(
+    calibration=SimpleNamespace(map_range=(0.0, 1.0)),
+    input_spec=InputSpec("image", 24, 32, Resize.AREA, ColourOrder.RGB, Layout.NCHW, "uint8"),
+    identity=SimpleNamespace(trust="development"),
+)
+"""What a bundle says about its map and itself."""
 
 
 def scene(shade: int = 90) -> npt.NDArray[np.uint8]:
@@ -44,7 +52,7 @@ def feed(clock: SimulatedClock) -> PreviewFeed:
 @pytest.fixture
 def get(feed: PreviewFeed, clock: SimulatedClock) -> Iterator[Callable[[str], tuple[int, str, bytes]]]:
     """Asks the real server: status, content type, body."""
-    pages = PreviewPages(feed, clock, (0.0, 1.0), None, lambda: "camera connected", "development")
+    pages = PreviewPages(feed, clock, lambda: SHOWN, lambda: "camera connected")
     server = LocalServer(0, pages.routes())
 
     def ask(path: str) -> tuple[int, str, bytes]:
@@ -98,7 +106,7 @@ def test_the_last_heatmap_stays_until_the_next(
     """Frames without a map (faults, score-only models) do not wipe it away; it glows where the map is high."""
     anomaly_map = np.zeros((24, 32), dtype=np.float32)
     anomaly_map[:, :8] = 1.0
-    feed.offer(scene(), anomaly_map)
+    feed.offer(scene(), anomaly_map, SHOWN)
     clock.advance(TICK_NS)
     feed.offer(scene(40), None)
     assert (figures(get)["frame"], figures(get)["heatmap"]) == (2, 1)

@@ -53,8 +53,7 @@ class Bench:
         self.stage = CaptureStage(
             self.camera,
             PartTracker(0),
-            RecipeCell(make_recipe()),
-            BUNDLE,
+            RecipeCell(make_recipe(), BUNDLE),
             self.inspect,
             self.dispatch,
             lambda *event: self.events.append(event),

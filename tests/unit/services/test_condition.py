@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from makers import MS, make_part, make_recipe
+from makers import BUNDLE, MS, make_part, make_recipe
 
 from edge_runtime.broker.port import BrokerStatus
 from edge_runtime.camera.port import CameraState, CameraStatus
@@ -30,6 +31,7 @@ from edge_runtime.services.condition import (
     TrustProbe,
     VerdictProbe,
 )
+from edge_runtime.services.flow import RecipeCell
 from edge_runtime.services.monitor import LineMonitor
 from edge_runtime.services.recent import WINDOW_NS
 
@@ -199,11 +201,16 @@ def test_a_clock_that_is_set_is_told_with_an_event_and_one_that_never_was_is_tol
     assert "+1790000000 s" in events[0][2]
 
 
+def in_force(trust: str) -> RecipeCell:
+    """A bundle with this trust decides."""
+    return RecipeCell(make_recipe(), replace(BUNDLE, trust=trust))
+
+
 def test_the_other_probes_say_what_they_are_told() -> None:
     """Engine, evidence, trust and configuration."""
     assert seen(EngineProbe(SimpleNamespace(failing="gone"))) == {LineReason.ENGINE_FAILING: "gone"}
     assert seen(EvidenceProbe(SimpleNamespace(failing="no room"))) == {LineReason.EVIDENCE_FULL: "no room"}
-    assert set(seen(TrustProbe("development"))) == {LineReason.TRUST_DEVELOPMENT}
+    assert set(seen(TrustProbe(in_force("development")))) == {LineReason.TRUST_DEVELOPMENT}
     assert seen(ConfigProbe("line 3")) == {LineReason.CONFIG_REFUSED: "line 3"}
-    for quiet in (EngineProbe(SimpleNamespace(failing=None)), TrustProbe("production"), ConfigProbe()):
+    for quiet in (EngineProbe(SimpleNamespace(failing=None)), TrustProbe(in_force("production")), ConfigProbe()):
         assert seen(quiet) == {}

@@ -21,7 +21,7 @@ class Bench:
 
     def __init__(self, evidence_capacity: int = 4) -> None:
         self.clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
-        self.recipe = RecipeCell(make_recipe())
+        self.recipe = RecipeCell(make_recipe(), BUNDLE)
         self.inbox = BoundedQueue("dispatch", 1_000)
         self.commands = BoundedQueue("commands", 1_000)
         self.records = BoundedQueue("records", 1_000)
@@ -30,7 +30,6 @@ class Bench:
         self.shed = LoadShed()
         self.stage = DispatchStage(
             self.recipe,
-            BUNDLE,
             "camera",
             self.inbox,
             self.commands,
@@ -195,7 +194,7 @@ def test_records_carry_no_pixels(bench) -> None:
 def test_new_limits_hold_from_the_next_part_on(bench) -> None:
     """The recipe is replaced as a whole between two frames."""
     bench.propose(bench.open(1), 1.5)
-    bench.recipe.current = make_recipe(review=3.0, reject=4.0)
+    bench.recipe.put(make_recipe(review=3.0, reject=4.0), BUNDLE)
     bench.propose(bench.open(2), 1.5)
     assert [v.disposition for v in bench.verdicts()] == [Disposition.REVIEW, Disposition.PASS]
 

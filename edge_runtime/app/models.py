@@ -1,0 +1,111 @@
+"""From a bundle to a model that may decide: opened, loaded, proved on its golden images, warm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from edge_runtime.app.inspection import Inspector, load_inspector
+from edge_runtime.app.recipe import build_recipe
+from edge_runtime.bundles.selftest import golden_self_test
+from edge_runtime.domain.errors import BundleError
+from edge_runtime.ops.memory import resident_bytes
+from edge_runtime.services.engine_keeper import EngineKeeper
+from edge_runtime.services.model_swap import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.detectors.port import Detector
+    from edge_runtime.domain.verdict import BundleIdentity
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.plc.port import PlcCapability
+
+Opener: TypeAlias = "Callable[[], Inspector]"
+"""Loads a certain bundle and warms it up; raises EdgeError. May be called again and again, by any thread."""
+
+
+def open_file(config: LineConfig) -> Inspector:
+    """The bundle in `bundle.path`.
+
+    Raises:
+        EdgeError: it cannot be used here.
+    """
+    if config.bundle.path is None:
+        raise AssertionError  # a line with a product has no file
+    return load_inspector(config.bundle.path, config.engine, config.bundle.trust)
+
+
+def prove(inspector: Inspector) -> None:
+    """Only a model that gives its golden scores on this device and this engine may decide about parts.
+
+    Raises:
+        BundleError: it gives others; says which.
+    """
+    report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads, inspector.engine_description)
+    if not report.passed:
+        identity = inspector.bundle.identity
+        raise BundleError(
+            f"{identity.name} {identity.version}: on this device the model does not give the scores it was made with: "
+            f"{report.summary}",
+            "keep the previous bundle; convert this one again for this engine, or choose the engine it names",
+        )
+
+
+def renewed(opener: Opener, identity: BundleIdentity) -> Detector:
+    """The same bundle on a fresh engine, proved on its golden images.
+
+    Raises:
+        EdgeError: the engine does not load it, it gives other scores, or the file now holds another bundle.
+    """
+    with opener() as inspector:
+        if inspector.bundle.identity != identity:
+            raise BundleError(
+                f"the file of {identity.name} {identity.version} now holds another bundle than the one that runs",
+                "Put the old file back, or restart the daemon to take over the new one.",
+            )
+        prove(inspector)
+        return inspector.detector
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMaker:
+    """Makes the models of one line."""
+
+    config: LineConfig
+    capabilities: PlcCapability
+    clock: Clock
+
+    def load(self, opener: Opener, product: str = "") -> Model:
+        """Load, warm up and prove; takes from half a second to minutes.
+
+        Raises:
+            EdgeError: it cannot run here, or gives other scores.
+        """
+        began_ns, before_bytes = self.clock.monotonic_ns(), resident_bytes()
+        with opener() as inspector:
+            prove(inspector)
+            memory_bytes = max(resident_bytes() - before_bytes, _smallest(inspector))
+            return self.made(inspector, opener, product, memory_bytes, self.clock.monotonic_ns() - began_ns)
+
+    def made(
+        self, inspector: Inspector, opener: Opener | None, product: str = "", memory_bytes: int = 0, load_ns: int = 0
+    ) -> Model:
+        """From what is loaded and proved already. Without `opener` it is never loaded anew."""
+        bundle = inspector.bundle
+        renew = None if opener is None else lambda: renewed(opener, bundle.identity)
+        return Model(
+            EngineKeeper(inspector.detector, renew, self.clock),
+            build_recipe(self.config.recipe, bundle.calibration.limits, self.capabilities),
+            inspector.engine_description,
+            product,
+            memory_bytes or _smallest(inspector),
+            load_ns,
+        )
+
+
+def _smallest(inspector: Inspector) -> int:
+    """What the graphs weigh on the disk: no engine holds them in much less."""
+    bundle = inspector.bundle
+    return sum(bundle.payloads[name].size_bytes for name in set(bundle.graphs.values()) if name in bundle.payloads)
