@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from edge_convert.evaluate import figures
 from edge_convert.evaluate.dataset import Dataset, DatasetError
-from edge_convert.evaluate.machine import describe_machine
 from edge_convert.evaluate.result import Evaluation
 from edge_convert.evaluate.runner import Runner
 from edge_convert.images import SUFFIXES
 from edge_runtime.domain.verdict import Disposition
+from edge_runtime.ops.machine import describe_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edge_convert.evaluate.dataset import Dataset
-    from edge_convert.evaluate.machine import Machine
     from edge_convert.evaluate.metrics import Interval, OperatingPoint, RocCurve
     from edge_convert.evaluate.pixels import BoundedFigure
     from edge_runtime.bundles.selftest import GoldenResult
     from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.domain.verdict import Disposition
+    from edge_runtime.ops.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the figures were measured on: a latency without its machine says nothing."""
+"""The computer that figures were measured on: a latency without its machine says nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RELEVANT = {
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The computer that ran the evaluation."""
+    """A computer, as far as it decides how fast a model runs."""
 
     cpu: str
     architecture: str

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_convert.evaluate.machine import describe_machine
+from edge_runtime.ops.machine import describe_machine
 
 if TYPE_CHECKING:
     from pathlib import Path
