@@ -14,6 +14,7 @@ from edge_runtime.domain.errors import BundleError, EngineError
 from edge_runtime.domain.model_bundle import ColourOrder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -73,21 +74,47 @@ class Inspector:
 
 
 def load_inspector(
-    bundle_path: Path, engine_settings: EngineSettings, trust: Literal["development", "production"]
+    bundle_path: Path,
+    engine_settings: EngineSettings,
+    trust: Literal["development", "production"],
+    watched: Callable[[Engine], Engine] | None = None,
 ) -> Inspector:
     """Open and verify a bundle, load it on an engine and warm it up.
 
     A bundle that was proved in bf16 runs in bf16 unless `engine.precision` is set.
 
+    Args:
+        bundle_path: the file.
+        engine_settings: which engine.
+        trust: what the device accepts.
+        watched: puts something between the detector and its engine that looks on, such as a stopwatch.
+
     Raises:
         BundleError: the bundle is damaged, not trusted, or not meant for this runtime or engine.
         EngineError: the engine is not there or cannot run the bundle's graphs.
     """
+    return inspector_of(open_bundle(bundle_path, trust=trust), engine_settings, watched)
+
+
+def inspector_of(
+    opened: OpenBundle, engine_settings: EngineSettings, watched: Callable[[Engine], Engine] | None = None
+) -> Inspector:
+    """Load an open bundle on an engine and warm it up, as `load_inspector` does.
+
+    Args:
+        opened: belongs to the inspector from here on, and is closed where that fails.
+        engine_settings: which engine.
+        watched: see `load_inspector`.
+
+    Raises:
+        BundleError: the bundle is not meant for this runtime or engine.
+        EngineError: the engine is not there or cannot run the bundle's graphs.
+    """
     with contextlib.ExitStack() as undo:
-        opened = undo.enter_context(open_bundle(bundle_path, trust=trust))
+        undo.enter_context(opened)
         runner = _engine_for(opened.manifest, engine_settings)
         require_fit(opened.manifest, runner)
-        detector = detectors.create(opened.manifest, opened.payloads, runner)
+        detector = detectors.create(opened.manifest, opened.payloads, runner if watched is None else watched(runner))
         warm_up(detector)
         undo.pop_all()
         return Inspector(opened, detector, runner.description)

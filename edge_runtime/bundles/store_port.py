@@ -71,7 +71,7 @@ class UpdateStore(Protocol):
         """
 
     def roll_back(self, digest: str, why: str) -> StoredRelease | None:
-        """ARMED or TRIAL → ROLLED_BACK, quarantined; idempotent.
+        """STAGED, ARMED or TRIAL → ROLLED_BACK, quarantined; idempotent.
 
         Returns:
             What runs instead: the last-known-good release. None where there is none, or none that may still run
