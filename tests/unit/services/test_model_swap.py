@@ -79,10 +79,10 @@ def test_a_part_under_inspection_is_finished_by_the_model_that_began_it() -> Non
 
 def test_a_part_that_nobody_inspects_is_booked_on_the_model_in_force() -> None:
     """Fault verdicts carry identity and limits that belong together."""
-    line = DrivenLine(interval_ms=10, duration_ms=300, parts=12, deadline_ms=40)
+    line = DrivenLine(interval_ms=10, duration_ms=300, parts=40, deadline_ms=40)
     line.on_millisecond = lambda: line.models.propose(model(line.clock)) if line.belt.delivered == 8 else None
     verdicts = line.run(800)
-    assert len(verdicts) == 12
+    assert len(verdicts) == 40
     assert any(verdict.reason.is_fault for verdict in verdicts)
     assert {(verdict.bundle.version, verdict.limits.reject) for verdict in verdicts} == {("1", 2.0), ("2", 0.2)}
 
