@@ -8,6 +8,7 @@ from edge_convert import train_command
 from edge_convert.adding import command as add_command
 from edge_convert.advise import command as advise_command
 from edge_convert.backbones import command as backbone_command
+from edge_convert.bench import command as bench_command
 from edge_convert.efficientad import command as efficientad_command
 from edge_convert.evaluate import command as evaluate_command
 from edge_convert.importing import command as import_command
@@ -31,6 +32,7 @@ advise_command.register(app)
 train_command.register(app)
 efficientad_command.register(app)
 import_command.register(app)
+bench_command.register(app)
 
 
 @app.callback()

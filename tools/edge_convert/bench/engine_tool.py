@@ -1,0 +1,68 @@
+"""OpenVINO's own `benchmark_app` on the very graphs of a bundle: what else an inspection spends shows beside it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+from edge_runtime.domain.errors import EngineError
+from edge_runtime.engine.ir import is_ir, unpack_ir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOADING_S: Final = 120
+_MEDIAN: Final = re.compile(r"Median:\s+([0-9.]+) ms")
+# The tool reports its use over the network wherever OpenVINO's telemetry is installed; see engine/openvino.py.
+_START: Final = (
+    "import sys; sys.modules['openvino_telemetry'] = None; from openvino.tools.benchmark.main import main; main()"
+)
+
+
+def is_available() -> bool:
+    """Whether OpenVINO and its tool are installed."""
+    return (
+        importlib.util.find_spec("openvino") is not None
+        and importlib.util.find_spec("openvino.tools.benchmark") is not None
+    )
+
+
+def median_ms(model: bytes, threads: int, precision: str, seconds: int, folder: Path) -> float:
+    """Median latency of one graph, one request at a time, as the tool itself measures it.
+
+    Args:
+        model: ONNX, or OpenVINO's IR in one piece.
+        threads: as the inspection uses.
+        precision: `engine.precision`.
+        seconds: how long it runs.
+        folder: for the graph's file.
+
+    Raises:
+        EngineError: the tool failed.
+    """
+    options = ["-d", "CPU", "-api", "sync", "-hint", "none", "-nstreams", "1", "-nthreads", str(threads)]
+    options += ["-infer_precision", f"CPU:{precision}", "-t", str(seconds)]
+    command = [sys.executable, "-c", _START, "-m", str(_written(model, folder)), *options]
+    ended = subprocess.run(  # noqa: S603  (our own interpreter; nothing of it comes from outside)
+        command, capture_output=True, text=True, timeout=_LOADING_S + 2 * seconds, check=False
+    )
+    found = _MEDIAN.search(ended.stdout)
+    if found is None:
+        said = (ended.stderr or ended.stdout).strip()[-400:]
+        raise EngineError(f"benchmark_app failed: {said}", "Leave it out with --no-engine-tool.")
+    return float(found[1])
+
+
+def _written(model: bytes, folder: Path) -> Path:
+    if not is_ir(model):
+        file = folder / "graph.onnx"
+        file.write_bytes(model)
+        return file
+    xml, weights = unpack_ir(model)
+    (folder / "graph.bin").write_bytes(weights)
+    file = folder / "graph.xml"
+    file.write_bytes(xml)
+    return file
