@@ -26,7 +26,7 @@ def make_terms(**other: Any) -> RolloutTerms:
         "smallest_difference": 0.0,
         "stops_at_difference": True,
         "most_reject_rate": 0.5,
-        "most_faults": 0.01,
+        "most_faults": 0.001,
         "least_agreement": 0.95,
         "most_distance": 0.3,
         "most_latency": 0.8,

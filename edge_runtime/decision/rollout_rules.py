@@ -1,4 +1,8 @@
-"""The rules of a rollout: which guardrail stops a candidate at once, and what it must have shown to go on. Pure."""
+"""The rules of a rollout: which guardrail stops a candidate at once, and what it must have shown to go on. Pure.
+
+Rates with a stated limit are watched with the test of `decision.trial`, which may be looked at after every part; the
+comparison with the active model has its looks (`rollout_looks`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_runtime.decision.rollout_looks import level_at
 from edge_runtime.decision.rollout_stats import fisher_exact, ks_distance, mcnemar_exact, wilson_lower
+from edge_runtime.decision.trial import is_beyond
 from edge_runtime.domain.rollout import RolloutStage
 
 if TYPE_CHECKING:
@@ -14,8 +19,6 @@ if TYPE_CHECKING:
 
 Z_99: Final = 2.3263
 """One-sided, 99 %."""
-_FEW_FAULTS: Final = 3
-"""Fewer are a mishap."""
 _TWICE: Final = 2.0
 
 
@@ -117,7 +120,7 @@ def _latency(evidence: Evidence, terms: RolloutTerms) -> list[str]:
 
 def _faults(evidence: Evidence, terms: RolloutTerms) -> str | None:
     faults, asked = evidence.candidate.faults, evidence.candidate.faults + evidence.candidate.parts
-    if faults < _FEW_FAULTS or faults <= terms.most_faults * asked:
+    if not is_beyond(faults, asked, terms.most_faults):
         return None
     return f"the candidate could not judge {faults} of {asked} parts"
 
@@ -125,7 +128,7 @@ def _faults(evidence: Evidence, terms: RolloutTerms) -> str | None:
 def _lateness(evidence: Evidence, terms: RolloutTerms) -> str | None:
     """A line that is late with the active model as well is not the candidate's fault."""
     candidate, active = evidence.candidate, evidence.active
-    if candidate.late < _FEW_FAULTS or candidate.late <= terms.most_faults * candidate.parts:
+    if not is_beyond(candidate.late, candidate.parts, terms.most_faults):
         return None
     if active.parts and candidate.late / candidate.parts <= _TWICE * active.late / active.parts:
         return None
@@ -134,12 +137,10 @@ def _lateness(evidence: Evidence, terms: RolloutTerms) -> str | None:
 
 def _too_many_rejects(evidence: Evidence, terms: RolloutTerms) -> str | None:
     candidate = evidence.candidate
-    if wilson_lower(candidate.rejected, candidate.parts, Z_99) <= terms.most_reject_rate:
+    if not is_beyond(candidate.rejected, candidate.parts, terms.most_reject_rate):
         return None
-    return (
-        f"the candidate rejects {candidate.rejected} of {candidate.parts} parts, "
-        f"surely more than {terms.most_reject_rate:.1%}"
-    )
+    stated = f"{terms.most_reject_rate:.1%} at most are expected"
+    return f"the candidate rejects {candidate.rejected} of {candidate.parts} parts; {stated}"
 
 
 def _difference(stage: RolloutStage, evidence: Evidence, terms: RolloutTerms) -> str | None:

@@ -48,14 +48,14 @@ def test_what_is_still_missing_is_said() -> None:
 
 
 @pytest.mark.parametrize("stage", [SHADOW, CANARY])
-def test_a_candidate_that_rejects_everything_is_stopped_after_six_parts(stage) -> None:
+def test_a_candidate_that_rejects_everything_is_stopped_after_thirteen_parts(stage) -> None:
     """The band of the reject rate needs no other model to compare with."""
     evidence = Evidence()
-    for _ in range(5):
+    for _ in range(12):
         evidence.candidate.add(REJECT)
     assert tripped(stage, evidence, make_terms()) is None
     evidence.candidate.add(REJECT)
-    assert "6 of 6 parts" in str(tripped(stage, evidence, make_terms()))
+    assert "13 of 13 parts; 50.0%" in str(tripped(stage, evidence, make_terms()))
 
 
 def test_a_blind_candidate_is_stopped_at_the_first_look_that_can_tell() -> None:
@@ -97,20 +97,20 @@ def test_a_difference_that_does_not_matter_stops_nothing() -> None:
 
 
 def test_faults_of_the_candidate_stop_it() -> None:
-    """Two are a mishap; three of a few hundred parts are not, three of a million are."""
+    """Three of a hundred parts may be a mishap where 0.1 % are allowed; four are not."""
     evidence = make_pairs(100)
-    evidence.candidate.faults = 2
-    assert tripped(SHADOW, evidence, make_terms()) is None
     evidence.candidate.faults = 3
-    assert tripped(SHADOW, evidence, make_terms()) == "the candidate could not judge 3 of 103 parts"
+    assert tripped(SHADOW, evidence, make_terms()) is None
+    evidence.candidate.faults = 4
+    assert tripped(SHADOW, evidence, make_terms()) == "the candidate could not judge 4 of 104 parts"
     assert tripped(SHADOW, evidence, make_terms(most_faults=0.03)) is None
 
 
 def test_late_decisions_stop_it_unless_the_line_is_late_anyway() -> None:
     """A device that is too slow for both models needs another remedy than the old model."""
     evidence = _canary((900, 0), (100, 0))
-    evidence.candidate.late = 3
-    assert tripped(CANARY, evidence, make_terms()) == "the candidate decided 3 of 100 parts after their deadline"
+    evidence.candidate.late = 4
+    assert tripped(CANARY, evidence, make_terms()) == "the candidate decided 4 of 100 parts after their deadline"
     evidence.active.late = 20
     assert tripped(CANARY, evidence, make_terms()) is None
 
