@@ -61,7 +61,7 @@ def build_line(
         dispatch=dispatch,
         record=record_stage(config.ledger, devices, line.queues.records, clock),
         plc=link,
-        publish=publish_stage(config.mqtt, devices, line.events, clock),
+        publish=publish_stage(config, devices, line.events, clock),
         evidence=evidence_stage(config, line.models, line.queues.evidence, clock),
     )
     return _assembled(line, stages, vitals)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.app.evidence import evidence_renderer
+from edge_runtime.bundles.delivery_files import FOLDER as DELIVERY_FOLDER
+from edge_runtime.bundles.delivery_files import CheckRequest
 from edge_runtime.ledger.evidence import EvidenceStore
 from edge_runtime.ledger.retention import Quota
+from edge_runtime.services.check_request import CHECK_UPDATES, CheckUpdates
 from edge_runtime.services.evidence import EvidenceStage
 from edge_runtime.services.publish import REPLAY, PublishStage
 from edge_runtime.services.record import RecordStage
 from edge_runtime.services.replay import Replayer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_runtime.app.devices import Devices
+    from edge_runtime.broker.port import Request
     from edge_runtime.config.line import LedgerSettings, LineConfig
-    from edge_runtime.config.mqtt import MqttSettings
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.events import Events
     from edge_runtime.services.flow import EvidenceItem, RecordItem
@@ -39,14 +44,18 @@ def record_stage(keep: LedgerSettings, devices: Devices, queue: BoundedQueue[Rec
     )
 
 
-def publish_stage(settings: MqttSettings, devices: Devices, events: Events, clock: Clock) -> PublishStage | None:
-    """The stage that sends records to the broker, and again if that is allowed; None without a broker."""
+def publish_stage(config: LineConfig, devices: Devices, events: Events, clock: Clock) -> PublishStage | None:
+    """The stage that sends records to the broker and carries out the commands that are allowed; None without one."""
     if devices.broker is None:
         return None
-    replayer = None
-    if REPLAY in settings.commands:
-        replayer = Replayer(devices.ledger, settings.replay_per_s, events.record, clock)
-    return PublishStage(devices.ledger, devices.broker, clock, replayer)
+    allowed, replayer = config.mqtt.commands, None
+    if REPLAY in allowed:
+        replayer = Replayer(devices.ledger, config.mqtt.replay_per_s, events.record, clock)
+    commands: dict[str, Callable[[Request], None]] = {}
+    if CHECK_UPDATES in allowed:
+        request = CheckRequest(config.device.state_dir / DELIVERY_FOLDER)
+        commands[CHECK_UPDATES] = CheckUpdates(request.ask, events.record, clock)
+    return PublishStage(devices.ledger, devices.broker, clock, replayer, commands)
 
 
 def evidence_stage(

@@ -205,3 +205,17 @@ class ReplayRequest(_Wire):
     """Who asks; recorded."""
     why: str = Field(default="", max_length=500)
     """Recorded."""
+
+
+class CheckUpdatesRequest(_Wire):
+    """Asks for a look into the release repository now: sent to `<root>/<device>/check_updates`.
+
+    Taken where `mqtt.commands` allows it. It carries no address and no trust: the device looks where its own
+    configuration says, and takes what is signed. The events `update_check_asked` and `update_check_refused` say
+    what becomes of it, `update_taken` and `update_refused` what came of the check.
+    """
+
+    who: str = Field(default="", max_length=200)
+    """Who asks; recorded."""
+    why: str = Field(default="", max_length=500)
+    """Recorded."""

@@ -14,7 +14,13 @@ from pydantic.json_schema import models_json_schema
 
 from edge_runtime import __version__
 from edge_runtime.broker.cloudevents import TYPE_PREFIX
-from edge_runtime.broker.messages import EventMessage, InspectionMessage, ReplayRequest, StatusMessage
+from edge_runtime.broker.messages import (
+    CheckUpdatesRequest,
+    EventMessage,
+    InspectionMessage,
+    ReplayRequest,
+    StatusMessage,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -29,7 +35,7 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 """Last level of the topic → the message on it."""
 
-REQUESTS: dict[str, type[BaseModel]] = {"replay": ReplayRequest}
+REQUESTS: dict[str, type[BaseModel]] = {"replay": ReplayRequest, "check_updates": CheckUpdatesRequest}
 """Last level of the topic → what may be sent to the device there, if `mqtt.commands` names it."""
 _ALL = {**MODELS, **REQUESTS}
 

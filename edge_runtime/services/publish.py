@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from edge_runtime.domain.errors import LedgerError
 
 if TYPE_CHECKING:
-    from edge_runtime.broker.port import Broker
+    from collections.abc import Callable, Mapping
+
+    from edge_runtime.broker.port import Broker, Request
     from edge_runtime.domain.records import Outbox
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.replay import Replayer
@@ -45,11 +47,31 @@ class PublishStage:
 
     name = "publish"
 
-    def __init__(self, outbox: Outbox, broker: Broker, clock: Clock, replayer: Replayer | None = None) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        broker: Broker,
+        clock: Clock,
+        replayer: Replayer | None = None,
+        commands: Mapping[str, Callable[[Request], None]] | None = None,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            outbox: what is to be sent.
+            broker: to whom.
+            clock: measures how settled a PUBACK is.
+            replayer: sends again what is asked for; None where that is not allowed.
+            commands: who carries out the other requests that the settings allow, by their name. Called in this
+                stage's thread: quick, and never raising.
+        """
         self._outbox = outbox
         self._broker = broker
         self._clock = clock
         self._replayer = replayer
+        self._commands = dict(commands or {})
+        if replayer is not None:
+            self._commands[REPLAY] = replayer.ask
         self._cursor = 0
         self._caught_up = False
         self._in_flight: set[int] = set()
@@ -145,11 +167,11 @@ class PublishStage:
 
     def _listen(self) -> None:
         """Requests come only where the settings allow a command; all are recorded by who carries them out."""
-        if self._replayer is None:
+        if not self._commands:
             return
         for request in self._broker.poll_requests():
-            if request.command == REPLAY:
-                self._replayer.ask(request)
+            if (carry_out := self._commands.get(request.command)) is not None:
+                carry_out(request)
 
     def _replay(self) -> None:
         if self._replayer is None or self._replayer.is_idle or not self._caught_up:

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from edge_runtime.broker.messages import ReplayRequest
 from edge_runtime.domain.records import EventRecord
 from edge_runtime.domain.text import writable
+from edge_runtime.services.asked import INTERVAL_NS, MOST_REQUESTS, first_mistake
+from edge_runtime.services.asked import about as about_request
 from edge_runtime.services.queues import Allowance
 
 if TYPE_CHECKING:
@@ -22,22 +24,16 @@ if TYPE_CHECKING:
     from edge_runtime.broker.port import Request
     from edge_runtime.domain.records import Outbox, OutboxRow
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.asked import Attributes
 
 MOST_ROWS = 100_000
 """Of one request; whoever lacks more asks again."""
 MOST_WAITING = 4
 """Requests behind the one that runs."""
-MOST_REQUESTS = 10
-INTERVAL_NS = 60_000_000_000
-"""So many requests are looked at per interval, so that a flood of them fills neither the ledger nor the line."""
 MOST_IN_FLIGHT = 10
 """Without PUBACK at a time; the rest of the connection's window is for new records."""
 CREDIT_NS = 100_000_000
 """So much of the rate may be made up for after a pause."""
-MOST_PROPERTIES = 8
-MOST_CHARS = 200
-
-Attributes = dict[str, str | int | float | bool]
 
 
 @dataclass(slots=True)
@@ -86,13 +82,13 @@ class Replayer:
         held_back = self._allowance.ask(request.command, self._clock.monotonic_ns())
         if held_back is None:
             return
-        about = _about(request)
+        about = about_request(request)
         if held_back:
             about["requests_ignored_before"] = held_back
         try:
             wanted = ReplayRequest.model_validate_json(request.payload)
         except ValidationError as error:
-            self._refuse(f"the request is not what docs/mqtt says: {_first(error)}", about)
+            self._refuse(f"the request is not what docs/mqtt says: {first_mistake(error)}", about)
             return
         about |= {"from": wanted.from_sequence, "to": wanted.to_sequence}
         about |= {"who": writable(wanted.who) or "not stated", "why": writable(wanted.why) or "not stated"}
@@ -167,24 +163,3 @@ class Replayer:
 
     def _tell(self, kind: str, severity: str, text: str, about: Attributes) -> None:
         self._record(EventRecord(kind, severity, text, self._clock.wall_ns(), about))
-
-
-def _about(request: Request) -> Attributes:
-    """Who asked, as far as the request says; none of it is proved."""
-    about: Attributes = {
-        "response_topic": _short(request.response_topic),
-        "correlation": request.correlation[:MOST_CHARS].hex(),
-    }
-    for name, value in request.properties[:MOST_PROPERTIES]:
-        about[f"property {_short(name)}"] = _short(value)
-    return about
-
-
-def _short(text: str) -> str:
-    return writable(text[:MOST_CHARS])
-
-
-def _first(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in found["loc"])
-    return f"{place}: {found['msg']}" if place else found["msg"]

@@ -12,8 +12,9 @@ from edge_runtime.broker.port import PubAck, Request
 from edge_runtime.ledger.memory import MemoryLedger
 from edge_runtime.ledger.retention import Retention
 from edge_runtime.ops.clock import SimulatedClock
+from edge_runtime.services.asked import INTERVAL_NS, MOST_REQUESTS
 from edge_runtime.services.publish import PublishStage
-from edge_runtime.services.replay import INTERVAL_NS, MOST_IN_FLIGHT, MOST_REQUESTS, MOST_ROWS, MOST_WAITING, Replayer
+from edge_runtime.services.replay import MOST_IN_FLIGHT, MOST_ROWS, MOST_WAITING, Replayer
 
 SECOND = 1_000 * MS
 
