@@ -1,0 +1,1 @@
+"""The release station: keys, signed releases, sticks, and a folder for a web server."""
