@@ -8,8 +8,7 @@ import re
 import shutil
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.domain.errors import LedgerError
 from edge_runtime.domain.text import writable
@@ -25,9 +24,9 @@ DRAFT_SUFFIX = ".draft"
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    path: Path
+class _Kept(NamedTuple):
+    name: str
+    """Relative to the folder. Text and no Path, and a tuple: a full quota holds tens of thousands of them."""
     size_bytes: int
 
 
@@ -87,7 +86,8 @@ class EvidenceStore:
                 f"evidence {name!r} has {len(content)} bytes, the whole quota is {self._quota_bytes}",
                 "Raise evidence.quota_mb, or lower evidence.max_side_px.",
             )
-        target = self._folder.joinpath(*safe_name(name).split("/"))
+        kept = _Kept(safe_name(name), len(content))
+        target = self._folder / kept.name
         self._trim(len(content))
         replaces = target.exists()
         try:
@@ -97,9 +97,9 @@ class EvidenceStore:
         except OSError as error:
             raise _refused(self._folder, error) from error
         if replaces:
-            self._forget(target)
-        self._kept.append(_Kept(target, len(content)))
-        self._used_bytes += len(content)
+            self._forget(kept.name)
+        self._kept.append(kept)
+        self._used_bytes += kept.size_bytes
         return target
 
     def make_way(self) -> int:
@@ -126,10 +126,11 @@ class EvidenceStore:
 
     def _drop_oldest(self) -> None:
         oldest = self._kept[0]
-        oldest.path.unlink(missing_ok=True)
+        path = self._folder / oldest.name
+        path.unlink(missing_ok=True)
         self._kept.popleft()
         self._used_bytes -= oldest.size_bytes
-        self._drop_empty(oldest.path.parent)
+        self._drop_empty(path.parent)
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self._folder).free
@@ -140,9 +141,9 @@ class EvidenceStore:
                 folder.rmdir()
             folder = folder.parent
 
-    def _forget(self, target: Path) -> None:
+    def _forget(self, name: str) -> None:
         for kept in self._kept:
-            if kept.path == target:
+            if kept.name == name:
                 self._kept.remove(kept)
                 self._used_bytes -= kept.size_bytes
                 return
@@ -184,13 +185,14 @@ def _safe_part(part: str) -> str:
 def _survey(folder: Path) -> Iterator[tuple[int, str, _Kept]]:
     """(mtime in ns, name, file) of everything kept; drafts of an interrupted save are removed."""
     for place, _, names in os.walk(folder):
-        for name in names:
-            path = folder.__class__(place, name)
-            if name.endswith(DRAFT_SUFFIX):
+        for file_name in names:
+            path = folder.__class__(place, file_name)
+            if file_name.endswith(DRAFT_SUFFIX):
                 path.unlink(missing_ok=True)
                 continue
             about = path.lstat()
-            yield about.st_mtime_ns, str(path), _Kept(path, about.st_size)
+            name = path.relative_to(folder).as_posix()
+            yield about.st_mtime_ns, name, _Kept(name, about.st_size)
 
 
 def _write(target: Path, content: bytes) -> None:
