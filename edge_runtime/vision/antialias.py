@@ -16,6 +16,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 if TYPE_CHECKING:
@@ -48,57 +49,67 @@ def resize_antialiased(
     Returns:
         Same dtype and number of dimensions.
     """
-    resample = _resample_fractions if pixels.dtype == np.float32 else _resample_rows
+    if pixels.dtype == np.float32:
+        # Rows first, where memory lies in rows: the columns then have little left to do.
+        tall = _along_rows(pixels, *_fractions(pixels.shape[0], height_px, kernel))
+        wide = _along_rows(cv2.transpose(tall), *_fractions(pixels.shape[1], width_px, kernel))
+        return np.asarray(cv2.transpose(wide))
     wide = pixels
     if pixels.shape[1] != width_px:
-        wide = resample(pixels.swapaxes(0, 1), width_px, kernel).swapaxes(0, 1)
-    return resample(wide, height_px, kernel) if pixels.shape[0] != height_px else wide
+        wide = np.asarray(cv2.transpose(_whole(cv2.transpose(pixels), width_px, kernel)))
+    return _whole(wide, height_px, kernel) if pixels.shape[0] != height_px else wide
 
 
-def _resample_rows(pixels: npt.NDArray[Any], size: int, kernel: Kernel) -> npt.NDArray[Any]:
-    """Resample integers along axis 0."""
-    first, weights = _fixed_point(pixels.shape[0], size, kernel)
-    rows = np.ascontiguousarray(pixels)
-    # 22-bit weights times 8-bit pixels fit 32 bits; 16-bit pixels need 64.
-    wide = np.int32 if rows.dtype == np.uint8 else np.int64
-    total = np.full((size, *rows.shape[1:]), 1 << (_PRECISION_BITS - 1), dtype=wide)
-    shaped = weights.astype(wide).reshape(weights.shape + (1,) * (rows.ndim - 1))
-    for tap in range(weights.shape[0]):
-        source = np.minimum(first + tap, rows.shape[0] - 1)  # beyond the edge the weight is 0
-        total += rows[source] * shaped[tap]
-    total >>= _PRECISION_BITS
-    return np.clip(total, 0, np.iinfo(rows.dtype).max).astype(rows.dtype)
+def _whole(pixels: npt.NDArray[Any], size: int, kernel: Kernel) -> npt.NDArray[Any]:
+    """Resample integers along axis 0.
+
+    In double precision, which is exact here: 16-bit pixels times 22-bit weights, and no filter has 2^15 taps.
+    """
+    total = _along_rows(pixels.astype(np.float64), *_fixed_point(pixels.shape[0], size, kernel))
+    total *= 1.0 / (1 << _PRECISION_BITS)
+    total += 0.5
+    np.floor(total, out=total)
+    np.clip(total, 0, np.iinfo(pixels.dtype).max, out=total)
+    return total.astype(pixels.dtype)
 
 
-def _resample_fractions(pixels: npt.NDArray[Any], size: int, kernel: Kernel) -> npt.NDArray[Any]:
-    """Resample float32 along axis 0."""
-    first, weights = _filter(pixels.shape[0], size, kernel)
-    rows = np.ascontiguousarray(pixels)
-    total = np.zeros((size, *rows.shape[1:]), dtype=np.float32)
-    shaped = weights.astype(np.float32).reshape(weights.shape + (1,) * (rows.ndim - 1))
-    for tap in range(weights.shape[0]):
-        total += rows[np.minimum(first + tap, rows.shape[0] - 1)] * shaped[tap]
-    return total
+def _along_rows(pixels: npt.NDArray[Any], first: npt.NDArray[np.intp], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Each new row: so many rows from its first one on, weighted. The result has the dtype of both."""
+    rows = np.ascontiguousarray(pixels).reshape(pixels.shape[0], -1)
+    size, taps = weights.shape
+    new = np.empty((size, rows.shape[1]), dtype=rows.dtype)
+    for index in range(size):
+        start = first[index]
+        there = min(taps, rows.shape[0] - start)  # beyond the edge the weight is 0
+        np.dot(weights[index, :there], rows[start : start + there], out=new[index])
+    return new.reshape(size, *pixels.shape[1:])
 
 
 @lru_cache(maxsize=32)
-def _fixed_point(before: int, after: int, kernel: Kernel) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+def _fixed_point(before: int, after: int, kernel: Kernel) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """The filter with whole weights, rounded half away from zero."""
     first, weights = _filter(before, after, kernel)
     scaled = weights * (1 << _PRECISION_BITS)
-    return first, np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
+    return first, np.trunc(scaled + np.copysign(0.5, scaled))
+
+
+@lru_cache(maxsize=32)
+def _fractions(before: int, after: int, kernel: Kernel) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """The filter in single precision."""
+    first, weights = _filter(before, after, kernel)
+    return first, weights.astype(np.float32)
 
 
 @lru_cache(maxsize=32)
 def _filter(before: int, after: int, kernel: Kernel) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """First source row per output row, and the weights as taps × output rows; each output row's add up to 1."""
+    """First source row per output row, and the weights as output rows × taps; each output row's add up to 1."""
     scale = before / after
     stretch = max(scale, 1.0)
     support = kernel.value * stretch
     weigh = _triangle if kernel is Kernel.TRIANGLE else _cubic
     taps = math.ceil(support) * 2 + 1
     first = np.zeros(after, dtype=np.intp)
-    weights = np.zeros((taps, after), dtype=np.float64)
+    weights = np.zeros((after, taps), dtype=np.float64)
     for index in range(after):
         centre = (index + 0.5) * scale
         start = max(int(centre - support + 0.5), 0)
@@ -106,7 +117,7 @@ def _filter(before: int, after: int, kernel: Kernel) -> tuple[npt.NDArray[np.int
         values = [weigh((start + tap - centre + 0.5) * (1.0 / stretch)) for tap in range(count)]
         whole = sum(values)
         first[index] = start
-        weights[:count, index] = [value / whole for value in values]
+        weights[index, :count] = [value / whole for value in values]
     return first, weights
 
 

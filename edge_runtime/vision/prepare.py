@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from edge_runtime.domain.errors import BundleError, ImageError
-from edge_runtime.domain.model_bundle import ColourOrder, Layout, Resize
+from edge_runtime.domain.errors import ImageError
+from edge_runtime.domain.model_bundle import ColourOrder, Resize
 from edge_runtime.vision.antialias import Kernel, resize_antialiased
 from edge_runtime.vision.framing import framing
+from edge_runtime.vision.tensor import to_tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,24 +46,9 @@ def prepare(exposure: Exposure, spec: InputSpec) -> npt.NDArray[Any]:
     _require_exposure(exposure)
     full_scale = int(np.iinfo(exposure.dtype).max)
     sized = _resize(_convert_colour(_crop(exposure, spec), spec.colour), spec)
-    planes = sized[:, :, np.newaxis] if sized.ndim == _MONO_DIMENSIONS else sized
-    channels = 1 if spec.colour is ColourOrder.MONO else 3
-    tensor = np.empty(_shape(spec, channels), dtype=_dtype(spec))
-    target = tensor[0] if spec.layout is Layout.NHWC else tensor[0].transpose(1, 2, 0)
-    for channel in range(channels):
-        plane = planes[:, :, _source_channel(spec.colour, channel) if planes.shape[2] == channels else 0]
-        target[:, :, channel] = _values(plane, spec, channel, channels, full_scale)
-    return tensor
-
-
-def _values(plane: npt.NDArray[Any], spec: InputSpec, channel: int, channels: int, full_scale: int) -> npt.NDArray[Any]:
-    """What one colour plane becomes."""
-    if spec.dtype == "uint8":
-        return plane if plane.dtype == np.uint8 else plane >> 8
-    if spec.keep_fractions:
-        _require_normalisation(spec, channels)
-        return (plane * (spec.scale / full_scale) - spec.mean[channel]) / spec.std[channel]
-    return np.asarray(_tables(spec, channels, full_scale)[channel][plane])
+    tensor = to_tensor(sized, spec, full_scale)
+    # A frame that needs nothing is still not ours: engines read it later, and a camera may give its buffer away.
+    return tensor.copy() if np.may_share_memory(tensor, exposure) else tensor
 
 
 def _require_exposure(exposure: Exposure) -> None:
@@ -125,40 +110,3 @@ def _resized(pixels: npt.NDArray[Any], height: int, width: int, method: Resize) 
 def _nearest(before: int, after: int) -> npt.NDArray[np.intp]:
     """The pixel under each new pixel's centre, the later one where the centre lies between two: in whole numbers."""
     return (2 * np.arange(after, dtype=np.intp) + 1) * before // (2 * after)
-
-
-def _dtype(spec: InputSpec) -> npt.DTypeLike:
-    if spec.dtype not in {"uint8", "float32"}:
-        raise BundleError(f"the bundle asks for {spec.dtype} input", "convert it again with uint8 or float32 input")
-    if spec.dtype == "uint8" and spec.keep_fractions:
-        raise BundleError("the bundle asks for fractions of bytes", "convert it again with float32 input")
-    return np.dtype(spec.dtype)
-
-
-def _shape(spec: InputSpec, channels: int) -> tuple[int, ...]:
-    if spec.layout is Layout.NCHW:
-        return (1, channels, spec.height_px, spec.width_px)
-    return (1, spec.height_px, spec.width_px, channels)
-
-
-def _source_channel(colour: ColourOrder, channel: int) -> int:
-    return 2 - channel if colour is ColourOrder.BGR else channel
-
-
-@lru_cache(maxsize=8)
-def _tables(spec: InputSpec, channels: int, full_scale: int) -> tuple[npt.NDArray[np.float32], ...]:
-    """One table per channel from pixel to network value: exact to the last bit of float32, and cheap."""
-    _require_normalisation(spec, channels)
-    unit = np.arange(full_scale + 1, dtype=np.float64) / full_scale * spec.scale
-    return tuple(
-        ((unit - mean) / std).astype(np.float32)
-        for mean, std in zip(spec.mean[:channels], spec.std[:channels], strict=True)
-    )
-
-
-def _require_normalisation(spec: InputSpec, channels: int) -> None:
-    if len(spec.mean) < channels or len(spec.std) < channels:
-        raise BundleError(
-            f"the bundle states {len(spec.mean)} means and {len(spec.std)} deviations for {channels} channels",
-            "convert it again",
-        )
