@@ -79,7 +79,13 @@ def configuration_changed(
 
 
 def model_activated(
-    note: str | None, bundle: BundleIdentity, revision: int, engine: str, by: Attribution, wall_ns: int
+    note: str | None,
+    bundle: BundleIdentity,
+    revision: int,
+    engine: str,
+    by: Attribution,
+    wall_ns: int,
+    limits: Limits | None = None,
 ) -> EventRecord | None:
     """The record that another model decides than last time; None if it is the same bundle.
 
@@ -88,6 +94,8 @@ def model_activated(
         revision: of the bundle's limits.
         engine: what it runs on.
         by: who made this revision of the bundle or put it in place, as far as that is known.
+        wall_ns: when.
+        limits: those that came into force with it, where they did.
     """
     if note == bundle.digest:
         return None
@@ -105,8 +113,9 @@ def model_activated(
             "previous_digest": note or "",
             "trust": bundle.trust,
             "engine": engine,
+            **({} if limits is None else {"review": limits.review, "reject": limits.reject}),
         },
-        {MODEL_NOTE: bundle.digest},
+        {MODEL_NOTE: bundle.digest, **({} if limits is None else {LIMITS_NOTE: limits_note(limits)})},
     )
 
 

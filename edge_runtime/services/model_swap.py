@@ -58,7 +58,7 @@ class Model:
         return self.keeper.inspect(exposures)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Swap:
     """A model that is to decide from the next part on."""
 
@@ -69,6 +69,8 @@ class Swap:
     """Monotonic."""
     done: threading.Event = field(default_factory=threading.Event)
     """Set once it decides, or once a newer proposal has taken its place."""
+    took_ns: int = 0
+    """From the proposal to the change; of use once it is done."""
 
 
 class Models:
@@ -84,8 +86,6 @@ class Models:
         self._renewals_before = 0
         self.swaps = 0
         """How often the model was changed since the start."""
-        self.last_swap_ns = 0
-        """How long the newest proposal waited for the end of the part under inspection, nanoseconds."""
         in_force.put(in_force.current, model.bundle.identity)
 
     @property
@@ -134,7 +134,7 @@ class Models:
             self._current = model
             self._in_force.put(model.recipe, model.bundle.identity)
             self.swaps += 1
-            self.last_swap_ns = self._clock.monotonic_ns() - swap.asked_ns
+        swap.took_ns = self._clock.monotonic_ns() - swap.asked_ns
         if swap.record is not None and self._events is not None:
             self._events.record(swap.record)
         swap.done.set()

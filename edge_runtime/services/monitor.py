@@ -92,8 +92,7 @@ class LineMonitor:
     """Counts verdicts. Written by the dispatch stage alone."""
 
     def __init__(self) -> None:
-        self.watchers: tuple[VerdictWatcher, ...] = ()
-        """Replaced as a whole, by any thread."""
+        self._watchers: list[VerdictWatcher] = []
         self.gate = GateCounters()
         self.recent = RecentVerdicts()
         self.late_results = 0
@@ -109,8 +108,16 @@ class LineMonitor:
         self.recent.add(verdict)
         self._latency.add(verdict.decided_ns - verdict.triggered_ns)
         self._last.append(verdict)
-        for watcher in self.watchers:
+        for watcher in tuple(self._watchers):
             watcher.see(verdict)
+
+    def watch(self, watcher: VerdictWatcher) -> None:
+        """From now on it sees every verdict. Callable from any thread."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: VerdictWatcher) -> None:
+        """No longer; one that does not watch is no error. Callable from any thread."""
+        self._watchers = [other for other in self._watchers if other is not watcher]
 
     def snapshot(self) -> LineSnapshot:
         """Copy of the counters; callable from any thread."""

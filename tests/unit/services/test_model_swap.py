@@ -68,13 +68,17 @@ def test_a_part_under_inspection_is_finished_by_the_model_that_began_it() -> Non
     """The proposal comes in the middle of an inspection; it waits for its end, and is measured."""
     line = DrivenLine(interval_ms=20, duration_ms=30, parts=2)
     began_ns = line.clock.monotonic_ns()
-    line.on_millisecond = lambda: (
-        line.models.propose(model(line.clock)) if line.clock.monotonic_ns() == began_ns + 10 * MS else None
-    )
+    asked: list = []
+
+    def propose() -> None:
+        if line.clock.monotonic_ns() == began_ns + 10 * MS:
+            asked.append(line.models.propose(model(line.clock)))
+
+    line.on_millisecond = propose
     first, second = line.run(200)
     assert (first.bundle, first.disposition) == (BUNDLE, Disposition.PASS)
     assert (second.bundle, second.disposition) == (NEW, Disposition.REJECT)
-    assert line.models.last_swap_ns == 21 * MS
+    assert asked[0].took_ns == 21 * MS
 
 
 def test_a_part_that_nobody_inspects_is_booked_on_the_model_in_force() -> None:

@@ -1,0 +1,289 @@
+"""The activation stage: has the right release of the right product decide, tries new ones, and takes them back.
+
+It stands beside the deadline path. What is to run is the store's word (`decision.activation`), and what becomes of a
+trial is `decision.trial`'s; here both are carried out: loaded in a thread of its own, proposed to the inspect stage,
+watched, confirmed or rolled back. Whatever a power cut must not undo is committed by the store before it shows; only a
+rollback is the other way round: the line first, then the books.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge_runtime.decision import activation as rules
+from edge_runtime.decision.activation import Rank
+from edge_runtime.decision.trial import Confirmed, Failure, RolledBack, TrialRules
+from edge_runtime.decision.update_rules import MAX_ATTEMPTS
+from edge_runtime.domain.errors import UpdateError
+from edge_runtime.domain.update import UpdateState
+from edge_runtime.services.activation_records import ActivationRecords
+from edge_runtime.services.suspended import suspended
+from edge_runtime.services.trial import Trials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.bundles.store_port import UpdateStore
+    from edge_runtime.domain.update import ProductStanding, StoredRelease
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.events import Events
+    from edge_runtime.services.model_pool import Arrival, ModelPool
+    from edge_runtime.services.model_swap import Model, Models, Swap
+    from edge_runtime.services.monitor import LineMonitor
+
+_log = logging.getLogger(__name__)
+LOOK_NS: Final = 50_000_000
+"""So often the store, the trial and what is being loaded are looked at."""
+RETRY_NS: Final = 30_000_000_000
+"""A model that could not be loaded is tried again after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineView:
+    """What the stage needs of its line."""
+
+    models: Models
+    monitor: LineMonitor
+    hangs: Callable[[], bool]
+    """Whether the inspect stage makes no progress."""
+    events: Events
+    clock: Clock
+
+
+class ActivationStage:
+    """See the module's docstring. `switch_to` and the plain attributes may be used by any thread."""
+
+    name = "activation"
+
+    def __init__(
+        self, store: UpdateStore, pool: ModelPool, line: LineView, trial_rules: TrialRules, products: Sequence[str]
+    ) -> None:
+        """Nothing happens before the first step.
+
+        Args:
+            store: what this device knows of its releases.
+            pool: what is loaded; the model that decides is put into it here.
+            line: whose model this is about.
+            trial_rules: what a release on trial has to keep to.
+            products: all that the line may have to inspect; their last-known-good releases stay loaded if memory
+                allows.
+        """
+        self._store = store
+        self._pool = pool
+        self._models = line.models
+        self._hangs = line.hangs
+        self._clock = line.clock
+        self._records = ActivationRecords(line.events, line.clock)
+        self._products = tuple(products)
+        self._decider: Model = line.models.current
+        self._asked_for = self.product = self._decider.product
+        self._others: dict[str, StoredRelease] = {}
+        self._seen = -1
+        self._due = True
+        self._wake = threading.Event()
+        self._swap: tuple[Swap, str] | None = None
+        self._blocked_ns: dict[str, int] = {}
+        self.trials = Trials(store, line.monitor, trial_rules)
+        self.standing: ProductStanding | None = None
+        """Of the product that is inspected, as of the last look."""
+        self.suspended_for: str | None = None
+        """Why nothing of the product may decide; None while something does."""
+        self.failing: str | None = None
+        """Why the store cannot be asked; None while all is well."""
+        pool.keep(self._decider, Rank.RUNNING)
+
+    def switch_to(self, product: str) -> None:
+        """The next parts are of this product. Returns at once; callable from any thread."""
+        self._asked_for = product
+        self._wake.set()
+
+    def step(self) -> None:
+        """Look at everything once, after a pause."""
+        self._clock.wait(self._wake, LOOK_NS)
+        self._wake.clear()
+        self.look()
+
+    def look(self) -> None:
+        """Look at everything once. Never waits for a model."""
+        try:
+            self._look()
+        except UpdateError as error:
+            if self.failing is None:
+                self._records.tell("updates_unavailable", "error", error.diagnostics())
+            self.failing = error.what
+        else:
+            self.failing = None
+
+    def finish(self) -> None:
+        """Stopped on purpose: a trial goes on at the next start, and this was no crash."""
+        for product in {self.product, *self._products}:
+            try:
+                if (trial := self._store.standing(product).trial) is not None:
+                    self._store.pause_trial(trial.digest)
+            except UpdateError as error:
+                _log.warning("a trial of %s counts as interrupted: %s", product, error.diagnostics())
+
+    def _look(self) -> None:
+        self._settle_swap()
+        self._supervise()
+        self._due |= self.trials.settle()
+        if (arrival := self._pool.arrived()) is not None:
+            self._arrived(arrival)
+        if (product := self._asked_for) != self.product:
+            self.product, self._due = product, True
+        generation = self._store.generation()
+        if generation != self._seen or self._due:
+            self._seen, self._due = generation, False
+            self._plan()
+        self._pool.rank(self._rank)
+        self._load_ahead()
+
+    def _plan(self) -> None:
+        """What should decide?"""
+        standing = self.standing = self._store.standing(self.product)
+        others = {name: self._store.standing(name).known_good for name in self._products if name != self.product}
+        self._others = {release.digest: release for release in others.values() if release is not None}
+        running = "" if self.suspended_for is not None else self._decider.digest
+        match rules.next_step(standing, running, self._decider.product, self.product):
+            case rules.Try(release) if not self.trials.has_failed(release.digest):
+                self._bring(release, on_trial=True)
+            case rules.Change(release):
+                self._bring(release, on_trial=False)
+            case rules.Watch(release):
+                self._on_trial_now(release, self._decider)
+            case rules.Suspend(why):
+                self._suspend(why)
+            case _:
+                self.trials.rest()
+
+    def _bring(self, release: StoredRelease, *, on_trial: bool) -> None:
+        model = self._pool.get(release.digest)
+        if model is None:
+            if self._decider.product != self.product and self.suspended_for is None:
+                self._suspend(f"{release.name} {release.version} of product {self.product} is being loaded")
+            self._begin(release, on_trial=on_trial)
+            return
+        if not on_trial:
+            self.trials.rest()
+        elif release.state is not UpdateState.ARMED or self._begun(release):
+            self._on_trial_now(release, model)
+        else:
+            return
+        self._propose(model, release)
+
+    def _begin(self, release: StoredRelease, *, on_trial: bool) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if self._pool.loading is not None:
+            return  # its arrival is the occasion for another look
+        if now_ns < self._blocked_ns.get(release.digest, 0):
+            self._due = True
+        elif not self._pool.make_room(release, Rank.RUNNING, to_stay=False):
+            self._blocked_ns[release.digest], self._due = now_ns + RETRY_NS, True
+            text = (
+                f"there is no memory to load {release.name} {release.version} beside the model that runs; it is taken "
+                "up as soon as there is, or at the next start of the daemon"
+            )
+            self._records.tell("activation_waits", "warning", text, release)
+        elif not on_trial or self._begun(release):
+            self._pool.begin(release)
+
+    def _begun(self, release: StoredRelease) -> bool:
+        """The attempt is committed before anything of it runs; false where there is none left."""
+        if release.attempts >= MAX_ATTEMPTS:
+            self._fail(release, RolledBack(Failure.CRASH_LOOP, f"loaded {release.attempts} times, never confirmed"))
+            return False
+        self._store.begin_trial(release.digest)
+        return True
+
+    def _arrived(self, arrival: Arrival) -> None:
+        self._due = True
+        release = arrival.release
+        if arrival.model is not None:
+            self._pool.keep(arrival.model, Rank.EARLIER)
+            return
+        standing = self._store.standing(release.terms.product)
+        due = standing.armed or standing.trial
+        if due is not None and due.digest == release.digest:
+            self._fail(release, RolledBack(Failure.GOLDEN, arrival.why_not))
+            return
+        self._blocked_ns[release.digest] = self._clock.monotonic_ns() + RETRY_NS
+        self._records.tell("model_not_loaded", "error", f"{release.name} {release.version}: {arrival.why_not}", release)
+
+    def _on_trial_now(self, release: StoredRelease, model: Model) -> None:
+        if self.trials.begin(release, model.recipe):
+            text = f"{release.name} {release.version} decides on trial"
+            self._records.tell("trial_started", "info", text, release)
+
+    def _supervise(self) -> None:
+        trial = self.trials.current
+        if trial is None or self._models.current.digest != trial.release.digest:
+            return
+        trial.runs(self._clock.monotonic_ns())
+        outcome = trial.outcome(hangs=self._hangs())
+        if isinstance(outcome, RolledBack):
+            self._fail(trial.release, outcome)
+        elif isinstance(outcome, Confirmed):
+            self._store.confirm(trial.release.digest)
+            self.trials.end(trial.release.digest)
+            self._due = True
+            text = f"{trial.release.name} {trial.release.version} is confirmed: {outcome.text}"
+            self._records.tell("model_confirmed", "info", text, trial.release)
+
+    def _fail(self, release: StoredRelease, why: RolledBack) -> None:
+        """Out with it: first the line, at once; then the books."""
+        self.trials.fail(release.digest, why)
+        text = f"{release.name} {release.version} is rolled back: {why.text}"
+        self._records.tell("model_rolled_back", "error", text, release, failure=str(why.failure))
+        if self._decider.digest == release.digest and self.suspended_for is None:
+            standing = self.standing  # the store may be what is broken
+            good = None if standing is None else standing.known_good
+            model = None if good is None else self._pool.get(good.digest)
+            if good is not None and model is not None and good.digest != release.digest:
+                self._propose(model, good)
+            else:
+                self._suspend(f"{text}; no other release is loaded")
+        self._pool.drop(release.digest)
+        self._due = True
+        self.trials.settle()
+
+    def _propose(self, model: Model, release: StoredRelease) -> None:
+        if model is self._decider and self.suspended_for is None:
+            return
+        record = self._records.activated(self._decider.digest, model, release)
+        self._swap = self._models.propose(model, record), f"{release.name} {release.version}"
+        self._decider, self.suspended_for = model, None
+
+    def _suspend(self, why: str) -> None:
+        if self.suspended_for is None:
+            self._records.tell("model_suspended", "error", why)
+            self._swap = self._models.propose(suspended(self._decider, self.product, why, self._clock)), "no model"
+        self.suspended_for = why
+        self.trials.rest()
+
+    def _settle_swap(self) -> None:
+        if self._swap is not None and self._swap[0].done.is_set():
+            swap, name = self._swap
+            self._swap = None
+            _log.info("%s decides, %.1f ms after it was proposed", name, swap.took_ns / 1e6)
+
+    def _load_ahead(self) -> None:
+        """What may be needed at once is loaded while nothing else is: the standby first, then other products."""
+        if self._due or self._pool.loading is not None:
+            return
+        good = None if self.standing is None else self.standing.known_good
+        now_ns = self._clock.monotonic_ns()
+        for release in (*([] if good is None else [good]), *self._others.values()):
+            blocked = now_ns < self._blocked_ns.get(release.digest, 0)
+            if blocked or self._pool.get(release.digest) is not None:
+                continue
+            if self._pool.make_room(release, self._rank(release.digest), to_stay=True):
+                self._pool.begin(release)
+                return
+            self._blocked_ns[release.digest] = now_ns + RETRY_NS
+
+    def _rank(self, digest: str) -> Rank:
+        good = None if self.standing is None else self.standing.known_good
+        return rules.rank_of(digest, self._decider.digest, "" if good is None else good.digest, self._others)

@@ -1,0 +1,47 @@
+"""What the ledger is told of releases: which one decides, on trial or for good, and why one had to go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.domain.audit import Attribution, model_activated
+from edge_runtime.domain.records import EventRecord
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.update import StoredRelease
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.events import Events
+    from edge_runtime.services.model_swap import Model
+
+
+class ActivationRecords:
+    """Used by one thread."""
+
+    def __init__(self, events: Events, clock: Clock) -> None:
+        self._events = events
+        self._clock = clock
+
+    def tell(
+        self, kind: str, severity: str, text: str, release: StoredRelease | None = None, **more: str | float
+    ) -> None:
+        """An event about a release, or about none."""
+        about: dict[str, str | int | float | bool] = dict(more)
+        if release is not None:
+            about |= {"product": release.terms.product, "digest": release.digest, "counter": release.terms.counter}
+        self._events.record(EventRecord(kind, severity, text, self._clock.wall_ns(), about))
+
+    def tell_often(self, kind: str, severity: str, text: str) -> None:
+        """An event of which there may be many: some are left out."""
+        self._events(kind, severity, text)
+
+    def activated(self, previous: str, model: Model, release: StoredRelease) -> EventRecord | None:
+        """That `model` decides from now on; goes into the ledger in the moment of the change."""
+        identity, revision, limits = model.bundle.identity, model.bundle.revision, model.recipe.limits
+        by = attribution_of(release)
+        return model_activated(previous, identity, revision, model.engine, by, self._clock.wall_ns(), limits)
+
+
+def attribution_of(release: StoredRelease) -> Attribution:
+    """Who stands behind it: the keys that signed it; why, as far as the store knows."""
+    terms = release.terms
+    return Attribution(f"signed release {terms.counter} of {terms.product}", release.reason or "installed")
