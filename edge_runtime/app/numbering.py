@@ -45,7 +45,7 @@ def start_numbering(line: Common, link: PlcLink | None, opening: Sequence[EventR
             link.at_first_contact(start.catch_up)
         else:
             found = start.compare(inputs)
-            begun += start.settled(found)
+            begun += start.settled(found, inputs)
     try:
         line.devices.ledger.append(begun)
     except LedgerError:
@@ -89,10 +89,10 @@ class _Start:
             self._owed,
         )
 
-    def settled(self, found: Reconciliation) -> list[LedgerEntry]:
+    def settled(self, found: Reconciliation, inputs: PlcInputs) -> list[LedgerEntry]:
         """The parts that were found and, behind them, that nothing is owed any more."""
         if self._owed is None:
-            return [*found.interrupted]
+            return [*found.interrupted, *self._unknown(inputs)]
         text = (
             f"the PLC was asked what it acted upon after part {self._owed.part}: {len(found.interrupted)} unknown parts"
         )
@@ -100,8 +100,20 @@ class _Start:
 
     def catch_up(self, inputs: PlcInputs) -> None:
         """At the first contact, in the PLC link's thread."""
-        for entry in self.settled(self.compare(inputs)):
+        for entry in self.settled(self.compare(inputs), inputs):
             self._line.queues.records.try_put(RecordItem(entry))
+
+    def _unknown(self, inputs: PlcInputs) -> list[EventRecord]:
+        """Of a damaged ledger nothing could be read: which parts lack a record cannot be told, only that some may."""
+        acknowledged = inputs.acknowledged_sequence
+        if self.committed or not acknowledged or self._line.devices.ledger.opening.set_aside is None:
+            return []
+        text = (
+            f"the PLC acted upon parts up to {acknowledged}; which of them the ledger that was set aside held cannot "
+            "be told any more: compare with what your subscribers have"
+        )
+        wall_ns = self._line.clock.wall_ns()
+        return [EventRecord("parts_unknown", "error", text, wall_ns, {"acknowledged": acknowledged})]
 
     def _event(self, kind: str, severity: str, text: str, note: str) -> EventRecord:
         return EventRecord(kind, severity, text, self._line.clock.wall_ns(), notes={UNRECONCILED_NOTE: note})

@@ -7,23 +7,31 @@ about them. The damaged file keeps everything for an audit.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.ledger.chain import record_hash
-from edge_runtime.ledger.delivery import unsent
+from edge_runtime.ledger.delivery import delivered_upto
 from edge_runtime.ledger.retention import time_ns
+from edge_runtime.ledger.rows import outbox_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edge_runtime.domain.records import OutboxRow
 
 MOST_ROWS = 100_000
 """Of the newest; more is not copied: the start would take minutes."""
-_CHUNK = 500
+MOST_ATTEMPTS = 5_000
+"""So many unreadable records are skipped one by one: more than stand below one page of the index (3 600)."""
+MOST_GAP = 1_000_000
+"""A greater step from one record to the next is not a gap but a misread number."""
+_STORED = "SELECT sequence, channel, payload, hash, newest_part FROM records"
+_BEYOND = f"{_STORED} WHERE sequence > ? ORDER BY sequence"
+_NEXT = f"{_STORED} WHERE sequence = ? + 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +55,67 @@ def salvage(path: Path, below: int) -> Salvage:
     """
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return Salvage(_undelivered(connection, below), _last_part(connection), _notes(connection))
+            return Salvage(_undelivered(connection, below), _last_part(connection, below), _notes(connection))
     except sqlite3.Error:
         return NOTHING
 
 
 def _undelivered(connection: sqlite3.Connection, below: int) -> Sequence[OutboxRow]:
-    found: list[OutboxRow] = []
+    upto, beyond = _marks(connection)
+    found: deque[OutboxRow] = deque(maxlen=MOST_ROWS)
     before: OutboxRow | None = None
-    with suppress(sqlite3.Error, ValueError):  # the damage begins here: what is before it is kept
-        while len(found) < MOST_ROWS and (chunk := unsent(connection, before.sequence if before else 0, _CHUNK)):
-            for row in chunk:
-                if row.sequence < below and _is_whole(row, before):
-                    found.append(row)
-                before = row
+    for stored in _readable(connection, upto, below):
+        row = _message(stored, before)
+        if row is not None and row.sequence not in beyond:
+            found.append(row)
+        before = row
     return found
 
 
-def _is_whole(row: OutboxRow, before: OutboxRow | None) -> bool:
-    """Whether it has its hash; without the record before it, whether it is a message at all."""
-    try:
-        if before is not None and before.sequence == row.sequence - 1 and isinstance(before.hash, bytes):
-            return record_hash(before.hash, row.sequence, row.channel.value, row.payload) == row.hash
-        return time_ns(row.payload) is not None
-    except TypeError:  # a damaged column may hold anything
-        return False
+def _marks(connection: sqlite3.Connection) -> tuple[int, frozenset[int]]:
+    """What is delivered: all up to a number, and these. Nothing where that cannot be read: better twice than never."""
+    with suppress(sqlite3.Error, TypeError, ValueError):
+        beyond = frozenset(int(number) for (number,) in connection.execute("SELECT sequence FROM delivered"))
+        return delivered_upto(connection), beyond
+    return 0, frozenset()
 
 
-def _last_part(connection: sqlite3.Connection) -> int:
+def _readable(connection: sqlite3.Connection, after: int, below: int) -> Iterator[tuple[Any, ...]]:
+    """The records beyond `after`, ascending, without those in the damaged places."""
+    most = below
+    for _ in range(MOST_ATTEMPTS):
+        # The driver loses the last record before a damaged place, so the next one is then asked for by itself.
+        for query in (_BEYOND, _NEXT):
+            began = after
+            with suppress(sqlite3.Error, OverflowError):
+                for stored in connection.execute(query, (after,)):
+                    if not isinstance(stored[0], int) or not after < stored[0] < most:
+                        break  # misread: the damage goes on
+                    after = stored[0]
+                    most = min(below, after + MOST_GAP)
+                    yield stored
+                else:
+                    if query is _BEYOND:
+                        return
+        after += after == began
+
+
+def _message(stored: tuple[Any, ...], before: OutboxRow | None) -> OutboxRow | None:
+    """The record, if it has its hash; behind a damaged one, if it is a message at all."""
+    with suppress(TypeError, ValueError):  # a damaged column may hold anything
+        row = outbox_row(stored[:4])
+        if before is not None and before.sequence == row.sequence - 1 and before.hash:
+            return row if record_hash(before.hash, row.sequence, row.channel.value, row.payload) == row.hash else None
+        return row if time_ns(row.payload) is not None else None
+    return None
+
+
+def _last_part(connection: sqlite3.Connection, below: int) -> int:
     with suppress(sqlite3.Error, TypeError):
         newest = "SELECT newest_part FROM records ORDER BY sequence DESC LIMIT 1"
         return int(connection.execute(newest).fetchone()[0])
-    return 0
+    parts = [stored[4] for stored in deque(_readable(connection, 0, below), maxlen=1)]
+    return int(parts[0]) if parts and isinstance(parts[0], int) else 0
 
 
 def _notes(connection: sqlite3.Connection) -> Sequence[tuple[str, str]]:

@@ -20,9 +20,9 @@ BURST = 10
 KINDS: dict[str, tuple[str, ...]] = {
     "camera": ("lost", "frozen", "half", "wrong_size", "late", "no_memory"),
     "engine": ("throws", "crashes", "no_memory", "nan", "infinite", "slow", "hangs"),
-    "plc": ("hung", "slow", "lost_reply", "late_request", "wrong_address", "gone"),
-    "broker": ("away", "flapping", "refusing", "queue_lost", "holding", "no_memory"),
-    "ledger": ("full", "failing", "slow", "no_memory"),
+    "plc": ("hung", "slow", "lost_reply", "late_request", "wrong_address", "gone", "replugged"),
+    "broker": ("away", "away_for_minutes", "flapping", "refusing", "over_quota", "queue_lost", "holding", "no_memory"),
+    "ledger": ("full", "failing", "slow", "no_memory", "corrupt"),
     "clock": ("year_ahead", "year_back"),
     "stage": ("capture", "inspect", "dispatch", "record", "publish", "plc"),
     "process": ("paused", "killed"),
@@ -41,10 +41,15 @@ _WEIGHTS = {
     "belt": 2,
 }
 _LONGEST_S = {"broker": 15.0, "ledger": 6.0, "stage": 5.0, "process": 4.0, "belt": 2.0, "engine": 6.0}
+MINUTES_S = (60.0, 180.0)
+SLOW_BELT_PER_S = 4.0
+"""While a broker is away for minutes parts go on coming, at this rate."""
 COMPOUND_SHARE = 0.3
 """So many schedules hold a kill in the middle of another trouble."""
 _PARTIAL = {"camera", "engine", "plc", "ledger"}
 """Where a fault may strike only some of the calls."""
+_WHOLE = {"hangs", "gone", "replugged", "corrupt"}
+"""And those that never do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,12 @@ def draw(seed: int, line_s: float = 30.0) -> Schedule:
     # A daemon that is killed in gate mode fire passes everything: documented, and of no use as a test.
     gate = "fire" if drawn.random() < 0.15 else "permit"
     kept = [fault for fault in faults if gate == "permit" or fault.device not in {"process", "stage"}]
+    until_s = max((f.begin_s + f.duration_s + AFTER_LAST_S for f in kept if f.kind == "away_for_minutes"), default=0.0)
+    parts_per_s = drawn.choice((4.0, 8.0, 15.0, 25.0))
     return Schedule(
         seed=seed,
-        line_s=line_s,
-        parts_per_s=drawn.choice((4.0, 8.0, 15.0, 25.0)),
+        line_s=max(line_s, until_s),
+        parts_per_s=min(parts_per_s, SLOW_BELT_PER_S) if until_s else parts_per_s,
         inspect_ms=drawn.choice((3.0, 12.0, 30.0)),
         travel_ms=drawn.choice((600, 1_000, 2_500)),
         deadline_ms=drawn.choice((150, 300, 450)),
@@ -116,6 +123,7 @@ def _compound(drawn: random.Random, line_s: float) -> list[Fault]:
     """A daemon that is killed while a device is in trouble, and finds it still in trouble when it comes back."""
     at_s = drawn.uniform(8.0, line_s - 8.0)
     held = [Fault("ledger", drawn.choice(("full", "slow", "failing")), at_s - 6.0, 6.5)]
+    held.append(Fault("ledger", "corrupt", at_s - 0.01, 1.0))
     held.append(Fault("plc", drawn.choice(("gone", "hung", "lost_reply")), at_s - drawn.uniform(0.0, 2.0), 7.0))
     held.append(Fault("broker", drawn.choice(("away", "queue_lost")), at_s - 1.0, 6.0))
     chosen = drawn.sample(held, drawn.randint(1, 3))
@@ -129,5 +137,7 @@ def _fault(drawn: random.Random, line_s: float) -> Fault:
     kind = drawn.choice(KINDS[device])
     begin_s = drawn.uniform(BEFORE_FIRST_S, line_s - AFTER_LAST_S)
     duration_s = min(drawn.choice((0.2, 1.0, 3.0, 8.0)) * drawn.uniform(0.5, 1.5), _LONGEST_S.get(device, 10.0))
-    share = drawn.choice((1.0, 1.0, 0.5, 0.15)) if device in _PARTIAL and kind not in {"hangs", "gone"} else 1.0
+    if kind == "away_for_minutes":
+        duration_s = drawn.uniform(*MINUTES_S)
+    share = drawn.choice((1.0, 1.0, 0.5, 0.15)) if device in _PARTIAL and kind not in _WHOLE else 1.0
     return Fault(device, kind, round(begin_s, 3), round(duration_s, 3), share)

@@ -37,6 +37,8 @@ def account(outcome: Outcome, verdicts: list[dict[str, Any]], findings: list[str
         f"  ledger     {len(verdicts)} verdicts on {len({m['part_sequence'] for m in verdicts})} parts, "
         f"{len(outcome.ledger) - len(verdicts)} events"
     )
+    if outcome.damages:
+        ledger += f"; its file damaged {outcome.damages} times, {len(outcome.destroyed)} records destroyed"
     at_gate = (
         f"  gate       {gate.passed} passed ({gate.defective_passed} bad), {gate.rejected} rejected "
         f"({gate.good_rejected} good); {outcome.gate}"

@@ -37,6 +37,7 @@ def audit(outcome: Outcome) -> Audit:
         by_part.setdefault(message["part_sequence"], []).append(message)
     findings = [
         *_every_trigger(outcome, by_part),
+        *_damage(outcome),
         *_delivered(outcome),
         *_gate(outcome, by_part),
         *_in_time(outcome, verdicts),
@@ -70,7 +71,9 @@ def _every_trigger(outcome: Outcome, by_part: dict[int, list[dict[str, Any]]]) -
     findings = []
     if missing := [n for n in _owed(outcome) if n not in by_part]:
         findings.append(f"triggers without verdict: {missing[:10]} ({len(missing)})")
-    if twice := {n: len(found) for n, found in by_part.items() if len(found) > 1}:
+    # What was destroyed is not known to be committed any more: it may be written down again as interrupted.
+    once = {n: [m for m in found if m["sequence"] not in outcome.destroyed] for n, found in by_part.items()}
+    if twice := {n: len(found) for n, found in once.items() if len(found) > 1}:
         findings.append(f"triggers with more than one verdict: {dict(list(twice.items())[:10])}")
     if unknown := [n for n in by_part if not 1 <= n <= len(outcome.belt.times_ns)]:
         findings.append(f"verdicts on parts that never were: {unknown[:10]}")
@@ -87,7 +90,7 @@ def _delivered(outcome: Outcome) -> list[str]:
         findings.append("the record sequence has gaps")
     if outcome.left_behind:
         findings.append(f"stages that did not end: {outcome.left_behind}")
-    if lost := [s for s in committed if s not in at_subscriber]:
+    if lost := [s for s in committed if s not in at_subscriber and s not in outcome.destroyed]:
         findings.append(f"committed but never delivered: {lost[:10]} ({len(lost)})")
     if invented := [s for s in at_subscriber if s not in committed]:
         findings.append(f"delivered but not in the ledger: {invented[:10]}")
@@ -96,15 +99,24 @@ def _delivered(outcome: Outcome) -> list[str]:
     return findings
 
 
+def _damage(outcome: Outcome) -> list[str]:
+    told = sum(m.get("kind") == "ledger_damaged" for m in outcome.ledger)
+    return [f"the ledger was damaged {outcome.damages} times, told of {told}"] if told < outcome.damages else []
+
+
 def _gate(outcome: Outcome, by_part: dict[int, list[dict[str, Any]]]) -> list[str]:
     findings = []
     passed = [record.sequence for record in outcome.plc.gate_log if record.passed]
+    # Of a ledger without one readable page nobody knows what it held: then that is a record itself.
+    told = [m["attributes"]["acknowledged"] for m in outcome.ledger if m.get("kind") == "parts_unknown"]
+    beyond = max(told, default=0)
     if outcome.schedule.gate == "permit":
         if bad := [n for n in passed if not outcome.belt.would_pass(n)]:
             findings.append(f"bad parts passed the gate: {bad[:10]} ({len(bad)}), the first: {by_part.get(bad[0])}")
-        if untold := [n for n in passed if not any(_tells_of_passing(v) for v in by_part.get(n, []))]:
-            findings.append(f"parts passed the gate and no record says so: {untold[:10]} ({len(untold)})")
-    unknown = [n for _, n in outcome.acknowledged if n not in by_part]
+        silent = [n for n in passed if n > beyond and not any(_tells_of_passing(v) for v in by_part.get(n, []))]
+        if silent:
+            findings.append(f"parts passed the gate and no record says so: {silent[:10]} ({len(silent)})")
+    unknown = [n for _, n in outcome.acknowledged if n not in by_part and n > beyond]
     if unknown:
         findings.append(f"the PLC acted upon parts of which no record tells: {unknown[:10]} ({len(unknown)})")
     return findings

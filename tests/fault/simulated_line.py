@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from baton import World, WorldClock
+from damage import Damages
+from dice import dice
 from grey_bundle import GreyInspector, grey_bundle
 from quiet_log import QuietLog
 from schedule import MS, S
@@ -15,9 +17,9 @@ from troubled import (
     TroubledBroker,
     TroubledCamera,
     TroubledDetector,
-    TroubledLedger,
     TroubledLink,
 )
+from troubled_ledger import TroubledLedger
 
 from edge_runtime import ledger as ledgers
 from edge_runtime.app.devices import Devices
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from damage import Records
     from schedule import Fault, Schedule
 
     from edge_runtime.plc.model import CoilEntry, ResultEntry
@@ -67,6 +70,7 @@ class SimulatedPlant:
         self.plc = SimulatedPlcModel(self.belt, mode=mode, keep=None, on_entry=self._took_over)
         self.troubles = {name: Trouble(f"{name}/{schedule.seed}") for name in ("camera", "engine", "plc", "ledger")}
         self.outcome = Outcome(schedule, self.belt, self.plc, acknowledged=self.acknowledged)
+        self._damages = Damages()
 
     def run(self) -> Outcome:
         """From the first part to the last one past the gate, every trouble over and every record delivered."""
@@ -91,6 +95,7 @@ class SimulatedPlant:
         world.sleep(START_TAKES_NS)
         world.group = "daemon"
         self._ledger = self._open_ledger()
+        self.troubles["ledger"].end_all("corrupt")
         config = self._config()
         detector = GenericDetector(*grey_bundle(), SimulatedEngine())
         usual_ns = round(self.schedule.inspect_ms * MS)
@@ -174,17 +179,30 @@ class SimulatedPlant:
                 self._kills.append(self.world.now_ns)
             case "belt", _:
                 pass  # the belt's times know it
+            case "ledger", "corrupt":
+                self._damage_ledger()
             case device, kind:
                 trouble = self.troubles[device]
                 number = trouble.begin(kind, fault.share)
                 self.world.call_at(end_ns, lambda: trouble.end(number))
 
+    def _damage_ledger(self) -> None:
+        """It stays damaged until it is begun anew or the daemon is started again."""
+        self.troubles["ledger"].begin("corrupt")
+        if self.schedule.ledger == "disk" and not self._kills:
+            self._damages.strike(
+                self._folder / "ledger.sqlite", dice(f"damage/{self.schedule.seed}/{self._damages.times}")
+            )
+
     def _trouble_broker(self, kind: str, end_ns: int) -> None:
         broker, world = self.broker, self.world
         match kind:
-            case "away" | "queue_lost":
-                broker.go_away() if kind == "away" else broker.lose_queue()
+            case "away" | "away_for_minutes" | "queue_lost":
+                broker.lose_queue() if kind == "queue_lost" else broker.go_away()
                 world.call_at(end_ns, broker.come_back)
+            case "over_quota":
+                broker.refuse("Quota exceeded")
+                world.call_at(end_ns, lambda: broker.refuse(None))
             case "flapping":
                 for instant_ns in range(world.now_ns, end_ns, 300 * MS):
                     world.call_at(instant_ns, broker.go_away)
@@ -239,10 +257,13 @@ class SimulatedPlant:
         ledger = self._open_ledger() if self.schedule.ledger == "disk" else self._memory
         if self.schedule.ledger == "memory":
             ledger._closed = False
-        self.outcome.ledger = _messages(reversed(ledger.recent(10_000_000)))
+        rows = {row.sequence: (str(row.channel), row.payload) for row in reversed(ledger.recent(10_000_000))}
+        self.outcome.ledger = _messages(rows | self._damages.before)
+        self.outcome.damages = self._damages.times
+        self.outcome.destroyed = self._damages.destroyed(self._folder / "ledger.sqlite", rows)
         if self.schedule.ledger == "disk":
             ledger.close()
-        self.outcome.delivered = _messages(self.broker.delivered)
+        self.outcome.delivered = [_message(str(row.channel), row.payload) for row in self.broker.delivered]
         self.plc.advance(self.world.now_ns)
 
     def _note_counters(self) -> None:
@@ -261,8 +282,12 @@ class SimulatedPlant:
         outcome.lost_records += self.line.stages.record.lost
 
 
-def _messages(rows: Any) -> list[dict[str, Any]]:
-    return [{"channel": str(row.channel)} | json.loads(row.payload) for row in rows]
+def _messages(rows: Records) -> list[dict[str, Any]]:
+    return [_message(*rows[sequence]) for sequence in sorted(rows)]
+
+
+def _message(channel: str, payload: bytes) -> dict[str, Any]:
+    return {"channel": channel} | json.loads(payload)
 
 
 def run(schedule: Schedule, folder: Path) -> Outcome:

@@ -30,11 +30,15 @@ class Outcome:
     plc: SimulatedPlcModel
     lives: list[Life] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
-    """Every committed message, as published."""
+    """Every committed message, as published; those of ledgers that were damaged as they were before."""
     delivered: list[dict[str, Any]] = field(default_factory=list)
     """Every message at the subscriber, duplicates included."""
     acknowledged: list[tuple[int, int]] = field(default_factory=list)
     """When the PLC took over a result, and of which part."""
+    damages: int = 0
+    """How often the ledger's file was damaged."""
+    destroyed: frozenset[int] = frozenset()
+    """Records whose every copy on the disk was."""
     dropped: dict[str, int] = field(default_factory=dict)
     lost_records: int = 0
     left_behind: list[str] = field(default_factory=list)

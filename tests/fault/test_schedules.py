@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from schedule import Fault, Schedule, draw
+from schedule import Fault, S, Schedule, draw
 from simulated_books import audit
 from simulated_line import run
 
@@ -71,6 +71,26 @@ def test_what_was_acted_upon_and_not_committed_reappears_as_interrupted(faults, 
     assert sum(m.get("reason") == "interrupted" for m in outcome.ledger) > 8
 
 
+@pytest.mark.parametrize("is_killed", [False, True], ids=["while it runs", "and killed"])
+@pytest.mark.parametrize("seed", range(4))
+def test_of_a_damaged_ledger_no_record_is_lost_that_could_still_be_read(is_killed, seed, tmp_path) -> None:
+    """Undelivered ones included, behind the damaged pages too: the broker is away and gets them afterwards."""
+    faults = [Fault("broker", "away", 2.0, 9.0), Fault("ledger", "corrupt", 9.0, 1.0)]
+    faults += [Fault("process", "killed", 9.0, 1.0)] if is_killed else []
+    outcome = run(replace(QUIET, seed=seed, faults=tuple(faults), ledger="disk", parts_per_s=20.0), tmp_path)
+    found = audit(outcome)
+    assert found.findings == (), found.account
+    assert outcome.damages == 1
+
+
+def test_a_serial_adapter_that_comes_back_under_another_name_is_opened_again(tmp_path) -> None:
+    """What was open before it was pulled is never answered again; after it is back parts pass again."""
+    outcome = run(replace(QUIET, faults=(Fault("plc", "replugged", 3.0, 2.0),)), tmp_path)
+    assert audit(outcome).findings == ()
+    late_ns = outcome.belt.times_ns[0] + 7 * S
+    assert any(entry.passed and outcome.belt.times_ns[entry.sequence - 1] > late_ns for entry in outcome.plc.gate_log)
+
+
 def _without_one_delivery(outcome: Outcome) -> None:
     lost = outcome.delivered[20]["sequence"]
     outcome.delivered = [m for m in outcome.delivered if m["sequence"] != lost]
@@ -91,6 +111,10 @@ def _with_another_truth(outcome: Outcome) -> None:
     outcome.belt = replace(outcome.belt, seed=outcome.belt.seed + 1)
 
 
+def _with_a_damage_untold(outcome: Outcome) -> None:
+    outcome.damages = 1
+
+
 def _with_a_late_verdict(outcome: Outcome) -> None:
     outcome.ledger[30]["latency_ms"] = 10_000.0
 
@@ -102,6 +126,7 @@ def _with_a_late_verdict(outcome: Outcome) -> None:
         (_without_one_verdict, "triggers without verdict"),
         (_with_one_verdict_twice, "more than one verdict"),
         (_with_another_truth, "bad parts passed the gate"),
+        (_with_a_damage_untold, "damaged 1 times, told of 0"),
         (_with_a_late_verdict, "after their deadline"),
     ],
 )

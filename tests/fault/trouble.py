@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from dataclasses import dataclass
 
 from dice import dice
@@ -59,12 +60,23 @@ class Trouble:
         self.random = dice(seed)
         self._current: list[tuple[int, str, float]] = []
         self._count = 0
+        self.begun: Counter[str] = Counter()
+        """How often each kind has begun."""
 
     def begin(self, kind: str, share: float = 1.0) -> int:
         """From now on `share` of the calls suffer; returns the number that ends it."""
         self._count += 1
+        self.begun[kind] += 1
         self._current.append((self._count, kind, share))
         return self._count
+
+    def holds(self, kind: str) -> bool:
+        """Whether this one lasts, whichever rules."""
+        return any(current == kind for _, current, _ in self._current)
+
+    def end_all(self, kind: str) -> None:
+        """All of this kind are over."""
+        self._current = [entry for entry in self._current if entry[1] != kind]
 
     def end(self, number: int) -> None:
         """This one is over."""

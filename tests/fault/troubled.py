@@ -11,7 +11,7 @@ from trouble import MS, SAVED_AFTER_NS, SIDE_PX
 from edge_runtime.broker.sim import SimulatedBroker
 from edge_runtime.camera.port import CameraState, CameraStatus
 from edge_runtime.camera.sim import ConveyorCamera
-from edge_runtime.domain.errors import EngineError, LedgerError, PlcError
+from edge_runtime.domain.errors import EngineError, PlcError
 from edge_runtime.domain.frame import Frame, LostFrame
 from edge_runtime.domain.verdict import Reason
 
@@ -104,7 +104,11 @@ class TroubledDetector:
 
 
 class TroubledLink:
-    """A `RegisterLink` into a PLC model. `hung`, `slow`, `lost_reply`, `late_request`, `wrong_address`, `gone`."""
+    """A `RegisterLink` into a PLC model.
+
+    `hung`, `slow`, `lost_reply`, `late_request`, `wrong_address`, `gone`, `replugged`: a serial adapter that was pulled
+    comes back under another name, so that whatever was open before is never answered again.
+    """
 
     name = "troubled PLC"
 
@@ -114,12 +118,14 @@ class TroubledLink:
         self._trouble = trouble
         self._timeout_ns = timeout_ns
         self._open = False
+        self._adapter = 0
 
     def open(self, spare_address: int) -> None:
         """See `RegisterLink`."""
-        if self._trouble.lasting == "gone":
+        if self._trouble.holds("gone") or self._trouble.holds("replugged"):
             raise PlcError("connection refused", "look at the cable")
         self._open = True
+        self._adapter = self._trouble.begun["replugged"]
 
     def write(self, address: int, words: Sequence[int], spare: int) -> None:
         """See `RegisterLink`."""
@@ -141,6 +147,8 @@ class TroubledLink:
         if not self._open:
             raise PlcError("not connected", "connect first")
         kind, world = self._trouble.now(), self._world
+        if self._adapter != self._trouble.begun["replugged"]:
+            self._fail(self._timeout_ns)
         world.sleep(self._trouble.random.randrange(15, 90) * MS if kind == "slow" else 300_000)
         match kind:
             case "hung":
@@ -196,58 +204,3 @@ class TroubledBroker(SimulatedBroker):
         if self._refusal is None:
             self._taken.append((self._world.now_ns, row))
         super()._answer(row)
-
-
-class TroubledLedger:
-    """Stands before a real ledger. `full`, `failing`, `slow`, `no_memory`."""
-
-    def __init__(
-        self,
-        inner: Any,
-        world: World,
-        trouble: Trouble,
-        on_commit: Callable[[Sequence[Any], Sequence[int]], None] | None = None,
-    ) -> None:
-        self._inner = inner
-        self._world = world
-        self._trouble = trouble
-        self._on_commit = on_commit
-
-    def append(self, entries: Any) -> Any:
-        """Commit; the disk takes its time before and after the commit."""
-        kind = self._ask()
-        half_ns = self._trouble.random.randrange(100, 2_000) * MS if kind == "slow" else MS // 2
-        self._world.sleep(half_ns)
-        sequences = self._inner.append(entries)
-        if self._on_commit is not None:
-            self._on_commit(entries, sequences)
-        self._world.sleep(half_ns)
-        return sequences
-
-    def mark_sent(self, sequences: Any) -> None:
-        """As the ledger; or refused."""
-        self._ask()
-        self._inner.mark_sent(sequences)
-
-    def prune(self, *arguments: Any, **options: Any) -> Any:
-        """As the ledger; or refused."""
-        self._ask()
-        return self._inner.prune(*arguments, **options)
-
-    def unsent(self, after: int, limit: int) -> Any:
-        """As the ledger; or unreadable."""
-        if self._trouble.now() == "failing":
-            raise LedgerError("the disk does not answer", "look at it")
-        return self._inner.unsent(after, limit)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def _ask(self) -> str | None:
-        kind = self._trouble.now()
-        if kind in {"full", "failing"}:
-            self._world.sleep(MS)
-            raise LedgerError(f"the disk is {kind}", "mend the disk")
-        if kind == "no_memory":
-            raise MemoryError
-        return kind
