@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundles.delivery_files import FOLDER as DELIVERY_FOLDER
+from edge_runtime.bundles.delivery_files import DeliveryFile
+from edge_runtime.domain.delivery import Via
 from edge_runtime.ops.memory import SystemMemory
 from edge_runtime.services.condition import (
     BrokerProbe,
@@ -19,6 +22,7 @@ from edge_runtime.services.condition import (
     TrustProbe,
     VerdictProbe,
 )
+from edge_runtime.services.update_probe import UpdateProbe
 
 if TYPE_CHECKING:
     from edge_runtime.app.stages import Common
@@ -41,6 +45,7 @@ def line_conditions(line: Common, stages: Stages, vitals: Vitals) -> Conditions:
         ClockProbe(line.clock, line.events),
         TrustProbe(line.recipe),
         line.reload,
+        UpdateProbe(_delivery_files(line), line.events.record, line.clock),
     ]
     if stages.plc is not None:
         probes.append(GateProbe(stages.plc, line.recipe.current.gate_mode, line.monitor))
@@ -49,3 +54,11 @@ def line_conditions(line: Common, stages: Stages, vitals: Vitals) -> Conditions:
     if stages.evidence is not None:
         probes.append(EvidenceProbe(stages.evidence))
     return Conditions(probes)
+
+
+def _delivery_files(line: Common) -> list[DeliveryFile]:
+    """Where those who bring releases in leave word; nobody does for a line that runs a file."""
+    if line.config.bundle.product is None:
+        return []
+    folder = line.config.device.state_dir / DELIVERY_FOLDER
+    return [DeliveryFile(folder, via) for via in Via]

@@ -1,4 +1,4 @@
-"""`[updates.signal]`: a lamp that shows what becomes of a release."""
+"""`[updates.signal]`: a lamp. Blinks slowly: a release comes in; on: it was taken; blinks fast: it was refused."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from pydantic import Field
 from edge_runtime.config.base import Settings
 
 
-class _SignalSettings(Settings):
-    hold_s: int = Field(default=60, ge=1, le=86_400)
-    """So long a result is shown: on for success, quick blinking for a refusal. Slow blinking: at work."""
-
-
-class LedSignalSettings(_SignalSettings):
+class LedSignalSettings(Settings):
     """An LED of this machine."""
 
     kind: Literal["led"]
@@ -24,7 +19,7 @@ class LedSignalSettings(_SignalSettings):
     """`ls /sys/class/leds` lists what there is."""
 
 
-class RelaySignalSettings(_SignalSettings):
+class RelaySignalSettings(Settings):
     """A lamp on a USB serial relay (LCUS protocol)."""
 
     kind: Literal["serial_relay"]
@@ -37,7 +32,7 @@ class RelaySignalSettings(_SignalSettings):
     """Which relay of the board works the lamp."""
 
 
-class GpioSignalSettings(_SignalSettings):
+class GpioSignalSettings(Settings):
     """A lamp on a GPIO line through gpiod (extra `gpio`)."""
 
     kind: Literal["gpio"]

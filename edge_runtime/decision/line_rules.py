@@ -207,6 +207,25 @@ RULES: Final[Mapping[LineReason, Rule]] = {
         "A configuration was to be loaded and is not sound: the last good one stays in force",
         "`edge-runtime check FILE`, mend it, reload",
     ),
+    LineReason.UPDATE_REFUSED: Rule(
+        Weight.NOTICE,
+        "A release that came by stick or over the network was refused or did not work: the line goes on with the model "
+        "it had. Goes away after 5 minutes",
+        "The detail says why; all of it: `edge-runtime updates show`, or `report.txt` on the stick",
+        hold_ns=300 * SECOND_NS,
+    ),
+    LineReason.UPDATE_TAKEN: Rule(
+        Weight.NOTICE,
+        "A release was taken into the store; the line takes it up between two frames. Goes away after a minute",
+        "Nothing",
+        hold_ns=60 * SECOND_NS,
+    ),
+    LineReason.UPDATE_RUNNING: Rule(
+        Weight.NOTICE,
+        "A release is being brought in by another process; the line is not touched",
+        "Wait; leave the stick where it is",
+        hold_ns=1 * SECOND_NS,
+    ),
     LineReason.TRUST_DEVELOPMENT: Rule(
         Weight.NOTICE,
         "The model is not signed for production",

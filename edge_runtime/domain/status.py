@@ -51,6 +51,9 @@ class LineReason(StrEnum):
     CLOCK_UNSET = "clock_unset"
     CLOCK_JUMPED = "clock_jumped"
     CONFIG_REFUSED = "config_refused"
+    UPDATE_REFUSED = "update_refused"
+    UPDATE_TAKEN = "update_taken"
+    UPDATE_RUNNING = "update_running"
     TRUST_DEVELOPMENT = "trust_development"
 
 

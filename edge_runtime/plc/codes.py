@@ -94,5 +94,8 @@ LINE_REASON_CODES: dict[LineReason, int] = {
     LineReason.CLOCK_JUMPED: 53,
     LineReason.CONFIG_REFUSED: 54,
     LineReason.TRUST_DEVELOPMENT: 100,
+    LineReason.UPDATE_REFUSED: 101,
+    LineReason.UPDATE_TAKEN: 102,
+    LineReason.UPDATE_RUNNING: 103,
 }
 """Stable, 1…255: a number is never reused. 0 is no reason; below 20 nothing is judged; 100 and above is a notice."""
