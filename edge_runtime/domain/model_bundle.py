@@ -27,6 +27,9 @@ class Resize(StrEnum):
 
     AREA = "area"
     """Pixel-area relation (antialiased when shrinking), cv2.INTER_AREA; linear when enlarging."""
+    AREA_HALVED = "area_halved"
+    """Halved by rounded means of 2×2 pixels while both sides are even and at least twice too long, the rest as AREA: an
+    eighth of its time on a large frame."""
     LINEAR = "linear"
     """Bilinear without antialiasing, cv2.INTER_LINEAR."""
     LINEAR_ANTIALIAS = "linear_antialias"

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from edge_runtime.vision.mask import Mask
 
 
-def input_spec(height_px: int, width_px: int, region: tuple[int, int, int, int] | None) -> InputSpec:
-    """How a frame reaches the features graph: cropped, area-resized, still uint8."""
+def input_spec(
+    height_px: int, width_px: int, region: tuple[int, int, int, int] | None, resize: Resize = Resize.AREA
+) -> InputSpec:
+    """How a frame reaches the features graph: cropped, resized, still uint8."""
     return InputSpec(
         tensor=IMAGE,
         height_px=height_px,
         width_px=width_px,
-        resize=Resize.AREA,
+        resize=resize,
         colour=ColourOrder.RGB,
         layout=Layout.NHWC,
         dtype="uint8",

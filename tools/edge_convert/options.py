@@ -12,6 +12,7 @@ from edge_convert.teaching.area import AreaOptions
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.model_bundle import Resize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ class TeachOptions:
     version: str = "1"
     height_px: int = 256
     width_px: int = 256
+    resize: Resize = Resize.AREA
     layers: tuple[str, ...] = ()
     """Outputs of the backbone; empty: those at strides 8 and 16."""
     mean: tuple[float, ...] | None = None

@@ -158,3 +158,31 @@ def test_the_frame_is_left_alone_and_not_shared() -> None:
     tensor = prepare(pixels, spec)
     assert not np.shares_memory(tensor, pixels)
     assert tensor.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("size", "halvings"), [((24, 32), 2), ((12, 64), 1), ((11, 64), 0), ((22, 64), 1), ((12, 15), 0)]
+)
+def test_halving_is_the_rounded_mean_of_four(dtype: type, channels: int, size: tuple[int, int], halvings: int) -> None:
+    """As often as both sides are even and at least twice too long; the rest is the plain area resize."""
+    pixels = frame(*size, dtype, channels)
+    by_hand = pixels.astype(np.uint32)
+    for _ in range(halvings):
+        by_hand = (by_hand[::2, ::2] + by_hand[1::2, ::2] + by_hand[::2, 1::2] + by_hand[1::2, 1::2] + 2) // 4
+    found = prepare(pixels, replace(SPEC, resize=Resize.AREA_HALVED))
+    np.testing.assert_array_equal(found, prepare(by_hand.astype(dtype), SPEC))
+
+
+def test_a_large_frame_is_halved_in_the_same_way_with_any_number_of_threads() -> None:
+    """OpenCV splits large pictures among threads; small ones, as above, it does not."""
+    pixels = frame(600, 960)
+    spec = replace(SPEC, height_px=224, width_px=224, resize=Resize.AREA_HALVED)
+    found = []
+    for threads in (1, 2, 5):
+        before = cv2.getNumThreads()
+        cv2.setNumThreads(threads)
+        found.append(prepare(pixels, spec).tobytes())
+        cv2.setNumThreads(before)
+    assert len(set(found)) == 1

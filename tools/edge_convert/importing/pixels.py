@@ -65,6 +65,8 @@ def _resized(pixels: Matrix, spec: InputSpec, full: float) -> Matrix:
             "is to be resized",
             "Give --resize, or images of that size.",
         )
+    if spec.resize is Resize.AREA_HALVED:
+        pixels = _halved(pixels, height, width, whole=not spec.keep_fractions)
     across = _weights(pixels.shape[1], width, spec.resize)
     down = _weights(pixels.shape[0], height, spec.resize)
     wide = np.einsum("wx,hxc->hwc", across, pixels, optimize=True)
@@ -74,6 +76,17 @@ def _resized(pixels: Matrix, spec: InputSpec, full: float) -> Matrix:
         wide = np.clip(np.floor(wide + 0.5), 0, full)
     whole = np.floor(np.einsum("yh,hwc->ywc", down, wide, optimize=True) + 0.5)
     return np.asarray(np.clip(whole, 0, full))
+
+
+def _halved(pixels: Matrix, height: int, width: int, *, whole: bool) -> Matrix:
+    while (
+        not any(side % 2 for side in pixels.shape[:2])
+        and pixels.shape[0] >= 2 * height
+        and pixels.shape[1] >= 2 * width
+    ):
+        pixels = (pixels[::2, ::2] + pixels[1::2, ::2] + pixels[::2, 1::2] + pixels[1::2, 1::2]) / 4
+        pixels = np.floor(pixels + 0.5) if whole else pixels
+    return pixels
 
 
 def resized_size(spec: InputSpec, height: int, width: int) -> tuple[int, int]:
@@ -118,7 +131,7 @@ def _weights(before: int, after: int, method: Resize) -> Matrix:
                 first, last = max(int(centre - support + 0.5), 0), min(int(centre + support + 0.5), before)
                 row = [_kernel((x + 0.5 - centre) / reach, -0.5, cubic=cubic) for x in range(first, last)]
                 matrix[index, first:last] = np.asarray(row) / sum(row)
-            case Resize.AREA:
+            case Resize.AREA | Resize.AREA_HALVED:
                 if scale < 1:
                     raise ConfigError(
                         "an image is smaller than the graph's input, and area averaging cannot enlarge",

@@ -17,6 +17,7 @@ from edge_convert.teaching.area import AreaOptions
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.model_bundle import Resize
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class TeachFlags:
     name: Annotated[str | None, typer.Option(help="Bundle name. Default: the file's.")] = None
     bundle_version: Annotated[str, typer.Option(help="Version that every record will state.")] = "1"
     size: Annotated[str, typer.Option(help="Input size in pixels: 256 or 256x320 (height x width).")] = "256"
+    resize: Annotated[
+        Literal["area", "area_halved"], typer.Option(help="How frames shrink; area_halved is faster from large ones.")
+    ] = "area"
     layers: Annotated[str, typer.Option(help="Backbone outputs, comma-separated. Default: strides 8 and 16.")] = ""
     mean: Annotated[str | None, typer.Option(help="Normalisation for pixels in 0…1: three numbers.")] = None
     std: Annotated[str | None, typer.Option(help="Normalisation for pixels in 0…1: three numbers.")] = None
@@ -86,6 +90,7 @@ class TeachFlags:
             version=self.bundle_version,
             height_px=height_px,
             width_px=width_px,
+            resize=Resize(self.resize),
             layers=tuple(part.strip() for part in self.layers.split(",") if part.strip()),
             mean=numbers("--mean", self.mean),
             std=numbers("--std", self.std),

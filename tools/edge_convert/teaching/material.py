@@ -102,7 +102,7 @@ def gather(options: TeachOptions, observer: Observer) -> Material:
             f"{options.images} holds {len(images.files)} usable images; a model cannot be taught from them",
             f"Record at least {LOWEST_COUNT} good parts, better 100: `edge-runtime capture` does it on the line.",
         )
-    spec = input_spec(options.height_px, options.width_px, options.region)
+    spec = input_spec(options.height_px, options.width_px, options.region, options.resize)
     area = resolve_area(options.area, spec, images.load(0))
     announce(area.notices, observer)
     return Material(options, images, backbone, layers, graph, area, runner)
