@@ -218,8 +218,11 @@ class ReleaseStore:
         with told(self.files.root, "tidy"), contextlib.suppress(UpdateBusyError), self.files.lock():
             self.sweep_locked()
 
-    def sweep_locked(self) -> None:
+    def sweep_locked(self, *, quietly: bool = False) -> None:
         """As `sweep`, by who holds the lock.
+
+        Args:
+            quietly: what goes is not worth a line in the history.
 
         Raises:
             OSError: the disk does not let us.
@@ -227,7 +230,8 @@ class ReleaseStore:
         with self._db.read() as db:
             stored = [release.digest for release in books.releases(db, None) if release.stored]
             generation = books.mark(db, "trust_generation")
-        if gone := self.files.sweep(stored, generation):
+        gone = self.files.sweep(stored, generation)
+        if gone and not quietly:
             self.note("swept", f"removed, because nothing committed needs it: {', '.join(gone)}")
 
     def _due(self, product: str) -> StoredRelease | None:

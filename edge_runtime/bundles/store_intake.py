@@ -58,6 +58,11 @@ class StoreIntake:
             self._db.tell(db, "installed", new.digest, f"{moves.called(new)}, by {who}; {after}")
             return entered
 
+    def drop_file(self, known: StoredRelease) -> None:
+        """A quarantined release is to be copied anew: its file does not count any more."""
+        with self._db.write() as db:
+            books.write_release(db, replace(known, stored=False))
+
     def commit_quarantine(self, new: StoredRelease, why: str) -> StoredRelease:
         """Remember a release that failed before it was ever taken up; its file does not stay."""
         with self._db.write() as db:
