@@ -7,11 +7,10 @@ the time is handed in and cannot lie before what was already seen signed; nothin
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,7 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from edge_runtime.bundles.manifest import MANIFEST_LIMIT_BYTES, parse_release, to_domain
 from edge_runtime.bundles.release_layout import METADATA_FOLDER, contents, file_length, target_path
 from edge_runtime.bundles.trust_folder import ROOT_LIMIT_BYTES, LocalTrust, read_trust, write_trust
-from edge_runtime.bundles.trust_refusals import expired, explain
+from edge_runtime.bundles.trust_refusals import LAST_S, expired, explain, moment
 from edge_runtime.domain.errors import LocalTrustError, Refusal, TrustError
 
 if TYPE_CHECKING:
@@ -92,24 +91,36 @@ def verify_release(
             f"nothing can be written in {copy_dir.parent}: {error.strerror}", "Check free space and permissions."
         ) from error
     try:
-        return _verify_in(scratch, source, local, copy_dir, max(now_s, floor_s), now_s)
+        return _verify_from(scratch, source, local, copy_dir, now_s, floor_s)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _verify_from(
+    scratch: Path, source: ReleaseSource, local: LocalTrust, copy_dir: Path, now_s: float, floor_s: int
+) -> VerifiedRelease:
+    first, second = scratch / "1", scratch / "2"
+    try:
+        return _verify_in(first, source, local, copy_dir, now_s, max(now_s, floor_s, local.newest_s))
+    except TrustError as error:
+        # A new key for the timestamp is TUF's remedy for versions that ran ahead; times that ran ahead go with them.
+        if error.refusal is not Refusal.EXPIRED or not _timestamp_key_replaced(first, local):
+            raise
+    return _verify_in(second, source, replace(local, newest_s=0), copy_dir, now_s, max(now_s, floor_s))
+
+
 def _verify_in(
-    scratch: Path, source: ReleaseSource, local: LocalTrust, copy_dir: Path, at_least_s: float, now_s: float
+    folder: Path, source: ReleaseSource, local: LocalTrust, copy_dir: Path, now_s: float, reference_s: float
 ) -> VerifiedRelease:
     fetcher = _Fetcher(source)
-    reference_s = max(at_least_s, local.newest_s)
     try:
-        updater = _Updater(scratch, local, fetcher, reference_s)
+        updater = _Updater(folder, local, fetcher, reference_s)
         updater.refresh()
         target = updater.get_targetinfo(target_path(source.product))
         manifest = _signed_manifest(source, target)
     except (RepositoryError, DownloadError) as error:
         raise explain(error, source.where, fetcher.seen, local, now_s, reference_s) from error
-    trusted = _Trusted.read(scratch)
+    trusted = _Trusted.read(folder)
     trusted.require_valid(source.where, now_s, max(reference_s, trusted.signed_s))
     verified = _release_of(source, manifest, trusted, local.generation + 1)
     _write_copy(copy_dir, verified, trusted, local)
@@ -158,10 +169,8 @@ def _release_of(source: ReleaseSource, manifest: bytes, trusted: _Trusted, gener
 
 
 def _write_copy(copy_dir: Path, verified: VerifiedRelease, trusted: _Trusted, local: LocalTrust) -> None:
-    # A new key for the timestamp is TUF's remedy for versions that ran ahead; times that ran ahead go with them.
-    floor = local.newest_s if trusted.continues(local) else 0
     files = {f"{role}.json": trusted.raw[role] for role in (Root.type, *_ROLES)}
-    newest = LocalTrust(verified.trust_generation, max(floor, trusted.signed_s), files)
+    newest = LocalTrust(verified.trust_generation, max(local.newest_s, trusted.signed_s), files)
     try:
         write_trust(copy_dir, newest)
     except LocalTrustError:
@@ -176,7 +185,7 @@ class _Trusted:
         self.raw: Final = raw
         self.signed: Final = {role: _signed(content) for role, content in raw.items()}
         stated = self.signed[Timestamp.type].unrecognized_fields.get(SIGNED_AT)
-        self.signed_s: Final = stated if isinstance(stated, int) and stated > 0 else 0
+        self.signed_s: Final = stated if isinstance(stated, int) and 0 < stated <= LAST_S else 0
 
     @classmethod
     def read(cls, folder: Path) -> _Trusted:
@@ -188,18 +197,6 @@ class _Trusted:
             if signed.expires.timestamp() <= reference_s:
                 raise expired(where, f"{role}.json", signed.expires, now_s, reference_s)
 
-    def continues(self, local: LocalTrust) -> bool:
-        """The timestamp seen before is still valid under the present root."""
-        if "timestamp.json" not in local.files:
-            return False
-        before = Metadata[Timestamp].from_bytes(local.files["timestamp.json"])
-        root = Metadata[Root].from_bytes(self.raw[Root.type]).signed
-        try:
-            root.verify_delegate(Timestamp.type, before.signed_bytes, before.signatures)
-        except RepositoryError:
-            return False
-        return True
-
     def members(self) -> tuple[tuple[str, bytes], ...]:
         names = {
             Root.type: f"{self.signed[Root.type].version}.root.json",
@@ -210,6 +207,19 @@ class _Trusted:
         return tuple((METADATA_FOLDER + name, self.raw[role]) for role, name in names.items())
 
 
+def _timestamp_key_replaced(folder: Path, local: LocalTrust) -> bool:
+    """The timestamp seen before is not valid any more under the root to which the release's chain has led."""
+    if "timestamp.json" not in local.files:
+        return False
+    before = Metadata[Timestamp].from_bytes(local.files["timestamp.json"])
+    root = Metadata[Root].from_bytes((folder / "root.json").read_bytes()).signed
+    try:
+        root.verify_delegate(Timestamp.type, before.signed_bytes, before.signatures)
+    except RepositoryError:
+        return True
+    return False
+
+
 def _signed(content: bytes) -> Signed:
     return Metadata.from_bytes(content).signed
 
@@ -218,12 +228,13 @@ class _Updater(Updater):
     """TUF's client at a given time, beginning with what the device trusts."""
 
     def __init__(self, folder: Path, local: LocalTrust, fetcher: FetcherInterface, reference_s: float) -> None:
+        folder.mkdir()
         for name, content in local.files.items():
             if name != "root.json":
                 (folder / name).write_bytes(content)
         config = UpdaterConfig(max_delegations=0, root_max_length=ROOT_LIMIT_BYTES)
         super().__init__(str(folder), "", fetcher=fetcher, config=config, bootstrap=local.files["root.json"])
-        self._trusted_set.reference_time = dt.datetime.fromtimestamp(reference_s, dt.UTC)
+        self._trusted_set.reference_time = moment(reference_s)
 
 
 class _Fetcher(FetcherInterface):

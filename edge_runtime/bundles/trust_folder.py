@@ -101,7 +101,7 @@ def read_trust(folder: Path) -> LocalTrust:
     """
     try:
         receipt = _Receipt.model_validate_json(_read(folder / _RECEIPT))
-        files = {name: _read(folder / name) for name in _ROLES if name in receipt.files}
+        files: dict[str, bytes] = {name: _read(folder / name) for name in _ROLES if name in receipt.files}
         present = {entry.name for entry in folder.iterdir()} - {_RECEIPT}
     except OSError as error:
         raise LocalTrustError(

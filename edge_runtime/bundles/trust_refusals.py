@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundles.trust_folder import LocalTrust
 
+LAST_S: Final = 253_402_300_799
+"""The end of the year 9999, beyond which no date can be named."""
+
 _FRESH: Final = "Have the release station write the stick again (`edge-convert stick`) and use that one."
 _HANDS_OFF: Final = "Do not use it: it was altered or put together by hand. Tell whoever runs the release station."
 
@@ -88,8 +91,13 @@ def expired(where: str, role: str, expires: dt.datetime | None, now_s: float, re
     )
 
 
+def moment(seconds: float) -> dt.datetime:
+    """Seconds since 1970 as UTC; a clock that is off by more than millennia counts as 1970 or 9999."""
+    return dt.datetime.fromtimestamp(min(max(seconds, 0), LAST_S), dt.UTC)
+
+
 def _date(seconds: float) -> str:
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{moment(seconds):%Y-%m-%d %H:%M} UTC"
 
 
 def _timestamp_version(content: bytes | None) -> int:

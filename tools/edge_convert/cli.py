@@ -13,6 +13,7 @@ from edge_convert.efficientad import command as efficientad_command
 from edge_convert.evaluate import command as evaluate_command
 from edge_convert.importing import command as import_command
 from edge_convert.parity import command as parity_command
+from edge_convert.release import command as release_command
 from edge_convert.relimit import command as relimit_command
 from edge_convert.teaching import command as teach_command
 
@@ -32,6 +33,7 @@ advise_command.register(app)
 train_command.register(app)
 efficientad_command.register(app)
 import_command.register(app)
+release_command.register(app)
 bench_command.register(app)
 
 

@@ -112,8 +112,13 @@ class Repository:
         Raises:
             ConfigError: it cannot be written.
         """
-        if not (self.folder / TARGETS / digest).exists():
-            write_blocks(self.folder / TARGETS / digest, blocks)
+        path = self.payload_path(digest)
+        if not path.exists():
+            write_blocks(path, blocks)
+
+    def payload_path(self, digest: str) -> Path:
+        """Where a payload lies, or would."""
+        return self.folder / TARGETS / digest
 
     def add_manifest(self, product: str, digest: str, content: bytes) -> None:
         """Store a release.json where TUF looks for it.
