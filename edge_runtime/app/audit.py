@@ -17,6 +17,7 @@ from edge_runtime.domain.audit import (
     model_activated,
 )
 from edge_runtime.domain.records import EventRecord
+from edge_runtime.services.activation_records import attribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,8 @@ def _changes(config: LineConfig, devices: Devices, limits: Limits, wall_ns: int)
     if changed is not None:
         yield _with_signature(changed, config)
     model_by = _behind_model(inspector.bundle, by if changed is not None else Attribution())
+    if devices.release is not None:
+        model_by = attribution_of(devices.release)
     yield model_activated(
         ledger.note(MODEL_NOTE),
         inspector.bundle.identity,

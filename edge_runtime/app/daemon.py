@@ -101,7 +101,7 @@ class Daemon:
         """
         with contextlib.ExitStack() as at_the_end:
             at_the_end.callback(self._notifier.close)
-            at_the_end.callback(self.devices.inspector.close)
+            at_the_end.callback(self.devices.close_model)
             if self._server is not None:
                 at_the_end.callback(self._server.close)
             at_the_end.callback(self.line.stop, self._config.ops.drain_timeout_s)
@@ -153,8 +153,9 @@ class Daemon:
             self.line.reload.refused = error.what
         else:
             self.line.reload.refused = None
-            limits = limits_in_force(config.recipe, self.line.models.current.bundle.calibration.limits)
-            self.line.set_limits(limits, attribution(config))
+            if self._config.bundle.product is None:  # else they are the release's
+                limits = limits_in_force(config.recipe, self.line.models.current.bundle.calibration.limits)
+                self.line.set_limits(limits, attribution(config))
             self._tell_what_waits(config)
         self._notifier.ready(self._reporter.one_line())
 

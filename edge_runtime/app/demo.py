@@ -38,7 +38,8 @@ def demo_config(checkout: Path = CHECKOUT, packaged: Path = PACKAGED) -> LineCon
         return load_config(checkout)
     if packaged.is_file():
         config = load_config(packaged)
-        bundle = config.bundle.model_copy(update={"path": packaged.with_name(config.bundle.path.name)})
+        name = "demo.bundle" if config.bundle.path is None else config.bundle.path.name
+        bundle = config.bundle.model_copy(update={"path": packaged.with_name(name)})
         device = config.device.model_copy(update={"state_dir": Path(tempfile.mkdtemp(prefix="edge-runtime-demo-"))})
         return config.model_copy(update={"bundle": bundle, "device": device})
     raise ConfigError("the demo's configuration is not there", "install the package again, or run from a checkout")

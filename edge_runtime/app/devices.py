@@ -10,9 +10,11 @@ from edge_runtime import broker as brokers
 from edge_runtime import camera as cameras
 from edge_runtime import ledger as ledgers
 from edge_runtime import plc as plcs
+from edge_runtime.app.activation import releases_of, start_release
 from edge_runtime.app.belt import belt_plan
 from edge_runtime.app.models import open_file, prove
 from edge_runtime.broker.encoding import encoder
+from edge_runtime.domain.errors import EdgeError
 from edge_runtime.domain.recipe import GateMode
 from edge_runtime.plc.model import SimulatedPlcModel
 
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import Opener
     from edge_runtime.broker.port import Broker
+    from edge_runtime.bundles.store_port import UpdateStore
     from edge_runtime.camera.port import Camera
     from edge_runtime.config.line import LineConfig
+    from edge_runtime.domain.update import StoredRelease
     from edge_runtime.ledger.port import Ledger
     from edge_runtime.ops.belt import BeltPlan
     from edge_runtime.ops.clock import Clock
@@ -41,13 +45,23 @@ class Devices:
     """The simulated PLC's own books: what really happened at its gate."""
     opener: Opener | None = None
     """Loads the inspector's bundle once more; None: it cannot be."""
+    store: UpdateStore | None = None
+    """This device's releases; None on a line that runs a file."""
+    release: StoredRelease | None = None
+    """The one that the inspector runs."""
 
     def close(self) -> None:
         """Release everything, where no line is there to do it. Idempotent."""
         self.plc.close()
         self.camera.close()
         self.ledger.close()
+        self.close_model()
+
+    def close_model(self) -> None:
+        """Close what the line does not: the bundle's file and the store. Idempotent."""
         self.inspector.close()
+        if self.store is not None:
+            self.store.close()
 
 
 def open_devices(config: LineConfig, clock: Clock) -> Devices:
@@ -57,8 +71,11 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
         EdgeError: what cannot work as configured, with what to do.
     """
     with contextlib.ExitStack() as undo:
-        inspector = undo.enter_context(open_file(config))
-        prove(inspector)
+        store = releases_of(config, clock)
+        if store is not None:
+            undo.callback(store.close)
+        inspector, opener, release = _first_model(config, store)
+        undo.callback(inspector.close)
         state_dir, name = config.device.state_dir, config.device.name
         ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", name, encoder(name))
         undo.callback(ledger.close)
@@ -71,10 +88,25 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
             ledger=ledger,
             broker=brokers.create(config.mqtt, name, clock) if config.mqtt.enabled else None,
             simulated_plc=model,
-            opener=lambda: open_file(config),
+            opener=opener,
+            store=store,
+            release=release,
         )
         undo.pop_all()
         return devices
+
+
+def _first_model(config: LineConfig, store: UpdateStore | None) -> tuple[Inspector, Opener, StoredRelease | None]:
+    if store is not None and config.bundle.product is not None:
+        start = start_release(config, store, config.bundle.product)
+        return start.inspector, start.opener, start.release
+    inspector = open_file(config)
+    try:
+        prove(inspector)
+    except EdgeError:
+        inspector.close()
+        raise
+    return inspector, lambda: open_file(config), None
 
 
 def _simulated_plc(config: LineConfig, belt: BeltPlan) -> SimulatedPlcModel | None:

@@ -68,7 +68,7 @@ def probes(config: LineConfig | None) -> Sequence[Probe]:
     return [
         *general,
         Probe("disk", lambda: doctor_machine.disk(config.device.state_dir)),
-        Probe("bundle", lambda: doctor_line.bundle(config.bundle)),
+        Probe("bundle", lambda: doctor_line.bundle(config)),
         Probe("camera", lambda: doctor_line.camera(config.camera)),
         Probe("plc", lambda: doctor_line.plc(config.plc)),
         Probe("mqtt files", lambda: doctor_line.mqtt_files(config.mqtt)),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_runtime.config.camera import CameraSettings
-    from edge_runtime.config.engine import BundleSettings
+    from edge_runtime.config.line import LineConfig
     from edge_runtime.config.mqtt import MqttSettings
     from edge_runtime.config.plc import PlcSettings
 
@@ -33,11 +33,11 @@ _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p")
 
 
-def bundle(settings: BundleSettings) -> Sequence[Finding]:
+def bundle(config: LineConfig) -> Sequence[Finding]:
     """The bundle opens and every byte is what its manifest promises."""
-    from edge_runtime.bundles import open_bundle  # noqa: PLC0415
+    from edge_runtime.app.activation import open_active  # noqa: PLC0415  (engines take time to import)
 
-    with open_bundle(settings.path, trust=settings.trust) as opened:
+    with open_active(config, SystemClock()) as opened:
         identity = opened.manifest.identity
     detail = f"{identity.name} {identity.version}, {identity.digest[:12]}…, {identity.trust} trust"
     return [Finding("bundle", State.OK, detail)]

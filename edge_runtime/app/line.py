@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.app.activation import activation_stage
 from edge_runtime.app.audit import opening_records
 from edge_runtime.app.conditions import line_conditions
 from edge_runtime.app.models import ModelMaker
@@ -50,7 +51,8 @@ def build_line(
         progress: called by the inspect stage in every round while the whole deadline path is alive; feeds the
             watchdog.
     """
-    line = _common(config, devices, clock)
+    maker = ModelMaker(config, devices.plc.capabilities, clock)
+    line = _common(config, devices, maker, clock)
     dispatch = dispatch_stage(line)
     vitals = Vitals(dispatch, line.recipe, clock)
     link = plc_link(line, vitals)
@@ -63,14 +65,14 @@ def build_line(
         plc=link,
         publish=publish_stage(config, devices, line.events, clock),
         evidence=evidence_stage(config, line.models, line.queues.evidence, clock),
+        activation=activation_stage(line, maker, vitals),
     )
     return _assembled(line, stages, vitals)
 
 
-def _common(config: LineConfig, devices: Devices, clock: Clock) -> Common:
+def _common(config: LineConfig, devices: Devices, maker: ModelMaker, clock: Clock) -> Common:
     queues = make_queues(config)
     events = Events(queues.records, clock)
-    maker = ModelMaker(config, devices.plc.capabilities, clock)
     model = maker.made(devices.inspector, devices.opener, config.bundle.product or "")
     recipe = RecipeCell(model.recipe, model.bundle.identity)
     return Common(

@@ -98,10 +98,11 @@ class Watch:
     def _inspector(self) -> tuple[Inspector | None, str]:
         if not self.with_heatmap:
             return None, "switched off"
-        from edge_runtime.app.inspection import load_inspector  # noqa: PLC0415  (loads an engine)
+        from edge_runtime.app.activation import open_active  # noqa: PLC0415  (loads an engine)
+        from edge_runtime.app.inspection import inspector_of  # noqa: PLC0415
 
         try:
-            return load_inspector(self.config.bundle.path, self.config.engine, self.config.bundle.trust), ""
+            return inspector_of(open_active(self.config, self.clock), self.config.engine), ""
         except EdgeError as error:  # a camera is aimed before there is a bundle
             return None, error.what
 

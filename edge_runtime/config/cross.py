@@ -69,6 +69,13 @@ def _bundle(config: LineConfig) -> Iterator[Finding]:
             "bundle.product",
             "bundle.trust",
         )
+    if config.recipe.limits is not None and bundle.product is not None:
+        yield finding(
+            "a limit belongs to the scores of one model, and bundle.product may change the model: the limits come "
+            "with each release (`edge-convert release` of a revision changes them)",
+            "recipe.limits",
+            "bundle.product",
+        )
 
 
 def _gate(config: LineConfig) -> Iterator[Finding]:

@@ -195,6 +195,7 @@ class ActivationStage:
         if release.attempts >= MAX_ATTEMPTS:
             self._fail(release, RolledBack(Failure.CRASH_LOOP, f"loaded {release.attempts} times, never confirmed"))
             return False
+        self._records.remember(release)
         self._store.begin_trial(release.digest)
         return True
 

@@ -20,6 +20,11 @@ class ActivationRecords:
     def __init__(self, events: Events, clock: Clock) -> None:
         self._events = events
         self._clock = clock
+        self._reasons: dict[str, str] = {}
+
+    def remember(self, release: StoredRelease) -> None:
+        """Why it was armed: on trial its reason is another one."""
+        self._reasons[release.digest] = release.reason
 
     def tell(
         self, kind: str, severity: str, text: str, release: StoredRelease | None = None, **more: str | float
@@ -37,11 +42,11 @@ class ActivationRecords:
     def activated(self, previous: str, model: Model, release: StoredRelease) -> EventRecord | None:
         """That `model` decides from now on; goes into the ledger in the moment of the change."""
         identity, revision, limits = model.bundle.identity, model.bundle.revision, model.recipe.limits
-        by = attribution_of(release)
+        by = attribution_of(release, self._reasons.get(release.digest))
         return model_activated(previous, identity, revision, model.engine, by, self._clock.wall_ns(), limits)
 
 
-def attribution_of(release: StoredRelease) -> Attribution:
-    """Who stands behind it: the keys that signed it; why, as far as the store knows."""
+def attribution_of(release: StoredRelease, why: str | None = None) -> Attribution:
+    """Who stands behind it: the keys that signed it; and why it decides, as far as the store knows."""
     terms = release.terms
-    return Attribution(f"signed release {terms.counter} of {terms.product}", release.reason or "installed")
+    return Attribution(f"signed release {terms.counter} of {terms.product}", why or release.reason or "installed")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.verdict import Limits
     from edge_runtime.ledger.port import Ledger
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.activation import ActivationStage
     from edge_runtime.services.capture import CaptureStage
     from edge_runtime.services.condition import Conditions, ConfigProbe
     from edge_runtime.services.dispatch import DispatchStage
@@ -50,7 +51,7 @@ COUNT_PAUSE = 20
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages of one line, already wired to each other. `plc`, `publish` and `evidence` may be absent."""
+    """The stages of one line, already wired to each other. Those that may be None may be absent."""
 
     capture: CaptureStage
     inspect: InspectStage
@@ -59,11 +60,14 @@ class Stages:
     plc: PlcLink | None
     publish: PublishStage | None
     evidence: EvidenceStage | None
+    activation: ActivationStage | None = None
 
     def from_the_end(self) -> tuple[Stage, ...]:
         """Those that are there, in the order in which they are started."""
         beside = (self.publish, self.record, self.evidence, self.plc)
-        return (*(stage for stage in beside if stage is not None), self.dispatch, self.inspect, self.capture)
+        there = (stage for stage in beside if stage is not None)
+        last = () if self.activation is None else (self.activation,)
+        return (*there, self.dispatch, self.inspect, self.capture, *last)
 
 
 class Line:
@@ -200,6 +204,7 @@ class Line:
             return
         self._stopped = True
         deadline_ns = self._clock.monotonic_ns() + round(drain_timeout_s * 1e9)
+        self._end("activation", deadline_ns)
         self._end("capture", deadline_ns)
         self._wait_until(self._has_decided, deadline_ns)
         self._end("inspect", deadline_ns)

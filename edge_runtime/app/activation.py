@@ -1,0 +1,161 @@
+"""The release that a line with a product starts with, and the stage that changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edge_runtime.app.inspection import Inspector, inspector_of
+from edge_runtime.app.models import Opener, prove
+from edge_runtime.bundles.archive import open_bundle, open_release
+from edge_runtime.bundles.store_open import open_store
+from edge_runtime.decision.trial import TrialRules
+from edge_runtime.domain.errors import EdgeError, UpdateError
+from edge_runtime.domain.update import UpdateState
+from edge_runtime.ops.memory import SystemMemory
+from edge_runtime.services.activation import ActivationStage, LineView
+from edge_runtime.services.model_pool import Budget, ModelPool
+
+if TYPE_CHECKING:
+    from edge_runtime.app.models import ModelMaker
+    from edge_runtime.app.stages import Common
+    from edge_runtime.bundles.archive import OpenBundle
+    from edge_runtime.bundles.store_port import UpdateStore
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.config.trial import TrialSettings
+    from edge_runtime.domain.update import StoredRelease
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.model_swap import Model
+    from edge_runtime.services.vitals import Vitals
+
+STORE_FOLDER = "updates"
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a line with a product begins with."""
+
+    store: UpdateStore
+    release: StoredRelease
+    inspector: Inspector
+    opener: Opener
+
+
+def releases_of(config: LineConfig, clock: Clock) -> UpdateStore | None:
+    """The device's store of releases; None for a line that runs a file.
+
+    Raises:
+        UpdateError: it cannot be opened.
+    """
+    if config.bundle.product is None:
+        return None
+    return open_store(config.device.state_dir / STORE_FOLDER, clock, config.updates.keep_versions)
+
+
+def opener_of(config: LineConfig, store: UpdateStore, release: StoredRelease) -> Opener:
+    """Loads this release from the store."""
+    path = store.path(release.digest)
+    return lambda: inspector_of(open_release(path, digest=release.digest), config.engine)
+
+
+def open_active(config: LineConfig, clock: Clock) -> OpenBundle:
+    """The bundle that the line runs or would start with, for looking at it; nothing is changed.
+
+    Raises:
+        EdgeError: there is none, or it cannot be used.
+    """
+    if config.bundle.path is not None:
+        return open_bundle(config.bundle.path, trust=config.bundle.trust)
+    store, product = releases_of(config, clock), config.bundle.product
+    if store is None or product is None:
+        raise AssertionError  # a line has a file or a product
+    try:
+        standing = store.standing(product)
+        release = standing.active or standing.armed
+        if release is None:
+            raise UpdateError(
+                f"there is no release of product {product} on this device",
+                "Install one: `edge-runtime bundle install FILE`.",
+            )
+        return open_release(store.path(release.digest), digest=release.digest)
+    finally:
+        store.close()
+
+
+def start_release(config: LineConfig, store: UpdateStore, product: str) -> Start:
+    """What has to decide at the start, loaded and proved; a release on trial that fails at it is rolled back.
+
+    Raises:
+        EdgeError: nothing of this product may run, or what may does not load.
+    """
+    while True:
+        release = store.resolve_start(product)
+        on_trial = release.state in {UpdateState.ARMED, UpdateState.TRIAL}
+        if on_trial:
+            begun = store.begin_trial(release.digest)  # before the load: it may end this process
+            release = replace(begun, reason=release.reason)
+        opener = opener_of(config, store, release)
+        try:
+            inspector = opener()
+            try:
+                prove(inspector)
+            except EdgeError:
+                inspector.close()
+                raise
+        except EdgeError as error:
+            if not on_trial:
+                raise
+            if store.roll_back(release.digest, error.what) is None:
+                raise UpdateError(
+                    f"{release.name} {release.version} failed its proof, and there is no other release of {product} "
+                    f"that may run: {error.what}",
+                    "Install another release: `edge-runtime bundle install FILE`.",
+                ) from error
+        else:
+            return Start(store, release, inspector, opener)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLoader:
+    """A `services.model_pool.Loader`."""
+
+    config: LineConfig
+    store: UpdateStore
+    maker: ModelMaker
+
+    def load(self, release: StoredRelease) -> Model:
+        """See `Loader`."""
+        return self.maker.load(opener_of(self.config, self.store, release), release.terms.product)
+
+    def file_bytes(self, release: StoredRelease) -> int:
+        """See `Loader`."""
+        try:
+            return self.store.path(release.digest).stat().st_size
+        except OSError:
+            return 0  # loading it says what is wrong
+
+
+def trial_rules(settings: TrialSettings) -> TrialRules:
+    """The settings as the rules take them."""
+    return TrialRules(
+        parts=settings.parts,
+        dwell_ns=round(settings.dwell_s * 1e9),
+        fault_rate=settings.fault_rate,
+        late_rate=settings.late_rate,
+        reject_rate=(settings.reject_rate_min, settings.reject_rate_max),
+    )
+
+
+def activation_stage(line: Common, maker: ModelMaker, vitals: Vitals) -> ActivationStage | None:
+    """None for a line that runs a file."""
+    store, config = line.devices.store, line.config
+    if store is None:
+        return None
+    limit_mb, reserve_mb = config.trial.memory_budget_mb, config.ops.memory_reserve_mb
+    budget = Budget(
+        None if limit_mb is None else limit_mb * MEGABYTE, None if reserve_mb is None else reserve_mb * MEGABYTE
+    )
+    pool = ModelPool(StoreLoader(config, store, maker), budget, SystemMemory(), line.clock)
+    view = LineView(line.models, line.monitor, lambda: vitals.hung_stage() == "inspect", line.events, line.clock)
+    return ActivationStage(store, pool, view, trial_rules(config.trial), ())
