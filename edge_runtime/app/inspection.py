@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 import numpy as np
 
 from edge_runtime import __version__, detectors, engine
+from edge_runtime.app.tuned import tuned
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.detectors.tiled import TiledDetector
 from edge_runtime.domain.errors import BundleError, EngineError
@@ -112,7 +113,7 @@ def inspector_of(
     """
     with contextlib.ExitStack() as undo:
         undo.enter_context(opened)
-        runner = _engine_for(opened.manifest, engine_settings)
+        runner = _engine_for(opened.manifest, tuned(engine_settings, opened.manifest.identity.digest))
         require_fit(opened.manifest, runner)
         detector = detectors.create(opened.manifest, opened.payloads, runner if watched is None else watched(runner))
         warm_up(detector)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_runtime import __version__
+from edge_runtime.cli.bundle import bundle_app
 from edge_runtime.cli.capture import capture_command
 from edge_runtime.cli.check import UNUSABLE_CONFIG, check_command
 from edge_runtime.cli.demo import demo_command
@@ -17,6 +18,7 @@ from edge_runtime.cli.ledger import ledger_app
 from edge_runtime.cli.preview import preview_command
 from edge_runtime.cli.run import run_command
 from edge_runtime.cli.soak import soak_command
+from edge_runtime.cli.tune import tune_command
 from edge_runtime.domain.errors import ConfigError, EdgeError
 
 app = typer.Typer(
@@ -34,7 +36,9 @@ app.command("health")(health_command)
 app.command("capture")(capture_command)
 app.command("preview")(preview_command)
 app.command("soak")(soak_command)
+app.command("tune")(tune_command)
 app.add_typer(ledger_app)
+app.add_typer(bundle_app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -25,6 +25,9 @@ class EngineSettings(Settings):
     """Hint for the layers that are not quantized. f32 keeps scores exact."""
     cache_dir: Path | None = None
     """OpenVINO's and TensorRT's compiled models; halves loading."""
+    tuned: Path | None = None
+    """File that `edge-runtime tune` writes. What it found fastest for this bundle on this device is used for those of
+    `name`, `device`, `threads` and `precision` that are not set here."""
 
 
 class BundleSettings(Settings):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import EngineError
 from edge_runtime.engine.onnxruntime import import_onnxruntime
-from edge_runtime.engine.openvino import import_openvino, is_installed
+from edge_runtime.engine.openvino import CAPABILITIES, import_openvino, is_installed
 
 if TYPE_CHECKING:
     from edge_runtime.config.engine import EngineSettings
@@ -31,6 +33,27 @@ class EngineReport:
 def available_engines() -> list[EngineReport]:
     """Every engine that the configuration can name, usable or not."""
     return [_onnxruntime(), _openvino()]
+
+
+def installed_versions() -> dict[str, str]:
+    """Version by engine, without importing any."""
+    found = {}
+    for name in ("onnxruntime", "onnxruntime-gpu", "openvino"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def precisions_of(name: str, device: str) -> tuple[str, ...]:
+    """What an engine's device computes in of its own accord; values of `engine.precision`.
+
+    Raises:
+        EngineError: OpenVINO or the device is not there.
+    """
+    if name != "openvino":
+        return ("f32",)
+    offered = import_openvino().Core().get_property(device, "OPTIMIZATION_CAPABILITIES")
+    return ("f32", *(precision for precision, called in CAPABILITIES.items() if called in offered))
 
 
 def preferred_engine(settings: EngineSettings) -> str:

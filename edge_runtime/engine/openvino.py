@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TELEMETRY = "openvino_telemetry"
 _VIRTUAL_DEVICES = frozenset({"AUTO", "MULTI", "HETERO", "BATCH"})
-_CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}
+CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}
 """OpenVINO's names of what a device computes in; it has others for what is always there."""
 _DRIVERS = {
     "GPU": "install Intel's compute runtime (apt install intel-opencl-icd) and give this user the group `render`",
@@ -139,7 +139,7 @@ class OpenVinoEngine:
             )
 
     def _require_precision(self) -> None:
-        needed = _CAPABILITIES.get(self._precision)
+        needed = CAPABILITIES.get(self._precision)
         if needed is None:
             return
         offered = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
