@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from bundle_parts import make_draft
+from onnx import TensorProto, helper
+from typer.testing import CliRunner
+
+from edge_runtime.app.inspection import load_inspector
+from edge_runtime.app.tune import Trial, candidates, ranked, tune
+from edge_runtime.app.tuned import Choice, device_key, keep_choice, read_choices, tuned
+from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.bundles.writer import write_bundle
+from edge_runtime.cli.main import app
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import BundleError, ConfigError, EngineError
+from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, GoldenImage, InputSpec, Layout, Resize
+from edge_runtime.engine.feeds import usable_cores
+from edge_runtime.ops.clock import SystemClock
+from edge_runtime.vision.encode import encode_png
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_runtime.bundles.archive import OpenBundle
+
+MS = 1_000_000
+ONE = EngineSettings(name="onnxruntime", threads=1, precision="f32")
+SPEC = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", mean=(0.0,), std=(1.0,))
+
+
+def write(path: Path, *, expected: float = 0.2, golden: bool = True) -> Path:
+    """A bundle whose score is the brightest pixel, 0.2 in its golden image."""
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMax", ["x"], ["score"], keepdims=0)],
+        "brightest",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    draft = make_draft(
+        kind=DetectorKind.GENERIC,
+        input_spec=SPEC,
+        graphs={"model": "m.onnx"},
+        outputs={"score": "score"},
+        parameters={},
+        golden=(GoldenImage("g.png", expected, 0.001, "PASS"),) if golden else (),
+    )
+    payloads = {"m.onnx": bytes(model.SerializeToString())}
+    write_bundle(path, draft, payloads | ({"g.png": encode_png(np.full((8, 8), 51, np.uint8))} if golden else {}))
+    return path
+
+
+def opener(path: Path):
+    """Opens it anew."""
+
+    def opened() -> OpenBundle:
+        return open_bundle(path, trust="development")
+
+    return opened
+
+
+def trial(threads: int, ms: float) -> Trial:
+    """One that took so long."""
+    return Trial(EngineSettings(threads=threads), spent_ns=[round(ms * MS)] * 3)
+
+
+def test_about_as_fast_with_fewer_threads_is_better() -> None:
+    """Within a twentieth the camera gets the core; beyond it speed decides."""
+    alike = ranked([trial(4, 10.0), trial(2, 10.4), trial(1, 11.0)])
+    assert [one.settings.threads for one in alike] == [2, 4, 1]
+
+
+def test_what_is_configured_is_not_tried_otherwise() -> None:
+    """Engine, threads and precision that a person set stay; all threads are tried where none are set."""
+    fixed = candidates(ONE)
+    assert [(one.name, one.threads, one.precision) for one in fixed] == [("onnxruntime", 1, "f32")]
+    free = candidates(EngineSettings(name="onnxruntime"))
+    assert {one.threads for one in free} >= {1, usable_cores()}
+
+
+def test_only_what_gives_the_golden_scores_may_win(tmp_path: Path, no_leaks: None) -> None:
+    """A sound engine is timed; one that departs is refused however fast it is, and then there is nothing to choose."""
+    trials = tune(opener(write(tmp_path / "p.bundle")), ONE, SystemClock())
+    assert [one.refused for one in trials] == [""]
+    assert trials[0].p50_ms > 0
+    with pytest.raises(EngineError, match=r"expected 0\.3"):
+        tune(opener(write(tmp_path / "wrong.bundle", expected=0.3)), ONE, SystemClock())
+
+
+def test_without_golden_images_nothing_is_tuned(tmp_path: Path) -> None:
+    """There would be no condition."""
+    with pytest.raises(BundleError, match="golden"):
+        tune(opener(write(tmp_path / "p.bundle", golden=False)), ONE, SystemClock())
+
+
+def test_the_line_runs_what_was_chosen_for_it(tmp_path: Path) -> None:
+    """For this bundle on this device, and only there; what the configuration sets is never overruled."""
+    bundle, file = write(tmp_path / "p.bundle"), tmp_path / "tuned.json"
+    settings = EngineSettings(name="onnxruntime", tuned=file)
+    with open_bundle(bundle, trust="development") as opened:
+        digest = opened.manifest.identity.digest
+    keep_choice(file, Choice(digest, device_key(settings), {"threads": 1}, 1.0, "2026-01-01T00:00:00Z"))
+    with load_inspector(bundle, settings, "development") as inspector:
+        assert "1 thread(s)" in inspector.engine_description
+    assert tuned(settings, "another").threads == 0
+    fixed = EngineSettings(name="onnxruntime", threads=2, tuned=file)
+    assert tuned(fixed, digest).threads == 2
+    elsewhere = Choice(digest, "another device", {"threads": 7}, 1.0, "2026-01-01T00:00:00Z")
+    keep_choice(file, elsewhere)
+    assert tuned(settings, digest).threads == 1
+    assert len(read_choices(file)) == 2
+    keep_choice(file, dataclasses.replace(elsewhere, settings={"threads": 3}))
+    assert len(read_choices(file)) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2, "choices": []}', '{"format": 1, "choices": [{}]}'])
+def test_a_damaged_file_only_costs_speed(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The line starts with what is configured, and says so."""
+    file = tmp_path / "tuned.json"
+    file.write_text(content)
+    settings = EngineSettings(name="onnxruntime", threads=1, tuned=file)
+    assert tuned(settings, "digest") == settings
+    assert "tuned.json is not used" in caplog.text
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """Instead of a choice that nobody ever uses."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        keep_choice(tmp_path / "file" / "tuned.json", Choice("d", "k", {}, 1.0, ""))
+
+
+def test_the_command_keeps_its_choice_where_the_line_looks(tmp_path: Path) -> None:
+    """What it prints, it has measured; `--dry-run` keeps nothing."""
+    write(tmp_path / "p.bundle")
+    config = tmp_path / "line.toml"
+    config.write_text(
+        '[device]\nname = "d"\nstate_dir = "state"\n[bundle]\npath = "p.bundle"\n'
+        '[engine]\nname = "onnxruntime"\nthreads = 1\ntuned = "state/tuned.json"\n'
+        '[camera]\nkind = "sim"\n[simulation]\nparts = 1\n'
+    )
+    file = tmp_path / "state" / "tuned.json"
+    tried = CliRunner().invoke(app, ["tune", str(config), "--dry-run"])
+    assert tried.exit_code == 0, tried.output
+    assert not file.exists()
+    kept = CliRunner().invoke(app, ["tune", str(config)])
+    assert "golden scores reproduced" in kept.output
+    assert [choice.settings["precision"] for choice in read_choices(file)] == ["f32"]
