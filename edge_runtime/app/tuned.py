@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -103,7 +104,8 @@ def keep_choice(file: Path, choice: Choice) -> None:
         partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         partial.replace(file)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}", "Name a file this user may write in [engine] tuned."
         ) from error
