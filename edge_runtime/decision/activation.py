@@ -70,6 +70,12 @@ def next_step(standing: ProductStanding, running: str, running_product: str, pro
     return Stay() if good.digest == running else Change(good)
 
 
+def may_go_on(standing: ProductStanding, running: str, running_product: str, product: str) -> bool:
+    """Whether what runs may decide until what should is loaded: no other product's, none that was rolled back."""
+    known = {release.digest for release in (standing.armed, standing.trial, standing.known_good) if release is not None}
+    return running_product == product and running in known
+
+
 class Rank(IntEnum):
     """What a loaded model is there for; the lowest goes first."""
 

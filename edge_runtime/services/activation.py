@@ -86,6 +86,7 @@ class ActivationStage:
         self._wake = threading.Event()
         self._swap: tuple[Swap, str] | None = None
         self._blocked_ns: dict[str, int] = {}
+        self._ahead_ns: dict[str, int] = {}
         self.trials = Trials(store, line.monitor, trial_rules)
         self.standing: ProductStanding | None = None
         """Of the product that is inspected, as of the last look."""
@@ -146,11 +147,14 @@ class ActivationStage:
         standing = self.standing = self._store.standing(self.product)
         others = {name: self._store.standing(name).known_good for name in self._products if name != self.product}
         self._others = {release.digest: release for release in others.values() if release is not None}
+        self.trials.keep(self.product, "" if standing.trial is None else standing.trial.digest)
         running = "" if self.suspended_for is not None else self._decider.digest
         match rules.next_step(standing, running, self._decider.product, self.product):
             case rules.Try(release) if not self.trials.has_failed(release.digest):
                 self._bring(release, on_trial=True)
             case rules.Change(release):
+                if not rules.may_go_on(standing, running, self._decider.product, self.product):
+                    self._suspend_until_loaded(release)
                 self._bring(release, on_trial=False)
             case rules.Watch(release):
                 self._on_trial_now(release, self._decider)
@@ -162,8 +166,8 @@ class ActivationStage:
     def _bring(self, release: StoredRelease, *, on_trial: bool) -> None:
         model = self._pool.get(release.digest)
         if model is None:
-            if self._decider.product != self.product and self.suspended_for is None:
-                self._suspend(f"{release.name} {release.version} of product {self.product} is being loaded")
+            if self._decider.product != self.product:
+                self._suspend_until_loaded(release)
             self._begin(release, on_trial=on_trial)
             return
         if not on_trial:
@@ -173,6 +177,10 @@ class ActivationStage:
         else:
             return
         self._propose(model, release)
+
+    def _suspend_until_loaded(self, release: StoredRelease) -> None:
+        if self.suspended_for is None and self._pool.get(release.digest) is None:
+            self._suspend(f"{release.name} {release.version} of product {self.product} is being loaded")
 
     def _begin(self, release: StoredRelease, *, on_trial: bool) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -277,13 +285,13 @@ class ActivationStage:
         good = None if self.standing is None else self.standing.known_good
         now_ns = self._clock.monotonic_ns()
         for release in (*([] if good is None else [good]), *self._others.values()):
-            blocked = now_ns < self._blocked_ns.get(release.digest, 0)
-            if blocked or self._pool.get(release.digest) is not None:
+            not_yet = now_ns < max(self._ahead_ns.get(release.digest, 0), self._blocked_ns.get(release.digest, 0))
+            if not_yet or self._pool.get(release.digest) is not None:
                 continue
             if self._pool.make_room(release, self._rank(release.digest), to_stay=True):
                 self._pool.begin(release)
                 return
-            self._blocked_ns[release.digest] = now_ns + RETRY_NS
+            self._ahead_ns[release.digest] = now_ns + RETRY_NS
 
     def _rank(self, digest: str) -> Rank:
         good = None if self.standing is None else self.standing.known_good

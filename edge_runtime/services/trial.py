@@ -75,6 +75,12 @@ class Trials:
             self.current.rests()
         self.current = None
 
+    def keep(self, product: str, digest: str) -> None:
+        """Of this product only this one is on trial by the store's books: others were superseded, or rolled back."""
+        for other in [trial.release for trial in self._open.values()]:
+            if other.terms.product == product and other.digest != digest:
+                self.end(other.digest)
+
     def end(self, digest: str) -> None:
         """Its trial is over."""
         trial = self._open.pop(digest, None)
