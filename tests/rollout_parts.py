@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ledger_records import WALL_NS
+from makers import BUNDLE
+
 from edge_runtime.decision.rollout_evidence import Evidence, Look
+from edge_runtime.decision.rollout_report import make_report
 from edge_runtime.decision.rollout_rules import RolloutTerms, StageTerms
+from edge_runtime.domain.records import RolloutRecord
 from edge_runtime.domain.verdict import Disposition
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from edge_runtime.domain.rollout import RolloutStage
 
 MS = 1_000_000
 PASS = Look(Disposition.PASS, ejected=False, score=0.2, duration_ns=5 * MS)
@@ -33,6 +41,15 @@ def make_terms(**other: Any) -> RolloutTerms:
         "deadline_ns": 100 * MS,
     }
     return RolloutTerms(**(stated | other))  # type: ignore[arg-type]
+
+
+def rollout_record(stage: RolloutStage, evidence: Evidence) -> RolloutRecord:
+    """A report ten minutes after the stage began."""
+    bundles = BUNDLE, replace(BUNDLE, version="2", digest="1" * 64)
+    report = make_report(
+        stage, evidence, make_terms(), bundles, since_ns=WALL_NS, stage_ns=600 * 10**9, reason="compared with test 1"
+    )
+    return RolloutRecord(report, WALL_NS + 600 * 10**9)
 
 
 def make_pairs(same: int, *, only_active: int = 0, only_candidate: int = 0) -> Evidence:

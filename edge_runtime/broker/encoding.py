@@ -14,9 +14,11 @@ from edge_runtime.broker.messages import (
     InspectionMessage,
     LimitsField,
     ResultEvaluation,
+    RolloutMessage,
+    RolloutSideField,
     StatusMessage,
 )
-from edge_runtime.domain.records import VerdictRecord
+from edge_runtime.domain.records import RolloutRecord, VerdictRecord
 from edge_runtime.domain.status import LineState
 from edge_runtime.domain.text import writable
 from edge_runtime.domain.verdict import Disposition, Reason
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.domain.frame import FileIdentity
     from edge_runtime.domain.records import EventRecord
+    from edge_runtime.domain.rollout import SideFigures
     from edge_runtime.domain.verdict import BundleIdentity, Limits
 
 MAX_TEXT_CHARS = 4_000
@@ -109,14 +112,43 @@ def event_message(record: EventRecord, sequence: int, device: str) -> EventMessa
     )
 
 
-def encode(entry: VerdictRecord | EventRecord, sequence: int, device: str) -> bytes:
+def rollout_message(record: RolloutRecord, sequence: int, device: str) -> RolloutMessage:
+    """The message for one committed report of a rollout."""
+    report = record.report
+    return RolloutMessage(
+        device=device,
+        sequence=sequence,
+        time=iso_time(record.wall_ns),
+        time_ns=record.wall_ns,
+        stage=report.stage,
+        since=iso_time(report.since_ns),
+        reason=_free_text(report.reason),
+        wanted=report.wanted,
+        share=report.share,
+        active=_rollout_side(report.active),
+        candidate=_rollout_side(report.candidate),
+        agreement=report.agreement,
+        agreement_at_least=report.agreement_at_least,
+        rate_test=report.rate_test,
+        rate_p=report.rate_p,
+        distance=report.distance,
+        distance_p=report.distance_p,
+        skipped=report.skipped,
+        cpu_share=report.cpu_share,
+        waits_for=[_free_text(missing) for missing in report.waits_for],
+    )
+
+
+def encode(entry: VerdictRecord | EventRecord | RolloutRecord, sequence: int, device: str) -> bytes:
     """The JSON that the ledger commits and the broker gets, UTF-8, without NaN or infinity."""
     if isinstance(entry, VerdictRecord):
         return inspection_message(entry, sequence, device).model_dump_json().encode()
+    if isinstance(entry, RolloutRecord):
+        return rollout_message(entry, sequence, device).model_dump_json().encode()
     return event_message(entry, sequence, device).model_dump_json().encode()
 
 
-def encoder(device: str) -> Callable[[VerdictRecord | EventRecord, int], bytes]:
+def encoder(device: str) -> Callable[[VerdictRecord | EventRecord | RolloutRecord, int], bytes]:
     """`encode` for one device, as the ledger wants it."""
     return functools.partial(encode, device=device)
 
@@ -139,6 +171,19 @@ def offline_status(device: str, version: str, wall_ns: int, detail: str) -> byte
 def status_payload(status: StatusMessage) -> bytes:
     """The status as published: UTF-8 JSON."""
     return status.model_dump_json().encode()
+
+
+def _rollout_side(side: SideFigures) -> RolloutSideField:
+    return RolloutSideField(
+        bundle=bundle_field(side.bundle),
+        parts=side.parts,
+        rejected=side.rejected,
+        reject_rate=side.reject_rate,
+        faults=side.faults,
+        late=side.late,
+        p50_ms=side.p50_ms,
+        p99_ms=side.p99_ms,
+    )
 
 
 def _file_field(file: FileIdentity | None) -> FileField | None:

@@ -1,4 +1,4 @@
-"""What goes over MQTT: three messages, JSON in UTF-8, each with its schema version.
+"""What goes over MQTT: four messages, JSON in UTF-8, each with its schema version.
 
 A field is only ever added within one schema version; a subscriber ignores the fields that it does not know.
 """
@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge_runtime.domain.rollout import RolloutStage
 from edge_runtime.domain.status import LineReason, LineState
 from edge_runtime.domain.verdict import Disposition, Reason
 
@@ -108,6 +109,59 @@ class EventMessage(_Message):
     message: str
     """For a person: what happened and what to do."""
     attributes: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+
+
+class RolloutSideField(_Wire):
+    """One of the two models over the parts of the stage."""
+
+    bundle: BundleField
+    parts: int = Field(ge=0)
+    """Shadow: parts that both have judged. Canary: parts that this one decided."""
+    rejected: int = Field(ge=0)
+    """Of these, parts that the gate ejects (shadow: would eject)."""
+    reject_rate: float | None = Field(ge=0, le=1)
+    faults: int = Field(ge=0)
+    """Parts that it could not judge."""
+    late: int = Field(ge=0)
+    """Parts decided after their deadline; 0 for a candidate in the shadow, which has none."""
+    p50_ms: float | None
+    """Shadow: one inspection. Canary: trigger to decision. To 4 %, rounded up."""
+    p99_ms: float | None
+
+
+class RolloutMessage(_Message):
+    """How a candidate does beside the active model: `<root>/<device>/rollout`; `docs/rollout.md` explains it."""
+
+    sequence: int = Field(ge=1)
+    """Record sequence, shared with inspections and events: (device, sequence) is unique for ever."""
+    stage: RolloutStage
+    since: str = Field(json_schema_extra={"format": "date-time"})
+    """When the stage began."""
+    reason: str
+    """Why it is this stage: who promoted the candidate and why, or which guardrail stopped it."""
+    wanted: int = Field(ge=0)
+    """Parts of the candidate that the stage asks for."""
+    share: float = Field(ge=0, le=1)
+    """Of the parts that the candidate decides."""
+    active: RolloutSideField
+    candidate: RolloutSideField
+    agreement: float | None = Field(ge=0, le=1)
+    """Shadow: share of the parts with the same disposition."""
+    agreement_at_least: float | None = Field(ge=0, le=1)
+    """Its lower bound (Wilson, 99 %)."""
+    rate_test: Literal["mcnemar_exact", "fisher_exact"]
+    """How the reject rates are compared: on the same parts, or on different ones."""
+    rate_p: float | None = Field(ge=0, le=1)
+    """Two-sided p that both reject the same share."""
+    distance: float | None = Field(ge=0, le=1)
+    """Kolmogorov and Smirnov's D of the two score distributions, each in units of its own model's limit."""
+    distance_p: float | None = Field(ge=0, le=1)
+    skipped: int = Field(ge=0)
+    """Shadow: parts that the candidate did not look at, for want of processor time."""
+    cpu_share: float | None = Field(ge=0)
+    """Shadow: processor cores that it has used on average."""
+    waits_for: list[str]
+    """What a promotion by rule still waits for."""
 
 
 class CountersField(_Wire):

@@ -19,6 +19,7 @@ from edge_runtime.broker.messages import (
     EventMessage,
     InspectionMessage,
     ReplayRequest,
+    RolloutMessage,
     StatusMessage,
 )
 
@@ -32,6 +33,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "inspection": InspectionMessage,
     "status": StatusMessage,
     "event": EventMessage,
+    "rollout": RolloutMessage,
 }
 """Last level of the topic → the message on it."""
 
@@ -59,7 +61,7 @@ def asyncapi() -> Document:
         "info": {
             "title": "edge_runtime",
             "version": __version__,
-            "description": "What an inspection line says over MQTT. Inspections and events are delivered "
+            "description": "What an inspection line says over MQTT. Inspections, events and rollouts are delivered "
             "at least once: drop duplicates by (device, sequence).",
             "license": {"name": "Apache-2.0"},
         },
@@ -145,7 +147,7 @@ def _cloud_events_trait() -> Document:
         "source": "/<root>/<device>",
         "type": f"{TYPE_PREFIX}.<channel>.v1",
         "time": "As in the payload.",
-        "recordhash": "Inspections and events: the record's place in the hash chain of the ledger (docs/ledger.md).",
+        "recordhash": "All but the status: the record's place in the hash chain of the ledger (docs/ledger.md).",
         "replay": "`true` on a record that was asked for again; else absent.",
     }
     return {

@@ -72,13 +72,20 @@ def rate_p(stage: RolloutStage, evidence: Evidence) -> float:
     return fisher_exact(active.rejected, active.parts, candidate.rejected, candidate.parts)
 
 
-def tripped(stage: RolloutStage, evidence: Evidence, terms: RolloutTerms) -> str | None:
-    """Which guardrail stops the candidate now, in words; None while all is well. Asked after every one of its parts."""
+def tripped(stage: RolloutStage, evidence: Evidence, terms: RolloutTerms, *, counted: bool = True) -> str | None:
+    """Which guardrail stops the candidate now, in words; None while all is well. Asked after every part.
+
+    Args:
+        stage: SHADOW or CANARY.
+        evidence: of this stage.
+        terms: the stated limits.
+        counted: the newest part was judged by the candidate; else no look at the reject rates is due.
+    """
     return (
         _faults(evidence, terms)
         or _lateness(evidence, terms)
         or _too_many_rejects(evidence, terms)
-        or (_difference(stage, evidence, terms) if terms.stops_at_difference else None)
+        or (_difference(stage, evidence, terms) if counted and terms.stops_at_difference else None)
     )
 
 

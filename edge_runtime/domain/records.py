@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge_runtime.domain.frame import FileIdentity
+    from edge_runtime.domain.rollout import RolloutReport
     from edge_runtime.domain.verdict import Verdict
 
 
@@ -18,6 +19,7 @@ class Channel(StrEnum):
 
     INSPECTION = "inspection"
     EVENT = "event"
+    ROLLOUT = "rollout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,19 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutRecord:
+    """How a rollout stood at one moment."""
+
+    report: RolloutReport
+    wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxRow:
     """A committed message that waits for its PUBACK."""
 
     sequence: int
-    """Record sequence of this device: monotonic over both channels, never reused, first is 1."""
+    """Record sequence of this device: monotonic over all channels, never reused, first is 1."""
     channel: Channel
     payload: bytes
     """The JSON exactly as it is published, UTF-8."""

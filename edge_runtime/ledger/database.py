@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from edge_runtime.domain.errors import LedgerError, LedgerFullError
-from edge_runtime.domain.records import VerdictRecord
+from edge_runtime.domain.records import EventRecord, VerdictRecord
 from edge_runtime.ledger import delivery, rows, schema
 from edge_runtime.ledger.aside import set_aside
 from edge_runtime.ledger.chain import HASH_BYTES, record_hash
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.domain.errors import LedgerDamagedError
     from edge_runtime.domain.frame import FileIdentity
-    from edge_runtime.domain.records import EventRecord, OutboxRow
+    from edge_runtime.domain.records import OutboxRow
     from edge_runtime.ledger.port import Encoder, LedgerEntry
     from edge_runtime.ledger.retention import Retention
     from edge_runtime.ledger.salvage import Salvage
@@ -247,7 +247,7 @@ class SqliteLedger:
                 part = newest_part(part, entry.verdict.part_sequence)
                 if entry.file is not None:
                     connection.execute(rows.INSERT_FILE, (*rows.file_key(entry.file), sequence))
-            else:
+            elif isinstance(entry, EventRecord):
                 connection.executemany(rows.INSERT_NOTE, ((f"note:{key}", text) for key, text in entry.notes.items()))
             connection.execute(rows.INSERT_RECORD, (sequence, channel, payload, previous, part))
         return Head(sequence, previous), part

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import LedgerError
-from edge_runtime.domain.records import OutboxRow, VerdictRecord
+from edge_runtime.domain.records import EventRecord, OutboxRow, VerdictRecord
 from edge_runtime.ledger.chain import Genesis, record_hash
 from edge_runtime.ledger.opening import Opening
 from edge_runtime.ledger.parts import newest_part
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from edge_runtime.domain.errors import LedgerDamagedError
     from edge_runtime.domain.frame import FileIdentity
-    from edge_runtime.domain.records import EventRecord
     from edge_runtime.ledger.port import Encoder, LedgerEntry
     from edge_runtime.ledger.retention import Retention
 
@@ -146,7 +145,7 @@ class MemoryLedger:
                 self._part = newest_part(self._part, entry.verdict.part_sequence)
                 if entry.file is not None:
                     self._files.add(file_key(entry.file))
-            else:
+            elif isinstance(entry, EventRecord):
                 self._notes.update(entry.notes)
         sequences = range(self.head.sequence + 1, head.sequence + 1)
         self._rows.update((row.sequence, row) for row in batch)

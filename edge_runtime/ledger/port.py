@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from edge_runtime.domain.records import EventRecord, Outbox, SeenFiles, VerdictRecord
+from edge_runtime.domain.records import EventRecord, Outbox, RolloutRecord, SeenFiles, VerdictRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge_runtime.ledger.opening import Opening
     from edge_runtime.ledger.retention import Retention
 
-LedgerEntry: TypeAlias = VerdictRecord | EventRecord
+LedgerEntry: TypeAlias = VerdictRecord | EventRecord | RolloutRecord
 
 Encoder: TypeAlias = "Callable[[LedgerEntry, int], bytes]"
 """Turns an entry and its record sequence into the published JSON; the ledger itself knows no wire format."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.domain.records import Channel, OutboxRow, VerdictRecord
+from edge_runtime.domain.records import Channel, EventRecord, OutboxRow, VerdictRecord
 from edge_runtime.domain.text import writable
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ SELECT_ROW = "SELECT sequence, channel, payload, hash FROM records"
 
 def channel_of(entry: LedgerEntry) -> Channel:
     """Where an entry is published."""
-    return Channel.INSPECTION if isinstance(entry, VerdictRecord) else Channel.EVENT
+    if isinstance(entry, VerdictRecord):
+        return Channel.INSPECTION
+    return Channel.EVENT if isinstance(entry, EventRecord) else Channel.ROLLOUT
 
 
 def outbox_row(row: tuple[int, str, bytes, bytes]) -> OutboxRow:

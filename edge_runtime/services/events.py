@@ -10,6 +10,7 @@ from edge_runtime.services.flow import RecordItem
 from edge_runtime.services.queues import Allowance
 
 if TYPE_CHECKING:
+    from edge_runtime.domain.records import RolloutRecord
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.queues import BoundedQueue
 
@@ -45,4 +46,11 @@ class Events:
     def record(self, event: EventRecord) -> None:
         """As a call, for an event that says more, and without a limit on how many of its kind."""
         _log.log(_SEVERITY[event.severity], "%s: %s", event.kind, event.message)
-        self._records.try_put(RecordItem(event), leave=self._records.capacity // 4)
+        self._put(event)
+
+    def report(self, report: RolloutRecord) -> None:
+        """How a rollout stands; not a word in the log."""
+        self._put(report)
+
+    def _put(self, record: EventRecord | RolloutRecord) -> None:
+        self._records.try_put(RecordItem(record), leave=self._records.capacity // 4)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.recipe import Recipe
-    from edge_runtime.domain.records import EventRecord, VerdictRecord
+    from edge_runtime.domain.records import EventRecord, RolloutRecord, VerdictRecord
     from edge_runtime.domain.verdict import BundleIdentity, Verdict
 
 
@@ -53,9 +53,9 @@ DispatchItem: TypeAlias = Opened | Begun | Judged | Waived
 
 @dataclass(frozen=True, slots=True)
 class RecordItem:
-    """A final verdict on its way into the ledger, or an event."""
+    """A final verdict on its way into the ledger, an event, or the report of a rollout."""
 
-    record: VerdictRecord | EventRecord
+    record: VerdictRecord | EventRecord | RolloutRecord
     arrival: Frame | LostFrame | None = None
     """Settled with the camera once the record is committed. Without its exposures: a dead disk must not fill memory."""
 

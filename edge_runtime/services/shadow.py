@@ -126,21 +126,17 @@ class Shadow:
         self._is_busy = is_busy
         self._cell: LatestValue[Seen] = LatestValue()
         self._offered = 0
-        self._looked = 0
+        self._looked = self._skipped = 0
         self._at: Seen | None = None
         self._began_ns = clock.monotonic_ns()
         self.facts: Facts | None = None
         """None while it loads."""
 
-    @property
-    def skipped(self) -> int:
-        """Parts that it was offered since it was ready, and did not look at."""
-        return max(0, self._offered - self._looked)
-
-    @property
-    def cost_ns(self) -> int:
-        """Processor time that its looks have taken."""
-        return self._budget.spent_ns
+    def take_skipped(self) -> int:
+        """Parts that it was offered since the last call, and did not look at."""
+        skipped = self._offered - self._looked - (self._cell.peek() is not None)
+        new, self._skipped = max(0, skipped - self._skipped), max(skipped, self._skipped)
+        return new
 
     def offer(self, seen: Seen) -> None:
         """A part was judged. Never waits; replaces the one that was not looked at."""

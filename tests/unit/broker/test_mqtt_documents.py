@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from ledger_records import DEVICE, WALL_NS, event_record, file_identity, verdict_record
+from rollout_parts import make_pairs, rollout_record
 
 from edge_runtime.broker.encoding import encode, offline_status
 from edge_runtime.broker.schemas import MODELS, asyncapi, documents, json_schema, main
+from edge_runtime.domain.rollout import RolloutStage
 from edge_runtime.domain.verdict import Disposition, Reason
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ def test_the_published_documents_are_the_generated_ones(tmp_path) -> None:
         ),
         ("event", encode(event_record(1, count=1, share=0.5, hard=True, name="x"), 3, DEVICE)),
         ("status", offline_status(DEVICE, "1.0", WALL_NS, "stopped")),
+        ("rollout", encode(rollout_record(RolloutStage.SHADOW, make_pairs(90, only_candidate=2)), 4, DEVICE)),
+        ("rollout", encode(rollout_record(RolloutStage.ROLLED_BACK, make_pairs(0)), 5, DEVICE)),
     ],
 )
 def test_real_messages_fit_their_schema(name, payload) -> None:
@@ -77,6 +81,7 @@ def test_a_schema_refuses_what_is_not_its_message(name) -> None:
         "inspection": encode(verdict_record(1), 1, DEVICE),
         "event": encode(event_record(1), 1, DEVICE),
         "status": offline_status(DEVICE, "1.0", WALL_NS, ""),
+        "rollout": encode(rollout_record(RolloutStage.CANARY, make_pairs(9)), 1, DEVICE),
     }[name]
     message = json.loads(payload)
     assert not _validator(name).is_valid(message | {"schema_version": 2})
