@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from typing import TYPE_CHECKING, Final
 
-from edge_runtime.domain.errors import BundleError
+from edge_runtime.domain.errors import BundleError, UpdateError
 from edge_runtime.domain.model_bundle import PayloadRef
 from edge_runtime.ops.http_fetch import NotThereError
 
@@ -30,8 +31,15 @@ _PART: Final = ".part"
 class DownloadFolder:
     """Payloads that came, whole, and the beginnings of those that are coming. One process uses it at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reserve_bytes: int = 0) -> None:
+        """Nothing is made yet.
+
+        Args:
+            folder: on the disk of the device's state.
+            reserve_bytes: room on that disk that is left alone.
+        """
         self._folder = folder
+        self._reserve_bytes = reserve_bytes
 
     def has(self, payload: PayloadRef) -> bool:
         """Whether it came, by name and size; its content is hashed when it is used."""
@@ -48,7 +56,8 @@ class DownloadFolder:
 
         Raises:
             FetchError: it could not be had now; what came is kept.
-            BundleError: what came is not what was signed, or the disk does not take it; nothing of it is kept.
+            BundleError: what came is not what was signed; nothing of it is kept.
+            UpdateError: the disk does not take it, or would be filled into its reserve; what came is kept.
         """
         if self.has(payload):
             return
@@ -64,9 +73,9 @@ class DownloadFolder:
                 )
             part.rename(self._whole(payload.sha256))
         except OSError as error:
-            raise BundleError(
+            raise UpdateError(
                 f"{self._folder} does not take the download: {error.strerror or error}",
-                "Free space on the disk of device.state_dir; the next check goes on.",
+                "Look at the disk of device.state_dir; the next check goes on.",
             ) from error
 
     def read(self, payload: PayloadRef) -> Iterator[bytes]:
@@ -97,6 +106,7 @@ class DownloadFolder:
             if offset > payload.size_bytes:
                 file.truncate(0)
                 offset = 0
+            self._require_room(payload.size_bytes - offset)
             synced = offset
             try:
                 for chunk in http.stream(f"targets/{payload.sha256}", payload.size_bytes, offset):
@@ -106,9 +116,19 @@ class DownloadFolder:
                         file.flush()
                         os.fsync(file.fileno())
                         synced = offset
+                        self._require_room(payload.size_bytes - offset)
             finally:
                 file.flush()
             os.fsync(file.fileno())
+
+    def _require_room(self, wanted: int) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < wanted + self._reserve_bytes:
+            raise UpdateError(
+                f"the disk of {self._folder} has no room for the download: {wanted / 1e6:.1f} MB are to come, "
+                f"{free / 1e6:.1f} MB are free, {self._reserve_bytes / 1e6:.1f} MB of them stay free",
+                "Free space there, or lower updates.disk_reserve_mb. What came is kept; the next check goes on.",
+            )
 
     def _there(self, payload: PayloadRef) -> int:
         with contextlib.suppress(OSError):
