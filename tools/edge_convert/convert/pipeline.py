@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from edge_convert.convert.calibration import calibration_tensors
 from edge_convert.convert.candidates import detector_of
 from edge_convert.convert.finish import ANY_ENGINE, finish
+from edge_convert.convert.judgement import judged
 from edge_convert.convert.probes import gather
-from edge_convert.convert.proof import Work, brief, prove
-from edge_convert.precision.choice import Judgement, choose_precision, engine_settings_for
+from edge_convert.convert.proof import Work, prove
+from edge_convert.precision.choice import choose_precision, engine_settings_for
 from edge_runtime import engine
-from edge_runtime.decision.parity import departures, measure, worst_ratio
+from edge_runtime.decision.parity import measure
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import ParityLimits
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from edge_convert.convert.report import ConvertReport
     from edge_convert.convert.source import ConvertOptions, ReferenceModel, SourceModel
     from edge_convert.images import ImageSet
-    from edge_convert.precision.choice import Candidate, PrecisionChoice
+    from edge_convert.precision.choice import Candidate, Judgement, PrecisionChoice
     from edge_convert.progress import Observer
     from edge_runtime.engine.port import Tensor
     from edge_runtime.ops.clock import Clock
@@ -89,9 +90,9 @@ def _choose(work: Work, probes: Probes, before: Proof, clock: Clock) -> Precisio
     def judge(candidate: Candidate) -> Judgement:
         settings = engine_settings_for(candidate, options.engine)
         detector = detector_of(source, candidate.model, options, ANY_ENGINE, settings)
-        figures = measure(probes.compare(detector), before.good.limits, probes.ruler, work.engine_description)
-        beyond = departures(figures, work.limits)
-        return Judgement(not beyond, worst_ratio(figures, work.limits), "; ".join(beyond) or brief(figures))
+        pairs = probes.compare(detector)
+        figures = measure(pairs, before.good.limits, probes.ruler, work.engine_description)
+        return judged(candidate, figures, pairs, work.limits)
 
     return choose_precision(
         source,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from edge_convert.defects import KINDS, plant_defect
 from edge_convert.graphs import IMAGE, PATCHES
 from edge_convert.images import spread
 from edge_convert.precision.choice import Judgement
+from edge_convert.precision.order import FEWEST_GOOD, SWAPPED_LIMIT, expected_swaps
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.vision.prepare import prepare
 
@@ -33,20 +33,12 @@ _BANK_IMAGES: Final = 12
 _BANK_SIZE: Final = 500
 _PROBES: Final = 30
 _GOOD_PROBES: Final = 24
-_FEWEST_GOOD: Final = 8
-"""Fewer parts have no spread to measure a drift by."""
 _MEDIAN_DRIFT_LIMIT: Final = 0.05
 _LOWEST_RATIO: Final = 0.8
 """A defect must keep this share of its float32 score; with ranges taken from good images alone it fell to 0.1."""
 _GOOD_DRIFT_LIMIT: Final = 0.25
 """Half of what the finished bundle is held to: a few parts and a small bank only estimate that. 0.35 here became 0.68
 of the finished bundle on photographs whose good parts hardly differ."""
-
-
-_SWAPPED_LIMIT: Final = 0.015
-"""On printed circuit boards, whose defects a PatchCore hardly tells from good parts, 2.9 % go with image AUROCs that
-move by 0.3 to 0.8 points to either side from seed to seed, 2.1 % with 0.0 to 0.25, and 1.4 % with 0.04 at most."""
-_normal_cdf = np.vectorize(lambda x: 0.5 * (1 + math.erf(x / math.sqrt(2))), otypes=[np.float64])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +68,7 @@ class Parity:
             abs(self.median - 1) / _MEDIAN_DRIFT_LIMIT,
             (1 - self.lowest) / (1 - _LOWEST_RATIO),
             0.0 if self.good_drift is None else self.good_drift / _GOOD_DRIFT_LIMIT,
-            0.0 if self.swapped is None else self.swapped / _SWAPPED_LIMIT,
+            0.0 if self.swapped is None else self.swapped / SWAPPED_LIMIT,
         )
         badness = max(0.0, *shares) if np.isfinite(shares).all() else float("inf")
         return Judgement(badness <= 1, badness, str(self))
@@ -149,22 +141,11 @@ class ProbeScores:
             float(ratios.max()),
             ratios.size,
             self._drift(good),
-            self._swapped(good, defects),
+            expected_swaps(self._exact_good, self._exact_defects, good, defects),
         )
 
-    def _swapped(self, good: npt.NDArray[np.float64], defects: npt.NDArray[np.float64]) -> float | None:
-        if good.size < _FEWEST_GOOD:
-            return None
-        # Counting swaps among so few pairs is chance; their expectation under rounding of this size is not.
-        moved = np.concatenate([good - self._exact_good, defects - self._exact_defects])
-        noise = float(np.sqrt(np.mean(moved**2)))
-        if not noise > 0:
-            return 0.0 if noise == 0 else float("inf")
-        apart = np.abs(self._exact_defects[:, np.newaxis] - self._exact_good)
-        return float(np.mean(_normal_cdf(-apart / (math.sqrt(2) * noise))))
-
     def _drift(self, good: npt.NDArray[np.float64]) -> float | None:
-        if good.size < _FEWEST_GOOD:
+        if good.size < FEWEST_GOOD:
             return None
         moved = float(np.quantile(np.abs(good - self._exact_good), 0.95))
         width = float(self._exact_good.std())
