@@ -171,11 +171,7 @@ def _release_of(source: ReleaseSource, manifest: bytes, trusted: _Trusted, gener
 def _write_copy(copy_dir: Path, verified: VerifiedRelease, trusted: _Trusted, local: LocalTrust) -> None:
     files = {f"{role}.json": trusted.raw[role] for role in (Root.type, *_ROLES)}
     newest = LocalTrust(verified.trust_generation, max(local.newest_s, trusted.signed_s), files)
-    try:
-        write_trust(copy_dir, newest)
-    except LocalTrustError:
-        shutil.rmtree(copy_dir, ignore_errors=True)
-        raise
+    write_trust(copy_dir, newest)
 
 
 class _Trusted:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -130,17 +131,21 @@ def write_trust(folder: Path, trust: LocalTrust) -> LocalTrust:
         trust: the content.
 
     Raises:
-        LocalTrustError: it cannot be written; what was begun may remain.
+        LocalTrustError: it exists, or cannot be written; what was begun is gone.
     """
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in trust.files.items()}
     receipt = _Receipt(format=1, generation=trust.generation, newest_s=trust.newest_s, files=digests)
+    begun = False
     try:
         folder.mkdir(mode=0o755)
+        begun = True
         for name, content in {**trust.files, _RECEIPT: receipt.model_dump_json(indent=1).encode() + b"\n"}.items():
             _write_synced(folder / name, content)
         sync_folder(folder)
         sync_folder(folder.parent)
     except OSError as error:
+        if begun:
+            shutil.rmtree(folder, ignore_errors=True)
         raise LocalTrustError(
             f"the trust folder {folder} cannot be written: {error.strerror}",
             "Check free space and permissions of the state folder. What was trusted before is unchanged.",

@@ -64,8 +64,8 @@ def _init(
             f"root.json for the devices: {station / ROOT}",
             f"  SHA-256 {_digest(desk)}",
             "Now carry the root and targets keys to different places: one key holder, one stick. What is left here "
-            "should be snapshot-1 and timestamp-1. Keep a second copy of every key: without its quorum a root cannot be "
-            "replaced.",
+            "should be snapshot-1 and timestamp-1. Keep a second copy of every key: without its quorum a root cannot "
+            "be replaced.",
         )
 
 
