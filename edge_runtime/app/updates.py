@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from edge_runtime.bundles.install import DeviceTerms, Installer, Proof
 from edge_runtime.bundles.store_open import open_store
 from edge_runtime.bundles.store_receipts import ReceiptStore
 from edge_runtime.bundles.store_schema import give_to_owner, told
+from edge_runtime.bundles.trust_folder import read_trust
+from edge_runtime.domain.errors import LocalTrustError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +87,38 @@ def make_installer(
     )
     limits = ProofLimits(updates.selftest_timeout_s, updates.selftest_memory_mb)
     return Installer(store, device, DeviceProver(config.engine, limits), clock, reached)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustView:
+    """What this device trusts, for a technician."""
+
+    newest_s: int
+    """When the newest trusted metadata was signed, seconds since 1970; 0: none was seen yet."""
+    expires_s: float
+    """From then on no release is accepted that the station has not signed afresh; what is installed goes on."""
+    flaw: str = ""
+    """Why nothing is accepted at all."""
+
+
+def trust_view(store: ReleaseStore | ReceiptStore) -> TrustView | None:
+    """The age of the trusted metadata; None where this device was never given a root key.
+
+    Raises:
+        UpdateError: the database cannot be read.
+    """
+    if isinstance(store, ReceiptStore):
+        return TrustView(0, 0, store.refusal().what)
+    generation = store.intake.trust_generation()
+    if generation < 0:
+        return None
+    try:
+        trust = read_trust(store.files.trust(generation))
+    except LocalTrustError as error:
+        return TrustView(0, 0, error.what)
+    signed = [json.loads(content)["signed"] for content in trust.files.values()]
+    ends = [datetime.fromisoformat(one["expires"]).timestamp() for one in signed]
+    return TrustView(trust.newest_s, min(ends))
 
 
 @dataclass(frozen=True, slots=True)

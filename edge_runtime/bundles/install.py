@@ -173,7 +173,7 @@ class Installer:
             try:
                 return self._install(source, who, generation, again=again)
             except EdgeError as error:
-                _log.warning("%s was not installed: %s", source.where, error.what)
+                _log.info("%s was not installed: %s", source.where, error.what)
                 with contextlib.suppress(UpdateError):
                     self._store.note("refused", f"{source.where}: {error.what}")
                 raise
@@ -260,7 +260,7 @@ class Installer:
             if generation < 0:
                 raise UpdateError(
                     "this device trusts no release station yet",
-                    "Give it the station's root key: `edge-runtime bundle trust CONFIG ROOT.json`.",
+                    "Give it the station's root key: `edge-runtime bundle trust ROOT.json`.",
                 )
             self._store.sweep_locked()
             try:
