@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.detectors.merge import worst_of
+from edge_runtime.detectors.patchcore_search import create_search
 from edge_runtime.detectors.port import Detection
 from edge_runtime.detectors.wiring import (
     load_graph,
@@ -15,14 +16,16 @@ from edge_runtime.detectors.wiring import (
     require_output,
     whole_parameter,
 )
-from edge_runtime.domain.errors import BundleError, EngineError
+from edge_runtime.domain.errors import EngineError
+from edge_runtime.domain.inspection import DeferredMap
 from edge_runtime.vision.anomaly_map import read_only, smooth, upsample
 from edge_runtime.vision.prepare import prepare
 
 if TYPE_CHECKING:
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
-    from edge_runtime.engine.port import Engine, Tensor
+    from edge_runtime.engine.port import Engine
     from edge_runtime.vision.cutting import Inspected
 
 DEFAULT_MAP_SIGMA_PX = 4.0
@@ -32,22 +35,20 @@ DEFAULT_MAP_SIGMA_PX = 4.0
 class PatchCoreDetector:
     """Distance of each patch of the feature grid to the memory bank.
 
-    Graphs: `features` takes the prepared image and gives `patches`, float32 [P, C] with P = grid_height · grid_width
-    in row order; `search` has one input, those patches, and gives `distances`, float32 [P]: the Euclidean distance of
-    each patch to the nearest vector of the memory bank, which is a constant inside that graph.
+    `features` takes the prepared image and gives `patches`, float32 [P, C] with P = grid_height · grid_width in row
+    order. How the bank is searched: see `patchcore_search`.
 
-    Score: the largest patch distance (equation 6). The paper's reweighting by the neighbours of the nearest vector
-    (equation 7) is left out: it costs a second search per part and makes the score depend on the bank's local density.
+    Score: the largest patch distance (equation 6); with `neighbours` in the bundle, reweighted by equation 7.
 
-    Map: distances on the grid, bilinear to the input size, Gaussian of `map_sigma_px`. The score is taken before
-    both, so the map's maximum is lower than the score.
+    Map: distances on the grid, bilinear to the input size, Gaussian of `map_sigma_px`; drawn when it is asked for. The
+    score is taken before both, so the map's maximum is lower than the score.
 
     Parameters: `grid_height`, `grid_width` (required), `map_sigma_px` (default 4, 0 switches smoothing off),
     `exposures` (default 1; with more, the worst exposure decides).
     """
 
     def __init__(self, bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> None:
-        """Load both graphs.
+        """Load all graphs.
 
         Raises:
             BundleError: a graph, output or parameter is missing or wrong.
@@ -59,15 +60,7 @@ class PatchCoreDetector:
         self._features = load_graph(bundle, "features", payloads, engine)
         self._image_input = require_input(bundle, self._features)
         self._patches_output = require_output(bundle, "patches", self._features)
-        self._search = load_graph(bundle, "search", payloads, engine)
-        self._distances_output = require_output(bundle, "distances", self._search)
-        inputs = [info.name for info in self._search.inputs]
-        if len(inputs) != 1:
-            raise BundleError(
-                f"the search graph of bundle {bundle.identity.name} has the inputs {inputs}, it should have one",
-                "convert the bundle again",
-            )
-        self._patches_input = inputs[0]
+        self._search = create_search(bundle, payloads, engine, self._grid[0] * self._grid[1])
 
     @property
     def bundle(self) -> ModelBundle:
@@ -81,30 +74,23 @@ class PatchCoreDetector:
 
     def look(self, exposure: Exposure, inspected: Inspected | None = None) -> Detection:
         """See `WholeDetector`; a patch counts if any pixel of its cell is inspected."""
-        spec = self._bundle.input_spec
+        spec, (height, width) = self._bundle.input_spec, self._grid
         image = prepare(exposure, spec)
         patches = self._features.run({self._image_input: image}, [self._patches_output])[self._patches_output]
-        distances = self._distances(patches)
-        grid = np.ascontiguousarray(distances.reshape(self._grid))
-        if inspected is not None:
-            cells = inspected.cells(*self._grid)
-            distances, grid = grid[cells], np.where(cells, grid, np.float32(0))
-        anomaly_map = smooth(upsample(grid, spec.height_px, spec.width_px), self._sigma_px)
-        if inspected is not None:
-            anomaly_map = anomaly_map * inspected.cells(spec.height_px, spec.width_px)
-        return Detection(float(np.max(distances)), read_only(anomaly_map))
-
-    def _distances(self, patches: Tensor) -> Tensor:
-        found = self._search.run({self._patches_input: patches}, [self._distances_output])[self._distances_output]
-        height, width = self._grid
-        if found.size != height * width or patches.shape[0] != height * width:
+        if patches.ndim != 2 or patches.shape[0] != height * width:  # noqa: PLR2004  (P×C)
             raise EngineError(
-                f"the graphs gave {patches.shape[0]} patches and {found.size} distances for a {height}×{width} grid",
-                "convert the bundle again",
+                f"the graph gave {patches.shape[0]} patches for a {height}×{width} grid", "convert the bundle again"
             )
-        distances = found.reshape(-1).astype(np.float32, copy=False)
-        finite = np.isfinite(patches)
-        if not finite.all():
-            # A search graph may swallow NaN (a ReLU before the root makes it distance 0): a broken patch is no match.
-            distances = np.where(finite.all(axis=1), distances, np.float32(np.nan))
-        return distances
+        cells = None if inspected is None else inspected.cells(height, width)
+        look = self._search.look(patches, None if cells is None else np.flatnonzero(cells))
+
+        def draw() -> AnomalyMap:
+            grid = np.ascontiguousarray(look.distances().reshape(height, width))
+            if cells is not None:
+                grid = np.where(cells, grid, np.float32(0))
+            anomaly_map = smooth(upsample(grid, spec.height_px, spec.width_px), self._sigma_px)
+            if inspected is not None:
+                anomaly_map = anomaly_map * inspected.cells(spec.height_px, spec.width_px)
+            return read_only(anomaly_map)
+
+        return Detection(look.score, DeferredMap(draw))

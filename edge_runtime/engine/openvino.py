@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,10 +153,11 @@ class OpenVinoEngine:
 
 
 class OpenVinoGraph:
-    """One compiled model with one inference request."""
+    """One compiled model with one inference request per thread that runs it."""
 
     def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
+        self._compiled = compiled
+        self._local = threading.local()
         self._inputs = tuple(_info(port) for port in compiled.inputs)
         self._outputs = tuple(_info(port) for port in compiled.outputs)
         self._ports = {name: index for index, port in enumerate(compiled.outputs) for name in port.get_names()}
@@ -174,13 +176,20 @@ class OpenVinoGraph:
         """See the port. The request's own memory is copied out, because the next run overwrites it."""
         check_request(feeds, outputs, self._inputs, self._outputs)
         try:
-            self._request.infer(dict(feeds), share_inputs=True, share_outputs=True)
-            return {name: np.array(self._request.get_output_tensor(self._ports[name]).data) for name in outputs}
+            request = self._request()
+            request.infer(dict(feeds), share_inputs=True, share_outputs=True)
+            return {name: np.array(request.get_output_tensor(self._ports[name]).data) for name in outputs}
         except RuntimeError as error:
             raise EngineError(
                 f"OpenVINO failed to run the graph: {_first_lines(error)}",
                 "if it happens again, restart the device and report this",
             ) from error
+
+    def _request(self) -> Any:
+        """This thread's: a map may be drawn while the next part is looked at."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        return self._local.request
 
 
 def _info(port: Any) -> TensorInfo:

@@ -25,7 +25,7 @@ class TensorInfo:
 
 
 class Graph(Protocol):
-    """A loaded graph. One thread at a time."""
+    """A loaded graph. Any thread may run it; on a CPU runs wait for each other."""
 
     @property
     def inputs(self) -> Sequence[TensorInfo]:
