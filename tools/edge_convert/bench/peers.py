@@ -94,6 +94,10 @@ class Peer:
         self.runs.scores.append(float(answer["score"]))
         self.runs.rss_bytes = int(answer.get("rss_bytes", 0))
 
+    def forget(self) -> None:
+        """What it has taken so far was warming up."""
+        self.runs = PeerRuns()
+
     def close(self) -> None:
         """End it. Idempotent."""
         for stream in (self._process.stdin, self._process.stdout):
