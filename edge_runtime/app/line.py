@@ -10,6 +10,7 @@ from edge_runtime.app.conditions import line_conditions
 from edge_runtime.app.models import ModelMaker
 from edge_runtime.app.numbering import start_numbering
 from edge_runtime.app.recording import evidence_stage, publish_stage, record_stage
+from edge_runtime.app.rollout import beside_of, rollout_service
 from edge_runtime.app.stages import (
     Common,
     capture_stage,
@@ -52,6 +53,7 @@ def build_line(
             watchdog.
     """
     maker = ModelMaker(config, devices.plc.capabilities, clock)
+    beside = beside_of(config)
     line = _common(config, devices, maker, clock)
     dispatch = dispatch_stage(line)
     vitals = Vitals(dispatch, line.recipe, clock)
@@ -59,13 +61,14 @@ def build_line(
     last = start_numbering(line, link, opening_records(config, devices, line.recipe.current.limits, clock))
     stages = Stages(
         capture=capture_stage(line, PartTracker(last), link),
-        inspect=inspect_stage(line, vitals, preview, progress),
+        inspect=inspect_stage(line, vitals, preview, progress, beside),
         dispatch=dispatch,
         record=record_stage(config.ledger, devices, line.queues.records, clock),
         plc=link,
         publish=publish_stage(config, devices, line.events, clock),
         evidence=evidence_stage(config, line.models, line.queues.evidence, clock),
         activation=activation_stage(line, maker, vitals),
+        rollout=rollout_service(line, maker, beside),
     )
     return _assembled(line, stages, vitals)
 

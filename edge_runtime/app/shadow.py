@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.app.inspection import load_inspector
+from edge_runtime.app.inspection import inspector_of, load_inspector
 from edge_runtime.app.shadow_wire import FrameMemory, decode
+from edge_runtime.bundles.archive import open_release
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.services.shadow import Lost
 
@@ -63,7 +64,9 @@ def load_candidate(candidate: Candidate) -> Inspector:
     Raises:
         EdgeError: it cannot run here.
     """
-    return load_inspector(candidate.path, candidate.engine, "development")
+    if candidate.digest is None:
+        return load_inspector(candidate.path, candidate.engine, "development")
+    return inspector_of(open_release(candidate.path, digest=candidate.digest), candidate.engine)
 
 
 class ShadowProcess:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.reject import RejectCommand
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.beside import Beside
     from edge_runtime.services.condition import ConfigProbe
     from edge_runtime.services.events import Events
     from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell, RecordItem
@@ -106,6 +107,7 @@ def inspect_stage(
     vitals: Vitals,
     preview: Callable[[Frame, MapSource | None], None] | None,
     progress: Callable[[], None] | None,
+    beside: Beside | None = None,
 ) -> InspectStage:
     """The one that feeds the watchdog; see `app.line.build_line`."""
     return InspectStage(
@@ -117,6 +119,7 @@ def inspect_stage(
         preview,
         _fed(progress, vitals),
         newest_first=line.config.camera.overflow is Overflow.REJECT,
+        beside=beside,
     )
 
 

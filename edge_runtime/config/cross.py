@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from edge_runtime.config.camera import AfterInspection, FolderCameraSettings, SimulatedCameraSettings
+from edge_runtime.config.cross_rollout import rollout_contradictions, rollout_doubts
 from edge_runtime.config.cross_updates import update_contradictions, update_doubts
 from edge_runtime.config.finding import finding
 from edge_runtime.config.plc import (
@@ -52,6 +53,7 @@ def contradictions(config: LineConfig) -> Iterator[Finding]:
     yield from _engine(config)
     yield from _mqtt(config)
     yield from update_contradictions(config)
+    yield from rollout_contradictions(config)
 
 
 def _bundle(config: LineConfig) -> Iterator[Finding]:
@@ -207,6 +209,7 @@ def doubts(config: LineConfig) -> Iterator[Finding]:
     yield from _gate_doubts(config)
     yield from _simulation_doubts(config)
     yield from update_doubts(config)
+    yield from rollout_doubts(config)
 
 
 def _mqtt_doubts(config: LineConfig) -> Iterator[Finding]:

@@ -13,7 +13,6 @@ from edge_runtime.services.queues import BoundedQueue
 from edge_runtime.services.shadow import Seen
 
 if TYPE_CHECKING:
-    from edge_runtime.domain.inspection import InspectionFault
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.verdict import Verdict
     from edge_runtime.services.model_swap import Model
@@ -69,9 +68,9 @@ class Beside:
             return active
         return canary.model if is_candidates(part.part_sequence, canary.model.digest, canary.share) else active
 
-    def fell_back(self, fault: InspectionFault) -> None:
+    def fell_back(self, why: str) -> None:
         """The candidate could not judge its part; the active one did."""
-        self.results.try_put(FellBack(fault.detail or str(fault.reason)))
+        self.results.try_put(FellBack(why))
 
     def judged(self, part: Part, verdict: Verdict, model: Model, duration_ns: int) -> None:
         """A part was judged by `model`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.judge import judge
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.beside import Beside
     from edge_runtime.services.flow import DispatchItem, RecipeCell
     from edge_runtime.services.model_swap import Model, Models
     from edge_runtime.services.queues import BoundedQueue
@@ -46,6 +48,7 @@ class InspectStage:
         progress: Callable[[], None] | None = None,
         *,
         newest_first: bool = True,
+        beside: Beside | None = None,
     ) -> None:
         """Wire the stage.
 
@@ -54,6 +57,7 @@ class InspectStage:
                 order (a source that waits for us).
             preview: gets every inspected frame; must cost microseconds.
             progress: called once per round, idle rounds included; what feeds the watchdog.
+            beside: the rollout of a candidate; says who decides a part, and is told what came of it.
         """
         self.models = models
         self._recipe = recipe
@@ -64,6 +68,7 @@ class InspectStage:
         self._clock = clock
         self._preview = preview
         self._progress = progress
+        self._beside = beside
 
     def step(self) -> None:
         """Inspect at most one part."""
@@ -80,11 +85,14 @@ class InspectStage:
             return
         began_ns = self._clock.monotonic_ns()
         self._dispatch.send(Begun(part))
-        outcome, anomaly_map = self._look(model, part, part.arrival)
+        decider, outcome, anomaly_map = self._decided(model, part, part.arrival)
         ended_ns = self._clock.monotonic_ns()
         self._durations.add(ended_ns - began_ns)
-        recipe = self._recipe.current
-        self._dispatch.send(Judged(part, judge(outcome, part, recipe, ended_ns), anomaly_map, recipe))
+        recipe = self._recipe.current if decider is model else decider.recipe
+        verdict = judge(outcome, part, recipe, ended_ns)
+        self._dispatch.send(Judged(part, verdict, anomaly_map, recipe))
+        if self._beside is not None:
+            self._beside.judged(part, verdict, decider, ended_ns - began_ns)
         if self._preview is not None:
             self._preview(part.arrival, anomaly_map)
 
@@ -105,6 +113,22 @@ class InspectStage:
     def acknowledge(self) -> None:
         """Somebody looked at a failing engine: it is loaded anew as often again. Callable from any thread."""
         self.models.acknowledge()
+
+    def _decided(
+        self, model: Model, part: Part, frame: Frame
+    ) -> tuple[Model, Inspection | InspectionFault, MapSource | None]:
+        """Who has judged the part, and what came of it. What a candidate cannot judge is the active model's."""
+        decider = model if self._beside is None else self._beside.decider(part, model)
+        outcome, source = self._look(decider, part, frame)
+        if self._beside is None or decider is model:
+            return decider, outcome, source
+        if isinstance(outcome, Inspection) and math.isfinite(outcome.score):
+            return decider, outcome, source
+        why = outcome.detail if isinstance(outcome, InspectionFault) else f"the model returned {outcome.score}"
+        outcome, source = self._look(model, part, frame)
+        if isinstance(outcome, Inspection):  # else it is the image
+            self._beside.fell_back(why)
+        return model, outcome, source
 
     def _look(self, model: Model, part: Part, frame: Frame) -> tuple[Inspection | InspectionFault, MapSource | None]:
         started_ns = self._clock.monotonic_ns()

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.publish import PublishStage
     from edge_runtime.services.queues import BoundedQueue
     from edge_runtime.services.record import RecordStage
+    from edge_runtime.services.rollout import RolloutService
     from edge_runtime.services.stage import Stage
     from edge_runtime.services.vitals import Vitals
 
@@ -61,12 +62,13 @@ class Stages:
     publish: PublishStage | None
     evidence: EvidenceStage | None
     activation: ActivationStage | None = None
+    rollout: RolloutService | None = None
 
     def from_the_end(self) -> tuple[Stage, ...]:
         """Those that are there, in the order in which they are started."""
         beside = (self.publish, self.record, self.evidence, self.plc)
         there = (stage for stage in beside if stage is not None)
-        last = () if self.activation is None else (self.activation,)
+        last = (stage for stage in (self.activation, self.rollout) if stage is not None)
         return (*there, self.dispatch, self.inspect, self.capture, *last)
 
 
@@ -204,6 +206,7 @@ class Line:
             return
         self._stopped = True
         deadline_ns = self._clock.monotonic_ns() + round(drain_timeout_s * 1e9)
+        self._end("rollout", deadline_ns)
         self._end("activation", deadline_ns)
         self._end("capture", deadline_ns)
         self._wait_until(self._has_decided, deadline_ns)
