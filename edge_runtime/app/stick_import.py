@@ -91,7 +91,7 @@ def _taken(
         told.tell(replace(delivery, step=Step.INSTALLING, fates=fates, detail=detail))
 
     def reached(_state: UpdateState, text: str) -> None:
-        tell(text, said[0])
+        tell(text if root is None else text.replace(f"{root}/", ""), said[0])
 
     installer = make_installer(config, writable(store), clock, reached)
     return take_in(files, installer, line_products(config), tell)

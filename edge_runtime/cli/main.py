@@ -19,6 +19,7 @@ from edge_runtime.cli.preview import preview_command
 from edge_runtime.cli.run import run_command
 from edge_runtime.cli.soak import soak_command
 from edge_runtime.cli.tune import tune_command
+from edge_runtime.cli.updates import updates_app
 from edge_runtime.domain.errors import ConfigError, EdgeError
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.command("preview")(preview_command)
 app.command("soak")(soak_command)
 app.command("tune")(tune_command)
 app.add_typer(ledger_app)
+app.add_typer(updates_app)
 app.add_typer(bundle_app)
 
 

@@ -99,9 +99,9 @@ def _examined(path: Path, installer: Installs, products: Collection[str]) -> _Ca
                 return Fate(path.name, Outcome.LEFT, product=source.product, what=what)
             found = installer.examine(source)
     except RefusedReleaseError as error:  # genuine: its own word about its product may be taken
-        return fate_of(path.name, error, product=source.product, on_stick=True)
+        return _refused(path, error, product=source.product)
     except EdgeError as error:
-        return fate_of(path.name, error, on_stick=True)
+        return _refused(path, error)
     is_here = found.known is not None and found.known.stored
     return _Candidate(path, found.verified, is_here)
 
@@ -114,10 +114,17 @@ def _taken(one: _Candidate, installer: Installs) -> Fate:
     except EdgeError as error:
         terms = one.verified.terms
         words = release_words(one.verified)
-        return fate_of(one.path.name, error, words, terms.product, one.verified.digest, on_stick=True)
+        return _refused(one.path, error, words, terms.product, one.verified.digest)
     if one.is_here and stored.digest == one.verified.digest:
         return _fate(one, Outcome.PRESENT)
     return _fate(one, Outcome.TAKEN, "signed, meant for this device, proved on it")
+
+
+def _refused(path: Path, error: EdgeError, release: str = "", product: str = "", digest: str = "") -> Fate:
+    """Where the stick happens to be mounted is of no interest to anybody."""
+    fate = fate_of(path.name, error, release, product, digest, on_stick=True)
+    folder = f"{path.parent}/"
+    return replace(fate, what=fate.what.replace(folder, ""), action=fate.action.replace(folder, ""))
 
 
 def _fate(one: _Candidate, outcome: Outcome, what: str = "") -> Fate:

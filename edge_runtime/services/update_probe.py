@@ -73,7 +73,7 @@ class UpdateProbe:
         for fate in delivery.fates[:MOST_FATES]:
             if not repeated:  # the same trouble at every check is one event
                 self._tell(delivery, fate)
-            said = writable(f"{fate.offered}: {fate.what}")
+            said = writable(fate.what if fate.offered in fate.what else f"{fate.offered}: {fate.what}")
             if fate.outcome in {Outcome.REFUSED, Outcome.FAILED}:
                 yield LineReason.UPDATE_REFUSED, said
             elif fate.outcome is Outcome.TAKEN:
@@ -86,7 +86,11 @@ class UpdateProbe:
 
     def _tell(self, delivery: Delivery, fate: Fate) -> None:
         kind, severity = _KINDS[fate.outcome]
-        words = [f"{fate.offered}: {fate.release or 'a release'} {fate.outcome}", fate.what, fate.action]
+        words = [
+            " ".join(part for part in (fate.offered, fate.release, str(fate.outcome)) if part),
+            fate.what,
+            fate.action,
+        ]
         self.record(
             EventRecord(
                 kind,
