@@ -158,4 +158,5 @@ def activation_stage(line: Common, maker: ModelMaker, vitals: Vitals) -> Activat
     )
     pool = ModelPool(StoreLoader(config, store, maker), budget, SystemMemory(), line.clock)
     view = LineView(line.models, line.monitor, lambda: vitals.hung_stage() == "inspect", line.events, line.clock)
-    return ActivationStage(store, pool, view, trial_rules(config.trial), ())
+    products = () if config.products is None else sorted(set(config.products.codes.values()))
+    return ActivationStage(store, pool, view, trial_rules(config.trial), products)

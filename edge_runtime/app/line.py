@@ -9,6 +9,7 @@ from edge_runtime.app.audit import opening_records
 from edge_runtime.app.conditions import line_conditions
 from edge_runtime.app.models import ModelMaker
 from edge_runtime.app.numbering import start_numbering
+from edge_runtime.app.products import file_products, product_switch
 from edge_runtime.app.recording import evidence_stage, publish_stage, record_stage
 from edge_runtime.app.rollout import beside_of, rollout_service
 from edge_runtime.app.stages import (
@@ -59,15 +60,17 @@ def build_line(
     vitals = Vitals(dispatch, line.recipe, clock)
     link = plc_link(line, vitals)
     last = start_numbering(line, link, opening_records(config, devices, line.recipe.current.limits, clock))
+    activation = activation_stage(line, maker, vitals)
+    switch = product_switch(line, activation, link, vitals)
     stages = Stages(
         capture=capture_stage(line, PartTracker(last), link),
-        inspect=inspect_stage(line, vitals, preview, progress, beside),
+        inspect=inspect_stage(line, vitals, preview, progress, file_products(line, switch), beside),
         dispatch=dispatch,
         record=record_stage(config.ledger, devices, line.queues.records, clock),
         plc=link,
-        publish=publish_stage(config, devices, line.events, clock),
+        publish=publish_stage(config, devices, line.events, clock, switch),
         evidence=evidence_stage(config, line.models, line.queues.evidence, clock),
-        activation=activation_stage(line, maker, vitals),
+        activation=activation,
         rollout=rollout_service(line, maker, beside),
     )
     return _assembled(line, stages, vitals)

@@ -11,6 +11,7 @@ from edge_runtime.ledger.evidence import EvidenceStore
 from edge_runtime.ledger.retention import Quota
 from edge_runtime.services.check_request import CHECK_UPDATES, CheckUpdates
 from edge_runtime.services.evidence import EvidenceStage
+from edge_runtime.services.product_request import PRODUCT, ProductCommand
 from edge_runtime.services.publish import REPLAY, PublishStage
 from edge_runtime.services.record import RecordStage
 from edge_runtime.services.replay import Replayer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.events import Events
     from edge_runtime.services.flow import EvidenceItem, RecordItem
     from edge_runtime.services.model_swap import Models
+    from edge_runtime.services.product_switch import ProductSwitch
     from edge_runtime.services.queues import BoundedQueue
 
 MEGABYTE = 1_000_000
@@ -44,7 +46,9 @@ def record_stage(keep: LedgerSettings, devices: Devices, queue: BoundedQueue[Rec
     )
 
 
-def publish_stage(config: LineConfig, devices: Devices, events: Events, clock: Clock) -> PublishStage | None:
+def publish_stage(
+    config: LineConfig, devices: Devices, events: Events, clock: Clock, switch: ProductSwitch | None = None
+) -> PublishStage | None:
     """The stage that sends records to the broker and carries out the commands that are allowed; None without one."""
     if devices.broker is None:
         return None
@@ -55,6 +59,8 @@ def publish_stage(config: LineConfig, devices: Devices, events: Events, clock: C
     if CHECK_UPDATES in allowed:
         request = CheckRequest(config.device.state_dir / DELIVERY_FOLDER)
         commands[CHECK_UPDATES] = CheckUpdates(request.ask, events.record, clock)
+    if PRODUCT in allowed and switch is not None:
+        commands[PRODUCT] = ProductCommand(switch, events.record, clock)
     return PublishStage(devices.ledger, devices.broker, clock, replayer, commands)
 
 

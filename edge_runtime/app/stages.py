@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.flow import DispatchItem, EvidenceItem, LoadShed, RecipeCell, RecordItem
     from edge_runtime.services.model_swap import Models
     from edge_runtime.services.monitor import LineMonitor
+    from edge_runtime.services.product_switch import FileProducts
     from edge_runtime.services.vitals import Vitals
 
 DISPATCH_CAPACITY = 256
@@ -107,6 +108,7 @@ def inspect_stage(
     vitals: Vitals,
     preview: Callable[[Frame, MapSource | None], None] | None,
     progress: Callable[[], None] | None,
+    products: FileProducts | None,
     beside: Beside | None = None,
 ) -> InspectStage:
     """The one that feeds the watchdog; see `app.line.build_line`."""
@@ -120,6 +122,7 @@ def inspect_stage(
         _fed(progress, vitals),
         newest_first=line.config.camera.overflow is Overflow.REJECT,
         beside=beside,
+        products=products,
     )
 
 
@@ -162,7 +165,9 @@ def plc_link(line: Common, vitals: Vitals) -> PlcLink | None:
         poll_ns=settings.poll_ms * 1_000_000,
         acknowledge_timeout_ns=settings.acknowledge_timeout_ms * 1_000_000,
         reconnect_ns=settings.reconnect_ms * 1_000_000,
-        watch_inputs=settings.watch_trigger_count or recipe.timing.encoder_ticks is not None,
+        watch_inputs=settings.watch_trigger_count
+        or recipe.timing.encoder_ticks is not None
+        or (line.config.products is not None and line.config.products.source == "plc"),
     )
     return PlcLink(
         line.devices.plc,

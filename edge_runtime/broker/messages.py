@@ -273,3 +273,18 @@ class CheckUpdatesRequest(_Wire):
     """Who asks; recorded."""
     why: str = Field(default="", max_length=500)
     """Recorded."""
+
+
+class ProductRequest(_Wire):
+    """Says which product comes next: sent to `<root>/<device>/product`, where `mqtt.commands` allows it.
+
+    Events `product_asked` and `product_changed`, or `product_unknown` and `product_refused`, say what becomes of it;
+    the status names the model that decides.
+    """
+
+    code: str = Field(min_length=1, max_length=100)
+    """One of `products.codes`. Any other stops the inspection: every part gets the fail-safe."""
+    who: str = Field(default="", max_length=200)
+    """Who asks; recorded."""
+    why: str = Field(default="", max_length=500)
+    """Recorded."""

@@ -18,6 +18,7 @@ from edge_runtime.broker.messages import (
     CheckUpdatesRequest,
     EventMessage,
     InspectionMessage,
+    ProductRequest,
     ReplayRequest,
     RolloutMessage,
     StatusMessage,
@@ -37,7 +38,11 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 """Last level of the topic → the message on it."""
 
-REQUESTS: dict[str, type[BaseModel]] = {"replay": ReplayRequest, "check_updates": CheckUpdatesRequest}
+REQUESTS: dict[str, type[BaseModel]] = {
+    "replay": ReplayRequest,
+    "check_updates": CheckUpdatesRequest,
+    "product": ProductRequest,
+}
 """Last level of the topic → what may be sent to the device there, if `mqtt.commands` names it."""
 _ALL = {**MODELS, **REQUESTS}
 

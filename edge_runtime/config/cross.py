@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from edge_runtime.config.camera import AfterInspection, FolderCameraSettings, SimulatedCameraSettings
+from edge_runtime.config.cross_products import product_contradictions
 from edge_runtime.config.cross_rollout import rollout_contradictions, rollout_doubts
 from edge_runtime.config.cross_updates import update_contradictions, update_doubts
 from edge_runtime.config.finding import finding
@@ -54,6 +55,7 @@ def contradictions(config: LineConfig) -> Iterator[Finding]:
     yield from _mqtt(config)
     yield from update_contradictions(config)
     yield from rollout_contradictions(config)
+    yield from product_contradictions(config)
 
 
 def _bundle(config: LineConfig) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from edge_runtime.config.camera import CameraSettings, SimulationSettings
 from edge_runtime.config.engine import BundleSettings, EngineSettings
 from edge_runtime.config.mqtt import MqttSettings
 from edge_runtime.config.plc import NoPlcSettings, PlcLinkSettings, PlcSettings
+from edge_runtime.config.products import ProductSettings
 from edge_runtime.config.rollout import RolloutSettings
 from edge_runtime.config.trial import TrialSettings
 from edge_runtime.config.updates import UpdateSettings
@@ -168,4 +169,5 @@ class LineConfig(Settings):
     updates: UpdateSettings = UpdateSettings()
     trial: TrialSettings = TrialSettings()
     rollout: RolloutSettings = RolloutSettings()
+    products: ProductSettings | None = None
     change: ChangeSettings = ChangeSettings()

@@ -21,6 +21,9 @@ class _ModbusSettings(Settings):
     """First holding register of the block that the PLC writes and we read."""
     ejector_coil: int | None = Field(default=None, ge=0, le=65_535)
     """Coil of the ejector, for gate mode `fire`."""
+    product_address: int | None = Field(default=None, ge=0, le=65_000)
+    """Holding register with the product code of the next part, written by the PLC; the one behind it is written by us:
+    the code of the product that is inspected now, 65535 while none can be. For `products.source = "plc"`."""
 
 
 class ModbusTcpSettings(_ModbusSettings):
@@ -82,6 +85,8 @@ class SimulatedPlcSettings(Settings):
 
     kind: Literal["sim"]
     """The gate is simulated; its belt is described in `[simulation]`."""
+    product_address: int | None = Field(default=None, ge=0, le=65_000)
+    """As that of a Modbus PLC."""
 
 
 class NoPlcSettings(Settings):

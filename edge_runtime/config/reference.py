@@ -104,6 +104,8 @@ def _plain(annotation: Any) -> str:
         return _alternatives([_plain(option) for option in arguments if option is not type(None)], "or")
     if origin is tuple:
         return f"list of {_plain(arguments[0])}"
+    if origin is dict:
+        return f"table of {_plain(arguments[1])}"
     if issubclass(annotation, Enum):
         return _alternatives([_code(member) for member in annotation], "or")
     return _WORDS[annotation]

@@ -25,6 +25,8 @@ class Reason(StrEnum):
     IMAGE_CORRUPT = "image_corrupt"
     IMAGE_UNEXPECTED = "image_unexpected"
     """Wrong size, depth or number of exposures for this bundle."""
+    PRODUCT_UNKNOWN = "product_unknown"
+    """Which product the part is cannot be told, or no model of it may decide at this moment."""
     CAMERA_FROZEN = "camera_frozen"
     ENGINE_ERROR = "engine_error"
     SCORE_INVALID = "score_invalid"

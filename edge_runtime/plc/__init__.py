@@ -53,7 +53,7 @@ def create(
 
             return GpioPlc(settings, request_line)
         case SimulatedPlcSettings():
-            return _simulated(clock, belt, model, faults)
+            return _simulated(settings, clock, belt, model, faults)
         case _:
             from edge_runtime.plc.none import NoPlc  # noqa: PLC0415
 
@@ -71,13 +71,26 @@ def _modbus(settings: ModbusTcpSettings | ModbusRtuSettings) -> Plc:
         result_address=settings.result_address,
         status_address=settings.status_address,
         ejector_coil=settings.ejector_coil,
+        product_address=settings.product_address,
     )
 
 
-def _simulated(clock: Clock, belt: BeltPlan | None, model: SimulatedPlcModel | None, faults: FaultPlan | None) -> Plc:
+def _simulated(
+    settings: SimulatedPlcSettings,
+    clock: Clock,
+    belt: BeltPlan | None,
+    model: SimulatedPlcModel | None,
+    faults: FaultPlan | None,
+) -> Plc:
     from edge_runtime.plc.handshake import HandshakePlc  # noqa: PLC0415
     from edge_runtime.plc.model import EJECTOR_COIL, RESULT_ADDRESS, STATUS_ADDRESS, SimulatedPlcModel  # noqa: PLC0415
     from edge_runtime.plc.sim import ModelLink  # noqa: PLC0415
 
     link = ModelLink(SimulatedPlcModel(belt) if model is None else model, clock, faults)
-    return HandshakePlc(link, result_address=RESULT_ADDRESS, status_address=STATUS_ADDRESS, ejector_coil=EJECTOR_COIL)
+    return HandshakePlc(
+        link,
+        result_address=RESULT_ADDRESS,
+        status_address=STATUS_ADDRESS,
+        ejector_coil=EJECTOR_COIL,
+        product_address=settings.product_address,
+    )

@@ -55,6 +55,7 @@ REASON_CODES: dict[Reason, int] = {
     Reason.IMAGE_CORRUPT: 12,
     Reason.IMAGE_UNEXPECTED: 13,
     Reason.CAMERA_FROZEN: 14,
+    Reason.PRODUCT_UNKNOWN: 15,
     Reason.ENGINE_ERROR: 20,
     Reason.SCORE_INVALID: 21,
     Reason.DEADLINE_MISSED: 30,

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from edge_runtime.plc.port import DeviceState
 
 
+NO_PRODUCT = 0xFFFF
+"""What we tell the PLC while no product can be inspected."""
+
+
 class RegisterLink(Protocol):
     """Moves words and coils. After any PlcError it is closed and has to be opened again."""
 
@@ -79,12 +83,20 @@ class HandshakePlc:
     """
 
     def __init__(
-        self, link: RegisterLink, *, result_address: int, status_address: int, ejector_coil: int | None
+        self,
+        link: RegisterLink,
+        *,
+        result_address: int,
+        status_address: int,
+        ejector_coil: int | None,
+        product_address: int | None = None,
     ) -> None:
         self._link = link
         self._result_address = result_address
         self._status_address = status_address
         self._ejector_coil = ejector_coil
+        self._product_address = product_address
+        self._product_code: int | None = None
         self._heartbeat = 0
         self._status = StatusBit(0)
         self._line_reason = 0
@@ -131,6 +143,10 @@ class HandshakePlc:
         self._status = StatusBit(sum(bit for bit, is_set in flags.items() if is_set))
         self._line_reason = 0 if state.reason is None else LINE_REASON_CODES[state.reason]
         self._write_block()
+        if self._product_address is not None:
+            told = NO_PRODUCT if state.product_code is None else state.product_code
+            self._link.write(self._product_address + 1, (told,), SPARE_WORDS)
+            self._product_code = self._link.read(self._product_address, 1, SPARE_WORDS)[0]
 
     def read(self) -> PlcInputs:
         """See `Plc`. The encoder is continued beyond its 32 bits for as long as this object lives."""
@@ -141,6 +157,7 @@ class HandshakePlc:
             trigger_count=block.trigger_count,
             encoder_ticks=self._ticks,
             heartbeat=block.heartbeat,
+            product_code=self._product_code,
         )
 
     def set_ejector(self, *, on: bool) -> None:

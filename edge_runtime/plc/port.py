@@ -38,6 +38,8 @@ class DeviceState:
     """Parts are judged, but something beside that is broken."""
     reason: LineReason | None = None
     """The worst reason that holds."""
+    product_code: int | None = None
+    """Of the product that is inspected now; None while none can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class PlcInputs:
     """Part sequence of the newest part at the trigger sensor."""
     encoder_ticks: int | None
     heartbeat: int | None
+    product_code: int | None = None
+    """Of the next part, 0…65535, as of our last heartbeat; None where no register is configured for it."""
 
 
 class Plc(Protocol):

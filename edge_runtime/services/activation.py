@@ -20,7 +20,7 @@ from edge_runtime.decision.update_rules import MAX_ATTEMPTS
 from edge_runtime.domain.errors import UpdateError
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.services.activation_records import ActivationRecords
-from edge_runtime.services.suspended import suspended
+from edge_runtime.services.decider import Decider
 from edge_runtime.services.trial import Trials
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.events import Events
     from edge_runtime.services.model_pool import Arrival, ModelPool
-    from edge_runtime.services.model_swap import Model, Models, Swap
+    from edge_runtime.services.model_swap import Model, Models
     from edge_runtime.services.monitor import LineMonitor
 
 _log = logging.getLogger(__name__)
@@ -73,32 +73,37 @@ class ActivationStage:
         """
         self._store = store
         self._pool = pool
-        self._models = line.models
         self._hangs = line.hangs
         self._clock = line.clock
         self._records = ActivationRecords(line.events, line.clock)
         self._products = tuple(products)
-        self._decider: Model = line.models.current
-        self._asked_for = self.product = self._decider.product
+        self.decider = Decider(line.models, self._records, line.clock)
+        self.product = line.models.current.product
+        """What the line is to inspect; empty where nobody can say."""
+        self._asked_for = self.product, ""
+        self.code_source: Callable[[], None] | None = None
+        """Asked at every look: has the next part's product code changed?"""
         self._others: dict[str, StoredRelease] = {}
         self._seen = -1
         self._due = True
         self._wake = threading.Event()
-        self._swap: tuple[Swap, str] | None = None
         self._blocked_ns: dict[str, int] = {}
         self._ahead_ns: dict[str, int] = {}
         self.trials = Trials(store, line.monitor, trial_rules)
         self.standing: ProductStanding | None = None
         """Of the product that is inspected, as of the last look."""
-        self.suspended_for: str | None = None
-        """Why nothing of the product may decide; None while something does."""
         self.failing: str | None = None
         """Why the store cannot be asked; None while all is well."""
-        pool.keep(self._decider, Rank.RUNNING)
+        pool.keep(line.models.current, Rank.RUNNING)
 
-    def switch_to(self, product: str) -> None:
-        """The next parts are of this product. Returns at once; callable from any thread."""
-        self._asked_for = product
+    def switch_to(self, product: str, why_none: str = "") -> None:
+        """The next parts are of this product. Returns at once; callable from any thread.
+
+        Args:
+            product: empty: no model may decide.
+            why_none: then, why.
+        """
+        self._asked_for = product, why_none
         self._wake.set()
 
     def step(self) -> None:
@@ -120,7 +125,7 @@ class ActivationStage:
 
     def finish(self) -> None:
         """Stopped on purpose: a trial goes on at the next start, and this was no crash."""
-        for product in {self.product, *self._products}:
+        for product in {self.product, *self._products} - {""}:
             try:
                 if (trial := self._store.standing(product).trial) is not None:
                     self._store.pause_trial(trial.digest)
@@ -128,13 +133,19 @@ class ActivationStage:
                 _log.warning("a trial of %s counts as interrupted: %s", product, error.diagnostics())
 
     def _look(self) -> None:
-        self._settle_swap()
+        self.decider.settle()
         self._supervise()
         self._due |= self.trials.settle()
         if (arrival := self._pool.arrived()) is not None:
             self._arrived(arrival)
-        if (product := self._asked_for) != self.product:
+        if self.code_source is not None:
+            self.code_source()
+        product, why_none = self._asked_for
+        if product != self.product:
             self.product, self._due = product, True
+        if not product:
+            self._suspend(why_none)
+            return
         generation = self._store.generation()
         if generation != self._seen or self._due:
             self._seen, self._due = generation, False
@@ -148,16 +159,16 @@ class ActivationStage:
         others = {name: self._store.standing(name).known_good for name in self._products if name != self.product}
         self._others = {release.digest: release for release in others.values() if release is not None}
         self.trials.keep(self.product, "" if standing.trial is None else standing.trial.digest)
-        running = "" if self.suspended_for is not None else self._decider.digest
-        match rules.next_step(standing, running, self._decider.product, self.product):
+        running, of_product = self.decider.running, self.decider.model.product
+        match rules.next_step(standing, running, of_product, self.product):
             case rules.Try(release) if not self.trials.has_failed(release.digest):
                 self._bring(release, on_trial=True)
             case rules.Change(release):
-                if not rules.may_go_on(standing, running, self._decider.product, self.product):
+                if not rules.may_go_on(standing, running, of_product, self.product):
                     self._suspend_until_loaded(release)
                 self._bring(release, on_trial=False)
             case rules.Watch(release):
-                self._on_trial_now(release, self._decider)
+                self._on_trial_now(release, self.decider.model)
             case rules.Suspend(why):
                 self._suspend(why)
             case _:
@@ -166,7 +177,7 @@ class ActivationStage:
     def _bring(self, release: StoredRelease, *, on_trial: bool) -> None:
         model = self._pool.get(release.digest)
         if model is None:
-            if self._decider.product != self.product:
+            if self.decider.model.product != self.product:
                 self._suspend_until_loaded(release)
             self._begin(release, on_trial=on_trial)
             return
@@ -176,10 +187,10 @@ class ActivationStage:
             self._on_trial_now(release, model)
         else:
             return
-        self._propose(model, release)
+        self._due |= self.decider.propose(model, release)  # another may be waiting behind it
 
     def _suspend_until_loaded(self, release: StoredRelease) -> None:
-        if self.suspended_for is None and self._pool.get(release.digest) is None:
+        if self.decider.suspended_for is None and self._pool.get(release.digest) is None:
             self._suspend(f"{release.name} {release.version} of product {self.product} is being loaded")
 
     def _begin(self, release: StoredRelease, *, on_trial: bool) -> None:
@@ -228,7 +239,7 @@ class ActivationStage:
 
     def _supervise(self) -> None:
         trial = self.trials.current
-        if trial is None or self._models.current.digest != trial.release.digest:
+        if trial is None or not self.decider.decides_now(trial.release.digest):
             return
         trial.runs(self._clock.monotonic_ns())
         outcome = trial.outcome(hangs=self._hangs())
@@ -246,37 +257,21 @@ class ActivationStage:
         self.trials.fail(release.digest, why)
         text = f"{release.name} {release.version} is rolled back: {why.text}"
         self._records.tell("model_rolled_back", "error", text, release, failure=str(why.failure))
-        if self._decider.digest == release.digest and self.suspended_for is None:
+        if self.decider.running == release.digest:
             standing = self.standing  # the store may be what is broken
             good = None if standing is None else standing.known_good
             model = None if good is None else self._pool.get(good.digest)
             if good is not None and model is not None and good.digest != release.digest:
-                self._propose(model, good)
+                self.decider.propose(model, good)
             else:
                 self._suspend(f"{text}; no other release is loaded")
         self._pool.drop(release.digest)
         self._due = True
         self.trials.settle()
 
-    def _propose(self, model: Model, release: StoredRelease) -> None:
-        if model is self._decider and self.suspended_for is None:
-            return
-        record = self._records.activated(self._decider.digest, model, release)
-        self._swap = self._models.propose(model, record), f"{release.name} {release.version}"
-        self._decider, self.suspended_for = model, None
-
     def _suspend(self, why: str) -> None:
-        if self.suspended_for is None:
-            self._records.tell("model_suspended", "error", why)
-            self._swap = self._models.propose(suspended(self._decider, self.product, why, self._clock)), "no model"
-        self.suspended_for = why
+        self.decider.suspend(self.product, why)
         self.trials.rest()
-
-    def _settle_swap(self) -> None:
-        if self._swap is not None and self._swap[0].done.is_set():
-            swap, name = self._swap
-            self._swap = None
-            _log.info("%s decides, %.1f ms after it was proposed", name, swap.took_ns / 1e6)
 
     def _load_ahead(self) -> None:
         """What may be needed at once is loaded while nothing else is: the standby first, then other products."""
@@ -295,4 +290,4 @@ class ActivationStage:
 
     def _rank(self, digest: str) -> Rank:
         good = None if self.standing is None else self.standing.known_good
-        return rules.rank_of(digest, self._decider.digest, "" if good is None else good.digest, self._others)
+        return rules.rank_of(digest, self.decider.model.digest, "" if good is None else good.digest, self._others)

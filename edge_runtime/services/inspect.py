@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.judge import judge
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from edge_runtime.services.beside import Beside
     from edge_runtime.services.flow import DispatchItem, RecipeCell
     from edge_runtime.services.model_swap import Model, Models
+    from edge_runtime.services.product_switch import FileProducts
     from edge_runtime.services.queues import BoundedQueue
 
 _log = logging.getLogger(__name__)
 POLL_S = 0.05
+HOLD_NS = 2_000_000
+"""A part whose product's model is not there yet is looked at again after this."""
 FINISH_S = 1.0
 """How long the end waits for a dispatch stage without room."""
 
@@ -49,12 +53,14 @@ class InspectStage:
         *,
         newest_first: bool = True,
         beside: Beside | None = None,
+        products: FileProducts | None = None,
     ) -> None:
         """Wire the stage.
 
         Args:
             newest_first: when there is not time for all, inspect the newest and give the others up; otherwise always in
                 order (a source that waits for us).
+            products: says of each part whether the model that decides is its product's.
             preview: gets every inspected frame; must cost microseconds.
             progress: called once per round, idle rounds included; what feeds the watchdog.
             beside: the rollout of a candidate; says who decides a part, and is told what came of it.
@@ -69,6 +75,9 @@ class InspectStage:
         self._preview = preview
         self._progress = progress
         self._beside = beside
+        self._products = products
+        self._held: Part | None = None
+        self._never = threading.Event()
 
     def step(self) -> None:
         """Inspect at most one part."""
@@ -77,11 +86,8 @@ class InspectStage:
         model = self.models.between_frames()
         if not self._dispatch.flush(POLL_S):
             return
-        picked = self._inspect_queue.pick(self._choose, POLL_S)
-        for given_up in picked.given_up:
-            self._dispatch.send(Waived(given_up))
-        part = picked.item
-        if part is None or not isinstance(part.arrival, Frame):
+        part = self._next()
+        if part is None or not isinstance(part.arrival, Frame) or not self._is_admitted(part, part.arrival, model):
             return
         began_ns = self._clock.monotonic_ns()
         self._dispatch.send(Begun(part))
@@ -99,6 +105,30 @@ class InspectStage:
     def finish(self) -> None:
         """Hand over what is owed."""
         self._dispatch.flush(FINISH_S)
+
+    def _next(self) -> Part | None:
+        if self._held is not None:
+            part, self._held = self._held, None
+            return part
+        picked = self._inspect_queue.pick(self._choose, POLL_S)
+        for given_up in picked.given_up:
+            self._dispatch.send(Waived(given_up))
+        return picked.item
+
+    def _is_admitted(self, part: Part, frame: Frame, model: Model) -> bool:
+        """Whether the model that decides is this part's; if not yet, the part is held for the next round."""
+        answer = True if self._products is None else self._products.admit(part, frame, model)
+        if answer is True:
+            return True
+        if answer is False:
+            self._held = part
+            self._clock.wait(self._never, HOLD_NS)
+            return False
+        now_ns = self._clock.monotonic_ns()
+        fault = self._fault(model, part, Reason.PRODUCT_UNKNOWN, answer, now_ns)
+        recipe = self._recipe.current
+        self._dispatch.send(Judged(part, judge(fault, part, recipe, now_ns), None, recipe))
+        return False
 
     def _choose(self, waiting: Sequence[Part]) -> tuple[int | None, tuple[int, ...]]:
         expected_ns = self._durations.expected_ns if self._newest_first else 0

@@ -42,6 +42,8 @@ class Model:
     """What it takes while it is loaded, as far as that could be measured."""
     load_ns: int = 0
     """How long loading, proving and warming up took."""
+    is_stand_in: bool = False
+    """It looks at nothing: no model may decide."""
 
     @property
     def bundle(self) -> ModelBundle:

@@ -40,4 +40,4 @@ def suspended(model: Model, product: str, why: str, clock: Clock) -> Model:
     """Instead of `model`, for `product`."""
     keeper = EngineKeeper(StandIn(model.bundle, why), None, clock)
     keeper.failing = why
-    return replace(model, keeper=keeper, engine="none", product=product, memory_bytes=0)
+    return replace(model, keeper=keeper, engine="none", product=product, memory_bytes=0, is_stand_in=True)

@@ -8,6 +8,8 @@ from edge_runtime.domain.status import LineHealth, LineState
 from edge_runtime.plc.port import DeviceState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.dispatch import DispatchStage
     from edge_runtime.services.flow import RecipeCell
@@ -26,6 +28,8 @@ class Vitals:
         self._in_force = in_force
         self._clock = clock
         self._threads: dict[str, StageThread] = {}
+        self.product_code: Callable[[], int | None] | None = None
+        """Code of the product that is inspected now, where the PLC wants to know."""
         self.health = LineHealth(LineState.STARTING)
         """Set by the supervisor at every tick."""
 
@@ -64,6 +68,7 @@ class Vitals:
             fault=self.health.state is LineState.FAULT,
             degraded=self.health.state is LineState.DEGRADED,
             reason=self.health.worst,
+            product_code=None if self.product_code is None else self.product_code(),
             development_trust=self._in_force.bundle.trust != "production",
         )
 

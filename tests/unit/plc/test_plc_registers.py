@@ -144,6 +144,7 @@ def test_reason_codes_are_complete_unique_and_never_renumbered() -> None:
         "image_corrupt": 12,
         "image_unexpected": 13,
         "camera_frozen": 14,
+        "product_unknown": 15,
         "engine_error": 20,
         "score_invalid": 21,
         "deadline_missed": 30,

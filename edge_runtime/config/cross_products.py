@@ -1,0 +1,85 @@
+"""Settings of `[products]` that contradict others."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from edge_runtime.config.camera import FolderCameraSettings
+from edge_runtime.config.finding import finding
+from edge_runtime.config.plc import ModbusRtuSettings, ModbusTcpSettings, SimulatedPlcSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_runtime.config.finding import Finding
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.config.products import ProductSettings
+
+MOST_CODE: Final = 65_534
+"""65535 is what the device answers where nothing can be inspected."""
+_PRODUCT: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def product_contradictions(config: LineConfig) -> Iterator[Finding]:
+    """Errors between keys that are each fine."""
+    products = config.products
+    if products is None:
+        return
+    if config.bundle.product is None:
+        yield finding("needs bundle.product, the product that the line begins with", "products", "bundle.product")
+    elif config.bundle.product not in products.codes.values():
+        yield finding(
+            f'no code leads to bundle.product ("{config.bundle.product}"), the product that the line begins with',
+            "products.codes",
+            "bundle.product",
+        )
+    for name in products.codes.values():
+        if not _PRODUCT.fullmatch(name):
+            yield finding(
+                f'"{name}" is no name of a product: 1 to 64 letters, digits, dots, dashes or underscores',
+                "products.codes",
+            )
+    yield from {"plc": _plc, "mqtt": _mqtt, "file": _file}[products.source](config, products)
+    if products.file_pattern is not None and products.source != "file":
+        yield finding('is of use with products.source = "file" only', "products.file_pattern", "products.source")
+
+
+def _plc(config: LineConfig, products: ProductSettings) -> Iterator[Finding]:
+    plc = config.plc
+    if not isinstance(plc, ModbusTcpSettings | ModbusRtuSettings | SimulatedPlcSettings):
+        yield finding(
+            f'"plc" needs a PLC with registers, and plc.kind = "{plc.kind}" has none', "products.source", "plc.kind"
+        )
+    elif plc.product_address is None:
+        yield finding(
+            '"plc" needs plc.product_address, the register with the code', "products.source", "plc.product_address"
+        )
+    for code in products.codes:
+        if not (code.isdecimal() and code.isascii() and int(code) <= MOST_CODE and str(int(code)) == code):
+            yield finding(
+                f'"{code}" cannot stand in a register: a code is a number from 0 to {MOST_CODE}', "products.codes"
+            )
+
+
+def _mqtt(config: LineConfig, _products: ProductSettings) -> Iterator[Finding]:
+    if not config.mqtt.enabled or "product" not in config.mqtt.commands:
+        yield finding('"mqtt" needs "product" among mqtt.commands', "products.source", "mqtt.commands")
+
+
+def _file(config: LineConfig, products: ProductSettings) -> Iterator[Finding]:
+    if not isinstance(config.camera, FolderCameraSettings):
+        yield finding('"file" needs a watched folder as camera', "products.source", "camera.kind")
+    if products.file_pattern is None:
+        yield finding(
+            '"file" needs products.file_pattern, which finds the code', "products.source", "products.file_pattern"
+        )
+        return
+    try:
+        groups = re.compile(products.file_pattern).groups
+    except re.error as error:
+        yield finding(f"is not a regular expression: {error}", "products.file_pattern")
+        return
+    if groups != 1:
+        text = f"must have exactly one group ( ) around the product code, has {groups}"
+        yield finding(text, "products.file_pattern")
