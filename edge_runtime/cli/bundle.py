@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_runtime.cli.bundle_compare import (
+    compare_command,
+    promote_command,
+    reconsider_command,
+    withdraw_command,
+)
 from edge_runtime.cli.bundle_view import entry_line, release_lines, table, trust_line
 from edge_runtime.domain.errors import ConfigError
 
@@ -29,6 +35,10 @@ bundle_app = typer.Typer(
     help="Signed releases: check, install, look at, activate, roll back and pin them.",
     no_args_is_help=True,
 )
+bundle_app.command("compare")(compare_command)
+bundle_app.command("promote")(promote_command)
+bundle_app.command("withdraw")(withdraw_command)
+bundle_app.command("reconsider")(reconsider_command)
 
 Config = Annotated[
     Path,

@@ -9,17 +9,16 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from edge_runtime.domain.errors import ConfigError
-from edge_runtime.domain.rollout import RolloutStage
 
 if TYPE_CHECKING:
     from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.rollout import RolloutReport, SideFigures
-    from edge_runtime.services.rollout_requests import Wish
+    from edge_runtime.services.rollout_requests import RequestFile, Wish
 
 TAKEN_S = 5.0
 """A running daemon takes a request within a second."""
@@ -142,19 +141,20 @@ def _ask(config: LineConfig, wish: Wish, why: str, digest: str | None = None) ->
             f"{config.device.state_dir} cannot be written: {error.strerror or error}",
             "Run the command as the daemon's user: `sudo -u edge-runtime edge-runtime bundle …`.",
         ) from error
-    until = time.monotonic() + TAKEN_S
-    while requests.is_waiting and time.monotonic() < until:
+    after, until = before, time.monotonic() + TAKEN_S
+    while (after.stage, after.since_ns, after.ended) == (before.stage, before.since_ns, before.ended):
+        if time.monotonic() > until:
+            _nothing_came(requests)
         time.sleep(0.05)
+        after = books.load()
+    typer.echo(f"{after.stage}: {after.reason}")
+
+
+def _nothing_came(requests: RequestFile) -> NoReturn:
     if requests.is_waiting:
         requests.take(0)  # it was meant now, not for the next start
         raise ConfigError("the daemon does not take the request", "Is the line running, with [rollout] enabled?")
-    time.sleep(0.5)  # it writes down what came of it
-    after = books.load()
-    typer.echo(
-        f"{after.stage}: {after.reason}" if after.stage is not before.stage else "taken; see the events of the line"
-    )
-    if after.stage is RolloutStage.FULL:
-        typer.echo("It goes on like any other release from here: `edge-runtime bundle list`.")
+    raise ConfigError("the daemon did not do it", "Its events say why: `rollout_refused`.")
 
 
 def _ended(ended: dict[str, str], start: str) -> str:
