@@ -127,9 +127,9 @@ class Bench:
         return error.value
 
 
-def make_bench(folder: Path, *, targets: str = "2/3") -> Bench:
+def make_bench(folder: Path, *, targets: str = "2/3", now_s: int = NOW_S) -> Bench:
     """A station with fresh keys in `folder/station`: root 2 of 3, targets as said."""
-    bench = Bench(folder)
+    bench = Bench(folder, now_s)
     make_station(bench.station, Quorum(2, 3), Quorum.parse(targets), lambda _: PASSPHRASE, cost=CHEAP)
     return bench
 

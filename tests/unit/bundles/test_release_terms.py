@@ -9,6 +9,7 @@ from station_parts import make_bench
 
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.manifest import from_domain, parse_release, render_release
+from edge_runtime.bundles.writer import draft_of_manifest, write_bundle
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.update import ReleaseTerms
 
@@ -50,6 +51,16 @@ def test_format_0_has_not_even_empty_terms(tmp_path: Path) -> None:
     assert render_release(release) == text
     with pytest.raises(BundleError, match="format 0 has none"):
         parse_release(text.replace(b'"format": 0,', b'"format": 0, "terms": null,'), "x")
+
+
+def test_other_limits_for_a_signed_bundle_make_an_unsigned_one(tmp_path: Path, raw: bytes) -> None:
+    """On the engineering PC a release opens without its signatures; what is written from it is format 0 again."""
+    (tmp_path / "signed.bundle").write_bytes(raw)
+    with open_bundle(tmp_path / "signed.bundle", trust="development") as bundle:
+        payloads = {name: bundle.payloads.read(name) for name in bundle.manifest.payloads}
+        write_bundle(tmp_path / "revised.bundle", replace(draft_of_manifest(bundle.manifest), revision=1), payloads)
+    with open_bundle(tmp_path / "revised.bundle", trust="development") as bundle:
+        assert (bundle.manifest.release, bundle.manifest.revision) == (None, 1)
 
 
 def test_terms_survive_writing_and_reading(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from edge_convert.release.signing import Validity, next_metadata
 from edge_runtime.bundles.archive import open_release
 from edge_runtime.bundles.slice import open_release_file
 from edge_runtime.bundles.trust import verify_release
-from edge_runtime.bundles.trust_folder import read_trust
-from edge_runtime.domain.errors import BundleError, LocalTrustError, Refusal, TrustError
+from edge_runtime.bundles.trust_folder import provision_trust, read_trust
+from edge_runtime.domain.errors import BundleError, ConfigError, LocalTrustError, Refusal, TrustError
 
 YEAR_S = 365 * 86_400
 
@@ -242,3 +242,35 @@ def test_a_root_keeps_to_its_own_type(bench: Bench) -> None:
     source.members["metadata/2.root.json"] = source.members["metadata/timestamp.json"]
     assert bench.refused(source, 0).refusal is Refusal.MIXED
     assert Metadata[Root].from_bytes(bench.root).signed.version == 1
+
+
+def test_an_existing_folder_is_never_written_over(bench: Bench) -> None:
+    """The trust that another installation wrote stays as it is."""
+    path = bench.export()
+    bench.take(path, 0)
+    before = {file.name: file.read_bytes() for file in (bench.folder / "trust-1").iterdir()}
+    with pytest.raises(LocalTrustError, match="exists"):
+        bench.take(path, 0)
+    assert {file.name: file.read_bytes() for file in (bench.folder / "trust-1").iterdir()} == before
+
+
+def test_trust_is_given_once(bench: Bench) -> None:
+    """A second root.json changes nothing: the next one comes with a release, signed by the one before."""
+    with pytest.raises(ConfigError, match="already trusts"):
+        provision_trust(bench.root, bench.folder / "trust-0")
+
+
+@pytest.mark.parametrize("kind", ["not json", "timestamp", "one signature", "huge"])
+def test_only_a_root_signed_by_its_own_keys_is_given(bench: Bench, kind: str) -> None:
+    """A technician who names the wrong file is told so, and nothing is written."""
+    root = Metadata[Root].from_bytes(bench.root)
+    root.signatures = dict(list(root.signatures.items())[:1])
+    wrong = {
+        "not json": b"root",
+        "timestamp": MemorySource.of(bench.export()).members["metadata/timestamp.json"],
+        "one signature": root.to_bytes(),
+        "huge": bench.root + b" " * 600_000,
+    }
+    with pytest.raises(ConfigError, match=r"root\.json"):
+        provision_trust(wrong[kind], bench.folder / "trust-9")
+    assert not (bench.folder / "trust-9").exists()

@@ -73,6 +73,7 @@ def _write(station: Station, place: Path, product: str, part_bytes: int) -> Writ
         _require_room(place, size)
     except OSError as error:
         raise ConfigError(f"{place} cannot be written: {error.strerror}", "Check the stick.") from error
+    blocks = filter(None, blocks)
     paths = _write_parts(path, blocks, part_bytes) if size > part_bytes else [_write_one(path, blocks)]
     _read_back(station, paths, verified.digest)
     _remove_others(place, product, paths)
@@ -118,7 +119,7 @@ class _Part:
             self._room -= min(self._room, len(block))
             if self.left or self._room == 0:
                 return
-            block = next((one for one in self._blocks if one), b"")
+            block = next(self._blocks, b"")
 
 
 def _require_room(place: Path, size: int) -> None:
