@@ -33,6 +33,8 @@ _GRAPH_ROLES: Final = {
     DetectorKind.GENERIC: frozenset({"model"}),
     DetectorKind.RECONSTRUCTION: frozenset({"model"}),
 }
+_EXACT_SEARCH: Final = frozenset({"features", "bank", "origin", "coarse", "whole"})
+"""Roles of a PatchCore bundle whose memory bank is no constant of a graph."""
 _OUTPUTS_NEEDED: Final = {
     DetectorKind.PATCHCORE: frozenset({"patches", "distances"}),
     DetectorKind.RECONSTRUCTION: frozenset({"reconstruction"}),
@@ -88,10 +90,11 @@ class Release(Part):
 
     @model_validator(mode="after")
     def _roles_fit_the_kind(self) -> Release:
-        if absent := sorted(_GRAPH_ROLES[self.kind] - set(self.graphs)):
+        exact = self.kind is DetectorKind.PATCHCORE and "bank" in self.graphs
+        if absent := sorted((_EXACT_SEARCH if exact else _GRAPH_ROLES[self.kind]) - set(self.graphs)):
             message = f"kind {self.kind.value} needs a graph for the role {absent[0]!r}"
             raise ValueError(message)
-        needed = _OUTPUTS_NEEDED.get(self.kind)
+        needed = frozenset({"patches"}) if exact else _OUTPUTS_NEEDED.get(self.kind)
         if needed is not None:
             if absent := sorted(needed - set(self.outputs)):
                 message = f"kind {self.kind.value} needs an output for the role {absent[0]!r}"

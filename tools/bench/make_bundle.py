@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from edge_convert.precision.bench import Bench
 from edge_convert.precision.choice import Judgement
 from edge_convert.precision.features import quantizable
 from edge_convert.progress import Silent
-from edge_convert.search_graph import build_search
 from edge_convert.teaching.material import Material, gather
 from edge_runtime.bundles.writer import write_bundle
 from edge_runtime.config.engine import EngineSettings
@@ -32,6 +32,9 @@ from edge_runtime.domain.verdict import Limits
 from edge_runtime.ops.clock import SystemClock
 from edge_runtime.vision.encode import encode_png
 from edge_runtime.vision.prepare import prepare
+
+if TYPE_CHECKING:
+    from edge_convert.exact_search import SearchPayloads
 
 _GOLDEN = 3
 
@@ -69,7 +72,7 @@ def main() -> None:
         grid_height=material.graph.grid_height,
         grid_width=material.graph.grid_width,
     )
-    write(parts, build_search(np.load(flags.bank), material.patches), material)
+    write(parts, parts.search(np.load(flags.bank)), material)
     sys.stdout.write(f"wrote {flags.out}\n")
 
 
@@ -86,7 +89,7 @@ def _int8(material: Material) -> bytes:
     return bench.qdq.quantize(frozenset())
 
 
-def write(parts: PatchCoreParts, search: bytes, material: Material) -> None:
+def write(parts: PatchCoreParts, search: SearchPayloads, material: Material) -> None:
     """The bundle, proving itself on what it says now."""
     detector = parts.detector(search, material.engine)
     frames = [material.images.load(index) for index in range(_GOLDEN)]
@@ -97,7 +100,7 @@ def write(parts: PatchCoreParts, search: bytes, material: Material) -> None:
     )
     calibration = Calibration(limits, tuple(sorted(scores)), 0.01, (0.0, limits.reject))
     pictures = {one.payload: encode_png(frame) for one, frame in zip(golden, frames, strict=True)}
-    write_bundle(material.options.out, parts.draft(calibration, golden), parts.payloads(search) | pictures)
+    write_bundle(material.options.out, parts.draft(search, calibration, golden), parts.payloads(search) | pictures)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from edge_convert.draft import PatchCoreParts
+    from edge_convert.exact_search import SearchPayloads
     from edge_convert.images import ImageSet
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Exposure
@@ -53,7 +54,12 @@ class Agreement:
 
 
 def compare_engines(
-    parts: PatchCoreParts, search: bytes, detector: Detector, used: str, others: Iterable[Engine], images: ImageSet
+    parts: PatchCoreParts,
+    search: SearchPayloads,
+    detector: Detector,
+    used: str,
+    others: Iterable[Engine],
+    images: ImageSet,
 ) -> Agreement:
     """Score planted defects on every engine.
 

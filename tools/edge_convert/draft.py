@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge_convert.graphs import DISTANCES, PATCHES
+from edge_convert.exact_search import build_search
+from edge_convert.graphs import PATCHES
 from edge_runtime import detectors
 from edge_runtime.bundles.writer import BundleDraft, MemoryPayloads, manifest_of
 from edge_runtime.detectors.patchcore import PatchCoreDetector
@@ -16,13 +17,16 @@ from edge_runtime.domain.verdict import Limits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    import numpy.typing as npt
+
+    from edge_convert.exact_search import SearchPayloads
     from edge_convert.teaching.area import Area
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.model_bundle import GoldenImage, InputSpec, Reference
     from edge_runtime.engine.port import Engine
 
 FEATURES_PAYLOAD: Final = "features.onnx"
-SEARCH_PAYLOAD: Final = "search.onnx"
 
 _MAP_SIGMA_PX_AT_256: Final = 4.0
 """arXiv 2106.08265, section 3.3, for its input size; kept in proportion to ours."""
@@ -43,6 +47,12 @@ class PatchCoreParts:
     features: bytes
     grid_height: int
     grid_width: int
+    neighbours: int = 0
+    """Rows of the bank by which a score is reweighted; below 2: it is not."""
+
+    def search(self, rows: npt.NDArray[np.float32]) -> SearchPayloads:
+        """The search of a bank (M×C)."""
+        return build_search(rows, self.grid_height * self.grid_width, self.neighbours)
 
     @property
     def input_spec(self) -> InputSpec:
@@ -51,6 +61,7 @@ class PatchCoreParts:
 
     def draft(
         self,
+        search: SearchPayloads,
         calibration: Calibration = UNCALIBRATED,
         golden: tuple[GoldenImage, ...] = (),
         notes: Mapping[str, str] | None = None,
@@ -65,9 +76,10 @@ class PatchCoreParts:
             created=self.created,
             kind=DetectorKind.PATCHCORE,
             input_spec=self.input_spec,
-            graphs={"features": FEATURES_PAYLOAD, "search": SEARCH_PAYLOAD},
-            outputs={"patches": PATCHES, "distances": DISTANCES},
+            graphs={"features": FEATURES_PAYLOAD, **search.graphs},
+            outputs={"patches": PATCHES, **search.outputs},
             parameters={
+                **search.parameters,
                 "grid_height": float(self.grid_height),
                 "grid_width": float(self.grid_width),
                 "map_sigma_px": _MAP_SIGMA_PX_AT_256 * shorter / 256,
@@ -79,18 +91,18 @@ class PatchCoreParts:
             reference=reference,
         )
 
-    def payloads(self, search: bytes) -> dict[str, bytes]:
-        """Both graphs under their names, and the mask if there is one."""
-        return {FEATURES_PAYLOAD: self.features, SEARCH_PAYLOAD: search, **self.area.payloads}
+    def payloads(self, search: SearchPayloads) -> dict[str, bytes]:
+        """Features graph and search under their names, and the mask if there is one."""
+        return {FEATURES_PAYLOAD: self.features, **search.payloads, **self.area.payloads}
 
-    def detector(self, search: bytes, engine: Engine) -> Detector:
+    def detector(self, search: SearchPayloads, engine: Engine) -> Detector:
         """The daemon's own detector on these graphs."""
         payloads = self.payloads(search)
-        return detectors.create(manifest_of(self.draft(), payloads), MemoryPayloads(payloads), engine)
+        return detectors.create(manifest_of(self.draft(search), payloads), MemoryPayloads(payloads), engine)
 
-    def viewer(self, search: bytes, engine: Engine) -> TiledDetector:
+    def viewer(self, search: SearchPayloads, engine: Engine) -> TiledDetector:
         """The same detector, which can also be told where a turned image shows anything."""
-        payloads = MemoryPayloads(self.payloads(search))
-        manifest = manifest_of(self.draft(), self.payloads(search))
+        content = self.payloads(search)
+        payloads, manifest = MemoryPayloads(content), manifest_of(self.draft(search), content)
         whole = PatchCoreDetector(without_area(manifest), payloads, engine)
         return TiledDetector(manifest, whole, payloads)

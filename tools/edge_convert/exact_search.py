@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -53,9 +53,11 @@ class SearchPayloads:
     """Role → payload name."""
     payloads: Mapping[str, bytes]
     parameters: Mapping[str, float]
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Role → output of a graph, where a role needs one."""
 
 
-def exact_search(rows: Floats, patches: int, neighbours: int = 0) -> SearchPayloads:
+def build_search(rows: Floats, patches: int, neighbours: int = 0) -> SearchPayloads:
     """The search of a bank (M×C float32, finite) for P patches at a time.
 
     The rows are put into another order: first those that stand for all. Equal rows give equal payloads.
@@ -84,6 +86,11 @@ def exact_search(rows: Floats, patches: int, neighbours: int = 0) -> SearchPaylo
         {ROLES[role]: payloads[role] for role in ROLES if role in payloads},
         {"patch_step": lattice.patch_step, "bank_step": lattice.bank_step},
     )
+
+
+def read_rows(bank: bytes) -> Floats:
+    """The rows of a bundle's `bank`."""
+    return np.asarray(np.load(io.BytesIO(bank), allow_pickle=False), dtype=np.float32)
 
 
 def lattice_of(rows: Floats) -> Lattice:

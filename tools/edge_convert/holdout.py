@@ -9,7 +9,6 @@ import numpy as np
 
 from edge_convert.coreset import greedy_coreset
 from edge_convert.limits import needed_count
-from edge_convert.search_graph import build_search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,13 +121,12 @@ def score_folds(
         engine: runs the detector.
         observer: who watches.
     """
-    patches = parts.grid_height * parts.grid_width
     scores: dict[int, float] = {}
     medians: list[float] = []
     peaks: list[float] = []
     with observer.stage("scoring held-out good parts", sum(len(fold.images) for fold in folds)) as stage:
         for fold in folds:
-            detector = parts.viewer(build_search(rows(fold.bank), patches), engine)
+            detector = parts.viewer(parts.search(rows(fold.bank)), engine)
             for index in fold.images:
                 detection = detector.look(*views.held_out(index))
                 scores[index] = detection.score

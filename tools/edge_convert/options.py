@@ -43,6 +43,8 @@ class TeachOptions:
     holdout: float | None = None
     """Share of the images held out at a time; None: see `plan_folds`."""
     coreset: CoresetSize = field(default_factory=CoresetSize)
+    neighbours: int = 0
+    """Rows of the bank by which a score is reweighted (equation 7 of the paper); below 2: it is not."""
     seed: int = 0
     int8: bool = True
     golden: int = 3

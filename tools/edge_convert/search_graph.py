@@ -1,4 +1,4 @@
-"""The nearest-neighbour graph of a PatchCore bundle: made from a memory bank, read back from a bundle, and grown."""
+"""A memory bank to measure with, and the nearest-neighbour graph that bundles up to 0.2 hold it in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPSET: Final = 17
 
 @dataclass(frozen=True, slots=True)
 class SearchBank:
-    """The memory bank as the graph holds it.
+    """The memory bank as matrix products take it.
 
     d² = |x − b|² is computed as |x|² + |b|² − 2·x·b, about an origin amid the bank: distances do not change with a
     shift of the origin, and the closer it lies to the data the fewer digits cancel.
@@ -113,11 +113,6 @@ def read_bank(search: bytes) -> SearchBank:
     if not sound or any(part.dtype != np.float32 for part in (bank.origin, bank.columns, bank.norms)):
         raise _foreign()
     return bank
-
-
-def build_search(bank: Floats, patches: int) -> bytes:
-    """The search graph of a bank (M×C float32) for P patches at a time."""
-    return bank_of(bank).graph(patches)
 
 
 def _columns(rows: Floats, origin: Floats) -> tuple[Floats, Floats]:

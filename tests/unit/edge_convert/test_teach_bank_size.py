@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 from edge_convert.cli import app
 from edge_convert.options import TeachOptions
 from edge_convert.progress import Silent
-from edge_convert.search_graph import bank_of
 from edge_convert.teach import teach
-from edge_convert.teaching.bank_size import SizeTrial, _judge, _trials, first
+from edge_convert.teaching.bank_size import SizeTrial, _judge, _trials
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.config.engine import EngineSettings
@@ -94,14 +93,6 @@ def test_a_bank_that_separates_better_is_worth_its_size() -> None:
     assert trials[1].separation > trials[0].separation
     assert not trials[0].within_noise
     assert trials[1].within_noise
-
-
-def test_the_first_patches_are_a_bank_of_their_own() -> None:
-    """A prefix of a bank gives the distances to those patches alone."""
-    rows = np.random.default_rng(2).normal(0, 1, (30, 5)).astype(np.float32)
-    queries = np.random.default_rng(3).normal(0, 1, (8, 5)).astype(np.float32)
-    expected = np.linalg.norm(queries[:, None] - rows[:10], axis=2).min(axis=1)
-    np.testing.assert_allclose(first(bank_of(rows), 10).distances(queries), expected, rtol=1e-4)
 
 
 def test_a_time_limit_alone_is_refused(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from edge_convert.agreement import compare_engines
 from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.coreset import greedy_coreset
 from edge_convert.draft import PatchCoreParts
+from edge_convert.exact_search import SearchPayloads, build_search
 from edge_convert.features import FeatureExtractor, input_spec
 from edge_convert.graphs import build_features
 from edge_convert.images import survey
-from edge_convert.search_graph import build_search
 from edge_convert.teaching.area import Area
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings
@@ -75,7 +75,7 @@ def images(tmp_path: Path) -> ImageSet:
 
 
 @pytest.fixture
-def taught(tmp_path: Path, images: ImageSet) -> tuple[PatchCoreParts, bytes]:
+def taught(tmp_path: Path, images: ImageSet) -> tuple[PatchCoreParts, SearchPayloads]:
     """The graphs of a small bundle."""
     backbone = load_backbone(write_backbone(tmp_path / "b.onnx"), 64, 64)
     graph = build_features(backbone, choose_layers(backbone, ()))
@@ -89,7 +89,7 @@ def taught(tmp_path: Path, images: ImageSet) -> tuple[PatchCoreParts, bytes]:
 
 @pytest.mark.parametrize("gain", [1.0, 1.001])
 def test_an_engine_that_agrees_binds_nothing(
-    taught: tuple[PatchCoreParts, bytes], images: ImageSet, gain: float
+    taught: tuple[PatchCoreParts, SearchPayloads], images: ImageSet, gain: float
 ) -> None:
     """Scores within rounding on another engine: the bundle may run on any, and that engine widens the tolerances."""
     parts, search = taught
@@ -102,7 +102,7 @@ def test_an_engine_that_agrees_binds_nothing(
     ("gain", "word"), [(1.3, "differ by up to"), (0.0, "an operator is not known"), (float("nan"), "differ by")]
 )
 def test_an_engine_that_departs_is_shut_out(
-    taught: tuple[PatchCoreParts, bytes], images: ImageSet, gain: float, word: str
+    taught: tuple[PatchCoreParts, SearchPayloads], images: ImageSet, gain: float, word: str
 ) -> None:
     """Another engine with other scores, NaN or none at all: the bundle asks for the engine it was taught on, loudly."""
     parts, search = taught

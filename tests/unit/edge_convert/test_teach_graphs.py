@@ -9,7 +9,7 @@ from tiny_backbone import draw_part, write_backbone
 
 from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.graphs import build_features
-from edge_convert.search_graph import build_search
+from edge_convert.search_graph import bank_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def test_search_gives_the_distance_to_the_nearest(tmp_path: Path) -> None:
     bank = (draw.normal(0, 1, (300, 40)) + 25).astype(np.float32)
     patches = (draw.normal(0, 1, (50, 40)) + 25).astype(np.float32)
     patches[0] = bank[17]
-    distances = _run(build_search(bank, 50), {"patches": patches})[0]
+    distances = _run(bank_of(bank).graph(50), {"patches": patches})[0]
     differences = patches.astype(np.float64)[:, np.newaxis] - bank.astype(np.float64)
     expected = np.sqrt(np.square(differences).sum(axis=2)).min(axis=1)
     np.testing.assert_allclose(distances[1:], expected[1:], rtol=1e-5)

@@ -117,7 +117,7 @@ def add(options: AddOptions, observer: Observer, clock: Clock) -> AddReport:
         version=draft.version,
         parts=told,
         bank_before=growth.bank.size,
-        bank_after=growth.grown.size,
+        bank_after=growth.size,
         radius=growth.radius,
         limits_before=manifest.calibration.limits,
         limits_after=growth.limits,
@@ -146,14 +146,15 @@ def _draft(
     number = 1 + sum(name.startswith("added_") for name in manifest.notes)
     what = (
         f"{len(images.files)} good parts (sha256 of names and contents {images.digest}), "
-        f"{growth.grown.size - growth.bank.size} patches to {growth.bank.size}, by edge-convert {__version__} on "
+        f"{len(growth.added)} patches to {growth.bank.size}, by edge-convert {__version__} on "
         f"{inspector.engine_description}; limits {growth.method}"
     )
-    patches = int(manifest.parameters["grid_height"] * manifest.parameters["grid_width"])
-    payloads = {name: inspector.payloads.read(name) for name in manifest.payloads}
-    payloads[manifest.graphs["search"]] = growth.grown.graph(patches)
+    search = growth.search(manifest)
+    payloads = {name: inspector.payloads.read(name) for name in manifest.payloads} | dict(search.payloads)
     draft = replace(
         draft_of_manifest(manifest),
+        graphs={**manifest.graphs, **search.graphs},
+        parameters={**manifest.parameters, **search.parameters},
         version=options.version or f"{manifest.identity.version.partition('+')[0]}+{number}",
         created=_created(manifest, images),
         calibration=growth.calibration,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge_convert.adding.cover import scores_without_themselves, uncovered
+from edge_convert.exact_search import SearchPayloads, build_search, read_rows
 from edge_convert.features import FeatureExtractor
 from edge_convert.limits import LOWEST_COUNT, limits_for
-from edge_convert.search_graph import read_bank
+from edge_convert.search_graph import SearchBank, bank_of, read_bank
 from edge_runtime import engine
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.vision.decode import decode_image
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from edge_convert.images import ImageSet
     from edge_convert.progress import Observer
-    from edge_convert.search_graph import SearchBank
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.config.engine import EngineSettings
     from edge_runtime.domain.model_bundle import Calibration, ModelBundle
@@ -39,7 +39,9 @@ class Growth:
     """The bank before and after, and what was seen on the way."""
 
     bank: SearchBank
-    grown: SearchBank
+    rows: Floats | None
+    """The bank's patches; None where a graph holds it."""
+    added: Floats
     radius: float
     full: bool
     """More would have been added, had it been allowed."""
@@ -52,6 +54,23 @@ class Growth:
     def limits(self) -> Limits:
         """Of the grown bundle."""
         return self.calibration.limits
+
+    @property
+    def size(self) -> int:
+        """Patches in the grown bank."""
+        return self.bank.size + len(self.added)
+
+    def search(self, manifest: ModelBundle) -> SearchPayloads:
+        """The grown bank, in the form that the bundle has it in: all numbers of the present patches stay bit for bit.
+
+        Distances therefore can only fall, whatever is added.
+        """
+        patches = int(manifest.parameters["grid_height"] * manifest.parameters["grid_width"])
+        if self.rows is not None:
+            return build_search(np.concatenate([self.rows, self.added]), patches)
+        name = manifest.graphs["search"]
+        graph = self.bank.grown(self.added).graph(patches)
+        return SearchPayloads({"search": name}, {name: graph}, {}, {"distances": manifest.outputs["distances"]})
 
 
 def grow(
@@ -67,19 +86,25 @@ def grow(
         sample: the parts are an unselected sample of present production.
 
     Raises:
-        ConfigError: too few parts for a sample.
+        ConfigError: too few parts for a sample, or scores that are reweighted.
         BundleError: the search graph holds no bank that can grow.
         ImageError: an image does not fit the bundle's input.
     """
     manifest = inspector.bundle
-    bank = read_bank(inspector.payloads.read(manifest.graphs["search"]))
+    if "neighbours" in manifest.graphs:
+        raise ConfigError(
+            f"bundle {manifest.identity.name} reweights its scores by neighbours in the bank, which new patches change",
+            "Teach the bundle again with the new good parts among the images.",
+        )
+    rows = read_rows(inspector.payloads.read(manifest.graphs["bank"])) if "bank" in manifest.graphs else None
+    bank = read_bank(inspector.payloads.read(manifest.graphs["search"])) if rows is None else bank_of(rows)
     radius = covering_radius(manifest)
     parts, before = _look(inspector, images, settings, observer)
     most = max(1, round(LARGEST_GROWTH * bank.size))
     added = uncovered(parts, bank, radius, most)
     unseen = scores_without_themselves(parts, bank, radius, most)
     calibration, method = _calibration(manifest.calibration, unseen, sample=sample)
-    return Growth(bank, bank.grown(added), radius, len(added) >= most, before, unseen, calibration, method)
+    return Growth(bank, rows, added, radius, len(added) >= most, before, unseen, calibration, method)
 
 
 def covering_radius(manifest: ModelBundle) -> float:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge_convert.coreset import CandidatePatches, CoresetSize, greedy_coreset
+from edge_convert.exact_search import build_search
 from edge_convert.features import FeatureExtractor
-from edge_convert.search_graph import build_search
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from edge_convert.draft import PatchCoreParts
+    from edge_convert.exact_search import SearchPayloads
     from edge_convert.progress import Observer
     from edge_convert.teaching.material import Material
 
@@ -29,8 +30,8 @@ class Bank:
 
     rows: npt.NDArray[np.intp]
     """Which candidates, in order of choice."""
-    search: bytes
-    """Its search graph."""
+    search: SearchPayloads
+    """What a bundle carries to search it."""
 
 
 def collect(parts: PatchCoreParts, material: Material, observer: Observer) -> CandidatePatches:
@@ -66,4 +67,4 @@ def make_bank(candidates: CandidatePatches, size: CoresetSize, material: Materia
             done = chosen
 
         chosen = greedy_coreset(rows, wanted, material.options.seed, follow)
-    return Bank(chosen, build_search(rows[chosen], material.patches))
+    return Bank(chosen, build_search(rows[chosen], material.patches, material.options.neighbours))

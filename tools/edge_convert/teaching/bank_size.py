@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +12,8 @@ from edge_convert.defects import LOCAL_KINDS
 from edge_convert.evaluate.metrics import image_auroc
 from edge_convert.features import FeatureExtractor
 from edge_convert.search_graph import SearchBank, bank_of
+from edge_runtime.bundles.writer import MemoryPayloads, manifest_of
+from edge_runtime.detectors.patchcore_search import create_search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from edge_convert.draft import PatchCoreParts
     from edge_convert.progress import Observer
     from edge_convert.teaching.material import Material
+    from edge_runtime.domain.frame import Exposure
     from edge_runtime.ops.clock import Clock
 
     Floats = npt.NDArray[np.float32]
@@ -109,20 +112,15 @@ def choose_size(
     with observer.stage("a large memory bank", sizes[-1]) as stage:
         chosen = greedy_coreset(rows, sizes[-1], material.options.seed)
         stage.advance(sizes[-1])
-    bank = bank_of(rows[chosen])
-    del rows
-    good, bad = _scores(parts, bank, sizes, held, material, observer)
-    times = [_search_ms(first(bank, size), parts, material, clock) for size in sizes]
+    rows = rows[chosen]
+    good, bad = _scores(parts, bank_of(rows), sizes, held, material, observer)
+    patches = _patches_of_one(material.views.held_out(held[0]).exposure, parts, material)
+    times = [_search_ms(rows[:size], patches, parts, material, clock) for size in sizes]
     return _judge(_trials(sizes, good, bad, times), max_search_ms)
 
 
 def _held_out(count: int) -> int:
     return max(min(_HELD_OUT_LEAST, count // 2), min(_HELD_OUT_MOST, round(count * _HELD_OUT_SHARE)))
-
-
-def first(bank: SearchBank, size: int) -> SearchBank:
-    """The bank's first patches."""
-    return SearchBank(bank.origin, np.ascontiguousarray(bank.columns[:, :size]), bank.norms[:size])
 
 
 def _scores(
@@ -163,13 +161,21 @@ def _at_sizes(patches: Floats, bank: SearchBank, sizes: Sequence[int]) -> list[f
     return found
 
 
-def _search_ms(bank: SearchBank, parts: PatchCoreParts, material: Material, clock: Clock) -> float:
-    graph = material.engine.load(bank.graph(material.patches))
-    tensor = np.zeros((material.patches, bank.channels), dtype=np.float32)
+def _patches_of_one(frame: Exposure, parts: PatchCoreParts, material: Material) -> Floats:
+    """All patches of one piece of a frame."""
+    extractor = FeatureExtractor(material.engine.load(parts.features), replace(parts.input_spec, mask=None))
+    return np.ascontiguousarray(extractor.patches(frame)[: material.patches])
+
+
+def _search_ms(rows: Floats, patches: Floats, parts: PatchCoreParts, material: Material, clock: Clock) -> float:
+    """On a part that the bank has not seen: how long an exact search takes depends on what it is shown."""
+    payloads = parts.search(rows)
+    manifest = manifest_of(parts.draft(payloads), parts.payloads(payloads))
+    search = create_search(manifest, MemoryPayloads(payloads.payloads), material.engine, material.patches)
     taken = []
     for _ in range(_TIMED_RUNS):
         started = clock.monotonic_ns()
-        graph.run({graph.inputs[0].name: tensor}, [graph.outputs[0].name])
+        search.look(patches, None)
         taken.append(clock.monotonic_ns() - started)
     return float(np.median(taken)) / 1e6 * parts.area.count
 

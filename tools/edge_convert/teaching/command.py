@@ -53,6 +53,9 @@ class TeachFlags:
     coreset_min: Annotated[int, typer.Option(min=1, help="Smallest memory bank.")] = 500
     coreset_max: Annotated[int, typer.Option(min=1, help="Largest memory bank.")] = 3_000
     max_search_ms: Annotated[float | None, typer.Option(help="With --coreset auto: longest search of a part.")] = None
+    neighbours: Annotated[
+        int, typer.Option(min=0, max=100, help="Reweight scores by so many neighbours in the bank, as PatchCore may.")
+    ] = 0
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantize the backbone.")] = True
     golden: Annotated[int, typer.Option(min=1, max=50, help="Golden images of good parts, and as many defects.")] = 3
@@ -100,6 +103,7 @@ class TeachFlags:
             coreset=CoresetSize(_share(self.coreset), self.coreset_min, self.coreset_max),
             auto_size=self.coreset == "auto",
             max_search_ms=self.max_search_ms,
+            neighbours=self.neighbours,
             seed=self.seed,
             int8=self.int8,
             golden=self.golden,

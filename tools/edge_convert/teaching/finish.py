@@ -53,6 +53,7 @@ def write(taught: Taught) -> str:
     """
     learnt, found, held_out = taught.learnt, taught.found, taught.learnt.screening.held_out
     draft = learnt.parts.draft(
+        learnt.bank.search,
         Calibration(found.limits, held_out.scores, found.rate, held_out.map_range, taught.warnings),
         taught.golden.images,
         _notes(taught),

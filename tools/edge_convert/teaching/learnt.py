@@ -79,4 +79,5 @@ def float_parts(material: Material, choice: FeaturesChoice) -> PatchCoreParts:
         features=choice.model if choice.precision == "fp32" else plain,
         grid_height=material.graph.grid_height,
         grid_width=material.graph.grid_width,
+        neighbours=material.options.neighbours,
     )

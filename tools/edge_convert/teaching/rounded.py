@@ -14,7 +14,6 @@ import numpy as np
 
 from edge_convert.features import FeatureExtractor
 from edge_convert.holdout import score_folds
-from edge_convert.search_graph import build_search
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -59,7 +58,7 @@ def say_again(
         return rows[np.searchsorted(wanted, numbers)]
 
     again = score_folds(parts, rows_at, held_out.folds, material.views, material.engine, observer)
-    return replace(bank, search=build_search(rows_at(bank.rows), material.patches)), again
+    return replace(bank, search=parts.search(rows_at(bank.rows))), again
 
 
 def _extract(

@@ -167,12 +167,12 @@ def _score_rest(
     known = sorted(state.held_out.by_image)
     rest = [image for image in range(len(material.images.files)) if image not in state.held_out.by_image]
     rows = candidates.rows_of(known)
-    bank = bank_of(rows[greedy_coreset(rows, _REST_BANK, material.options.seed)])
-    rough = candidates.largest_distances(bank.distances)
+    bank = rows[greedy_coreset(rows, _REST_BANK, material.options.seed)]
+    rough = candidates.largest_distances(bank_of(bank).distances)
     worst = sorted(rest, key=lambda image: -rough[image])[: max(_RULER_IMAGES, round(LARGEST_SHARE * len(rest)))]
     draw = np.random.default_rng((material.options.seed, 3))
     typical = sorted(int(image) for image in draw.choice(rest, min(_RULER_IMAGES, len(rest)), replace=False))
-    detector = parts.viewer(bank.graph(parts.grid_height * parts.grid_width), material.engine)
+    detector = parts.viewer(parts.search(bank), material.engine)
     scores: dict[int, float] = {}
     chosen = sorted({*worst, *typical})
     with observer.stage("looking for what is not good", len(chosen)) as stage:
