@@ -38,6 +38,9 @@ class LineMetrics:
             "edge_evidence_images_total", "Evidence images by what became of them.", ["outcome"]
         )
         self._renewals = registry.counter("edge_engine_renewals_total", "How often the engine was loaded anew.")
+        self._swaps = registry.counter("edge_model_changes_total", "How often another model began to decide.")
+        self._rollbacks = registry.counter("edge_model_rollbacks_total", "Trials that ended in a rollback.")
+        self._on_trial = registry.gauge("edge_model_on_trial", "1 while the release that decides is on trial.")
         self._state = registry.gauge("edge_state", "1 for the line's present state.", ["state"])
 
     def refresh(self, line: Line) -> None:
@@ -72,8 +75,15 @@ class LineMetrics:
         _raise_to(self._lost, line.records_lost())
         self._refresh_disk(line)
         _raise_to(self._renewals, line.stages.inspect.renewals)
+        self._refresh_model(line)
         for state in LineState:
             self._state.set(float(state is line.health.state), state=str(state))
+
+    def _refresh_model(self, line: Line) -> None:
+        _raise_to(self._swaps, line.models.swaps)
+        if (activation := line.stages.activation) is not None:
+            _raise_to(self._rollbacks, activation.trials.failures)
+            self._on_trial.set(float(activation.trials.current is not None))
 
     def _refresh_disk(self, line: Line) -> None:
         room, evidence = line.stages.record.housekeeping.room, line.stages.evidence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from edge_runtime import __version__
 from edge_runtime.broker.encoding import bundle_field, iso_time, limits_field, status_payload
-from edge_runtime.broker.messages import CountersField, LedgerField, ReasonField, StatusMessage
+from edge_runtime.broker.messages import CountersField, LedgerField, ReasonField, ReleaseField, StatusMessage
 from edge_runtime.domain.status import Weight
 from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.ops.health import Health
@@ -55,6 +55,7 @@ class StatusReporter:
                 reasons=[self._reason(standing) for standing in health.reasons],
                 trust="production" if bundle.trust == "production" else "development",
                 bundle=bundle_field(bundle),
+                release=self._release(),
                 limits=limits_field(recipe.limits),
                 recipe=recipe.name,
                 gate_mode=self._gate_mode(),
@@ -83,6 +84,7 @@ class StatusReporter:
                 "reasons": [self._reason(standing).model_dump(mode="json") for standing in line.health.reasons],
                 "bundle": f"{bundle.name} {bundle.version}",
                 "trust": bundle.trust,
+                "release": None if (release := self._release()) is None else release.model_dump(),
                 "camera": str(line.camera.status().state),
                 "plc": self._plc(),
                 "broker": None if broker is None else broker.detail,
@@ -96,8 +98,23 @@ class StatusReporter:
         """For `systemctl status`."""
         health = self._line.health
         reasons = f" ({health.text})" if health.reasons else ""
+        release = self._release()
+        on_trial = " · release on trial" if release is not None and release.standing == "trial" else ""
         trust = "" if self._line.recipe.bundle.trust == "production" else " · DEVELOPMENT bundle"
-        return f"{health.state}{reasons} · {self._line.monitor.snapshot().parts} parts{trust}"
+        return f"{health.state}{reasons} · {self._line.monitor.snapshot().parts} parts{trust}{on_trial}"
+
+    def _release(self) -> ReleaseField | None:
+        stage = self._line.stages.activation
+        if stage is None:
+            return None
+        current, trial = self._line.models.current, stage.trials.current
+        return ReleaseField(
+            product=stage.product,
+            counter=0 if current.is_stand_in or current.bundle.release is None else current.bundle.release.counter,
+            standing="suspended" if current.is_stand_in else "confirmed" if trial is None else "trial",
+            trial_parts=None if trial is None else trial.tally.sound,
+            standby_loaded=stage.is_standby_loaded,
+        )
 
     def _reason(self, standing: Standing) -> ReasonField:
         return ReasonField(

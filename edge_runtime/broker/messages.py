@@ -24,12 +24,14 @@ class ResultEvaluation(IntEnum):
     NOT_DECIDABLE = 3
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """What all messages have in common."""
+
     # allow_inf_nan is off so that a NaN is an error here and never a word that JSON does not know.
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-class _Message(_Wire):
+class _Message(Wire):
     schema_version: Literal[1] = 1
     """Version of this message's schema."""
     device: str
@@ -40,7 +42,7 @@ class _Message(_Wire):
     """The same instant, nanoseconds since 1970. Exceeds 2^53: readers with floating-point numbers use `time`."""
 
 
-class LimitsField(_Wire):
+class LimitsField(Wire):
     """The limits behind the disposition."""
 
     review: float | None
@@ -49,7 +51,7 @@ class LimitsField(_Wire):
     """REJECT above; null: no finite limit."""
 
 
-class BundleField(_Wire):
+class BundleField(Wire):
     """Which model spoke."""
 
     name: str
@@ -60,7 +62,7 @@ class BundleField(_Wire):
     """`development`: unsigned, not for production."""
 
 
-class FileField(_Wire):
+class FileField(Wire):
     """The inspected file, where the source is a folder or a capture."""
 
     path: str
@@ -111,7 +113,7 @@ class EventMessage(_Message):
     attributes: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
 
 
-class RolloutSideField(_Wire):
+class RolloutSideField(Wire):
     """One of the two models over the parts of the stage."""
 
     bundle: BundleField
@@ -164,7 +166,21 @@ class RolloutMessage(_Message):
     """What a promotion by rule still waits for."""
 
 
-class CountersField(_Wire):
+class ReleaseField(Wire):
+    """Which signed release decides, on a line with a product."""
+
+    product: str
+    counter: int = Field(ge=0)
+    """Of the release station; 0 while nothing decides."""
+    standing: Literal["confirmed", "trial", "suspended"]
+    """`trial`: until it is confirmed or rolled back. `suspended`: no model may decide; parts get the fail-safe."""
+    trial_parts: int | None = Field(default=None, ge=0)
+    """Parts with a sound score that it has judged on trial."""
+    standby_loaded: bool
+    """Whether the last-known-good release is in memory: a rollback needs no loading."""
+
+
+class CountersField(Wire):
     """Counts since the start of the daemon."""
 
     parts: int = Field(default=0, ge=0)
@@ -179,7 +195,7 @@ class CountersField(_Wire):
     dropped_frames: int = Field(default=0, ge=0)
 
 
-class ReasonField(_Wire):
+class ReasonField(Wire):
     """One reason why the line is not as it should be; `docs/reliability.md` says what each does to the line."""
 
     name: LineReason
@@ -193,7 +209,7 @@ class ReasonField(_Wire):
     """Stays until it is acknowledged."""
 
 
-class LedgerField(_Wire):
+class LedgerField(Wire):
     """How the record stands."""
 
     sequence: int = Field(ge=0)
@@ -225,6 +241,8 @@ class StatusMessage(_Message):
     """Worst first."""
     trust: Literal["development", "production"] | None = None
     bundle: BundleField | None = None
+    release: ReleaseField | None = None
+    """Null on a line that runs a file."""
     limits: LimitsField | None = None
     recipe: str | None = None
     gate_mode: Literal["permit", "fire", "none"] | None = None
@@ -242,49 +260,3 @@ class StatusMessage(_Message):
     rejects_missed: int | None = Field(default=None, ge=0)
     """Rejects that did not get to the gate in time. With gate mode `permit` the part is rejected all the same."""
     ledger: LedgerField | None = None
-
-
-class ReplayRequest(_Wire):
-    """Asks for records once more: sent to `<root>/<device>/replay`, where `mqtt.commands` allows it.
-
-    They come on their own topics, the payload byte for byte as it was, the user property `replay` added. Events
-    `replay_started`, `replay_finished` and `replay_refused` say what becomes of the request.
-    """
-
-    from_sequence: int = Field(ge=1)
-    """First record."""
-    to_sequence: int = Field(ge=1)
-    """Last record, included."""
-    who: str = Field(default="", max_length=200)
-    """Who asks; recorded."""
-    why: str = Field(default="", max_length=500)
-    """Recorded."""
-
-
-class CheckUpdatesRequest(_Wire):
-    """Asks for a look into the release repository now: sent to `<root>/<device>/check_updates`.
-
-    Taken where `mqtt.commands` allows it. It carries no address and no trust: the device looks where its own
-    configuration says, and takes what is signed. The events `update_check_asked` and `update_check_refused` say
-    what becomes of it, `update_taken` and `update_refused` what came of the check.
-    """
-
-    who: str = Field(default="", max_length=200)
-    """Who asks; recorded."""
-    why: str = Field(default="", max_length=500)
-    """Recorded."""
-
-
-class ProductRequest(_Wire):
-    """Says which product comes next: sent to `<root>/<device>/product`, where `mqtt.commands` allows it.
-
-    Events `product_asked` and `product_changed`, or `product_unknown` and `product_refused`, say what becomes of it;
-    the status names the model that decides.
-    """
-
-    code: str = Field(min_length=1, max_length=100)
-    """One of `products.codes`. Any other stops the inspection: every part gets the fail-safe."""
-    who: str = Field(default="", max_length=200)
-    """Who asks; recorded."""
-    why: str = Field(default="", max_length=500)
-    """Recorded."""

@@ -15,14 +15,12 @@ from pydantic.json_schema import models_json_schema
 from edge_runtime import __version__
 from edge_runtime.broker.cloudevents import TYPE_PREFIX
 from edge_runtime.broker.messages import (
-    CheckUpdatesRequest,
     EventMessage,
     InspectionMessage,
-    ProductRequest,
-    ReplayRequest,
     RolloutMessage,
     StatusMessage,
 )
+from edge_runtime.broker.requests import CheckUpdatesRequest, ProductRequest, ReplayRequest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -96,6 +96,12 @@ class ActivationStage:
         """Why the store cannot be asked; None while all is well."""
         pool.keep(line.models.current, Rank.RUNNING)
 
+    @property
+    def is_standby_loaded(self) -> bool:
+        """Whether a rollback would need no loading. Readable from any thread."""
+        good = None if self.standing is None else self.standing.known_good
+        return good is not None and self._pool.get(good.digest) is not None
+
     def switch_to(self, product: str, why_none: str = "") -> None:
         """The next parts are of this product. Returns at once; callable from any thread.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from edge_runtime.broker.messages import CheckUpdatesRequest
+from edge_runtime.broker.requests import CheckUpdatesRequest
 from edge_runtime.domain.errors import UpdateError
 from edge_runtime.domain.records import EventRecord
 from edge_runtime.domain.text import writable

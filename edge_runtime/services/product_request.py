@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from edge_runtime.broker.messages import ProductRequest
+from edge_runtime.broker.requests import ProductRequest
 from edge_runtime.domain.records import EventRecord
 from edge_runtime.domain.text import writable
 from edge_runtime.services.asked import about, first_mistake

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from edge_runtime.broker.messages import ReplayRequest
+from edge_runtime.broker.requests import ReplayRequest
 from edge_runtime.domain.records import EventRecord
 from edge_runtime.domain.text import writable
 from edge_runtime.services.asked import INTERVAL_NS, MOST_REQUESTS, first_mistake
