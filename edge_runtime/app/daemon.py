@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.app.audit import attribution
 from edge_runtime.app.devices import Devices, open_devices
+from edge_runtime.app.lamp import LampDriver, make_lamp
 from edge_runtime.app.line import build_line
 from edge_runtime.app.metrics import LineMetrics
 from edge_runtime.app.preview import PreviewFeed, PreviewPages
@@ -73,6 +74,7 @@ class Daemon:
             undo.callback(self.devices.close)
             self.line: Line = build_line(config, self.devices, clock, self._show, watchdog.progress)
             self._reporter = StatusReporter(self.line, config.device.name, clock)
+            self._lamp = LampDriver(make_lamp(config.updates.signal, clock), clock)
             registry = Registry()
             self._metrics = LineMetrics(registry)
             self._server = self._local_pages(registry)
@@ -104,6 +106,7 @@ class Daemon:
             at_the_end.callback(self.devices.close_model)
             if self._server is not None:
                 at_the_end.callback(self._server.close)
+            at_the_end.callback(self._lamp.close)
             at_the_end.callback(self.line.stop, self._config.ops.drain_timeout_s)
             at_the_end.callback(self._announce_stop)
             self._signals.started()
@@ -122,6 +125,7 @@ class Daemon:
         exhausted, ticks, state = 0, 0, None
         while not self._signals.stop_asked and exhausted < EXHAUSTED_TICKS:
             health = self.line.tick()
+            self._lamp.show(health)
             self._metrics.refresh(self.line)
             if ticks % STATUS_EVERY_TICKS == 0 or health.state is not state:
                 self._announce()
