@@ -10,6 +10,7 @@ from certificates import Authority
 from cutting_server import Server, cutting_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from leaping_clock import LeapingClock
 
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.ops.http_fetch import (
@@ -27,28 +28,6 @@ if TYPE_CHECKING:
 CONTENT = random.Random(5).randbytes(300_000)  # noqa: S311  (test data)
 
 DICE = random.Random(1)  # noqa: S311  (spreads pauses)
-
-
-class LeapingClock:
-    """A clock on which every wait takes no time at all, and is added up."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000_000_000
-        self.waited_ns = 0
-
-    def monotonic_ns(self) -> int:
-        """See `Clock`."""
-        return self.now_ns
-
-    def wall_ns(self) -> int:
-        """See `Clock`."""
-        return self.now_ns
-
-    def wait(self, event: threading.Event, timeout_ns: int) -> bool:
-        """See `Clock`."""
-        self.now_ns += timeout_ns
-        self.waited_ns += timeout_ns
-        return event.is_set()
 
 
 @pytest.fixture
