@@ -56,6 +56,11 @@ class FailingLedger(MemoryLedger):
         self._ask("unsent")
         return super().unsent(after, limit)
 
+    def set_apart(self, sequences):
+        """As the twin, or refused."""
+        self._ask("set_apart")
+        super().set_apart(sequences)
+
     def rows(self, first, last, limit):
         """As the twin, or refused."""
         self._ask("rows")

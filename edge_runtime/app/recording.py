@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.app.evidence import evidence_renderer
 from edge_runtime.bundles.delivery_files import FOLDER as DELIVERY_FOLDER
 from edge_runtime.bundles.delivery_files import CheckRequest
+from edge_runtime.domain.records import Channel
 from edge_runtime.ledger.evidence import EvidenceStore
 from edge_runtime.ledger.retention import Quota
 from edge_runtime.services.check_request import CHECK_UPDATES, CheckUpdates
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from edge_runtime.app.devices import Devices
     from edge_runtime.broker.port import Request
     from edge_runtime.config.line import LedgerSettings, LineConfig
+    from edge_runtime.domain.records import OutboxRow
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.events import Events
     from edge_runtime.services.flow import EvidenceItem, RecordItem
@@ -61,7 +63,13 @@ def publish_stage(
         commands[CHECK_UPDATES] = CheckUpdates(request.ask, events.record, clock)
     if PRODUCT in allowed and switch is not None:
         commands[PRODUCT] = ProductCommand(switch, events.record, clock)
-    return PublishStage(devices.ledger, devices.broker, clock, replayer, commands)
+
+    def told(row: OutboxRow, reason: str) -> None:
+        if row.channel is Channel.INSPECTION:  # where events are refused, an event about each would never end
+            text = f"the broker takes others and refuses record {row.sequence} ({reason}): offered again every minute"
+            events("record_refused", "error", text)
+
+    return PublishStage(devices.ledger, devices.broker, clock, replayer, commands, told)
 
 
 def evidence_stage(

@@ -15,7 +15,7 @@ from edge_runtime.broker.backoff import backoff_ns
 from edge_runtime.broker.cloudevents import attributes, status_attributes
 from edge_runtime.broker.credentials import read_password, tls_context
 from edge_runtime.broker.encoding import offline_status
-from edge_runtime.broker.port import BrokerStatus, PubAck, Request
+from edge_runtime.broker.port import DISCONNECTED, BrokerStatus, PubAck, Request
 from edge_runtime.broker.refusals import why_lost, why_refused, why_unreachable
 from edge_runtime.broker.session import Access, Acknowledgement, Session
 from edge_runtime.ops.cell import LatestValue
@@ -47,6 +47,12 @@ STOP_DETAIL = "stopped"
 class _Acked:
     session: int
     result: Acknowledgement
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    sequence: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class MqttBroker:
         self._status = BrokerStatus(connected=False, detail="not started", connects=0)
         self._goodbye_s = 0.0
         self._soon_lost = 0
-        self._events: queue.SimpleQueue[_Acked | _Ended] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[_Acked | _Refused | _Ended] = queue.SimpleQueue()
         self._requests: queue.Queue[Request] = queue.Queue(MOST_REQUESTS)
         self._in_flight: dict[tuple[int, int], int] = {}  # (connection, packet id) → sequence; the publish thread's own
 
@@ -104,7 +110,11 @@ class MqttBroker:
         if current is None or len(self._in_flight) >= current.session.window:
             return False
         event = attributes(row, self._settings.topic_root, self._device)
-        mid = current.session.publish_row(f"{self._topic}/{row.channel.value}", row.payload, event)
+        topic = f"{self._topic}/{row.channel.value}"
+        if (too_large := current.session.why_too_large(topic, row.payload, event)) is not None:
+            self._events.put(_Refused(row.sequence, too_large))
+            return True
+        mid = current.session.publish_row(topic, row.payload, event)
         if mid is None:
             return False
         self._in_flight[current.number, mid] = row.sequence
@@ -143,14 +153,17 @@ class MqttBroker:
         with contextlib.suppress(queue.Full):  # a flood: nobody is owed an answer
             self._requests.put_nowait(request)
 
-    def _settle(self, event: _Acked | _Ended, results: list[PubAck]) -> None:
+    def _settle(self, event: _Acked | _Refused | _Ended, results: list[PubAck]) -> None:
+        if isinstance(event, _Refused):
+            results.append(PubAck(event.sequence, accepted=False, reason=event.reason))
+            return
         if isinstance(event, _Acked):
             sequence = self._in_flight.pop((event.session, event.result.mid), None)
             if sequence is not None:
                 results.append(PubAck(sequence, event.result.accepted, event.result.reason))
             return
         lost = [key for key in self._in_flight if key[0] == event.session]
-        results.extend(PubAck(self._in_flight.pop(key), accepted=False, reason="disconnected") for key in lost)
+        results.extend(PubAck(self._in_flight.pop(key), accepted=False, reason=DISCONNECTED) for key in lost)
 
     def _run(self) -> None:
         number = failures = 0

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from edge_runtime.domain.records import OutboxRow
 
 
+DISCONNECTED = "disconnected"
+"""Why a row came back that the broker never answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class PubAck:
     """What became of one publish."""
@@ -19,7 +23,7 @@ class PubAck:
     accepted: bool
     """True only for a PUBACK with a reason code below 0x80."""
     reason: str
-    """Reason code in words, or "disconnected"."""
+    """Reason code in words, or `DISCONNECTED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Broker(Protocol):
     def poll_acks(self, timeout_s: float) -> Sequence[PubAck]:
         """Results since the last call; waits for the first at most `timeout_s`.
 
-        On a lost connection every row in flight comes back once as not accepted, reason "disconnected".
+        On a lost connection every row in flight comes back once as not accepted, reason `DISCONNECTED`.
         """
 
     def poll_requests(self) -> Sequence[Request]:

@@ -33,6 +33,13 @@ FAILURE_CODE = 0x80
 """Reason codes from here on are refusals."""
 _UNLIMITED = 65_535
 """Receive Maximum where the broker states none (MQTT 5, 3.2.2.3.3)."""
+_LARGEST_PACKET_BYTES = 268_435_455
+"""Where it states no Maximum Packet Size (MQTT 5, 2.1.4)."""
+_HEADER_BYTES = 9
+"""Of a PUBLISH beside topic and properties: type, remaining length (1 to 4 bytes), length of the topic, packet id."""
+
+_MOST_PROPERTY_BYTES = 4_096
+"""Rows' properties are shorter; so much below the limit nothing needs to be measured."""
 
 Attributes = list[tuple[str, str]]
 
@@ -66,6 +73,7 @@ class _Inbox:
         self._asked = asked
         self.connack: tuple[int, str] | None = None
         self.receive_maximum = _UNLIMITED
+        self.maximum_packet_bytes = _LARGEST_PACKET_BYTES
         self.disconnect_code: int | None = None
         self.words = "connection closed or no answer"
         self.status_mid: int | None = None
@@ -75,6 +83,7 @@ class _Inbox:
     ) -> None:
         self.connack = (code.value, str(code))
         self.receive_maximum = getattr(properties, "ReceiveMaximum", _UNLIMITED)
+        self.maximum_packet_bytes = getattr(properties, "MaximumPacketSize", _LARGEST_PACKET_BYTES)
 
     def on_disconnect(self, _client: Any, _data: Any, flags: paho.DisconnectFlags, code: ReasonCode, _: Any) -> None:
         if flags.is_disconnect_packet_from_server:
@@ -170,6 +179,16 @@ class Session:
         """Queue one row, QoS 1; its packet id, or None if the connection is gone."""
         info = self._client.publish(topic, payload, qos=1, properties=self._properties(attributes, expires=True))
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def why_too_large(self, topic: str, payload: bytes, attributes: Attributes) -> str | None:
+        """Why the broker would drop the connection over this row (MQTT 5, 3.2.2.3.6); None if it would not."""
+        most = self._inbox.maximum_packet_bytes
+        if len(topic.encode()) + len(payload) + _MOST_PROPERTY_BYTES + _HEADER_BYTES <= most:
+            return None
+        properties = self._properties(attributes, expires=True)
+        packed = b"" if properties is None else properties.pack()  # type: ignore[no-untyped-call]
+        size = len(topic.encode()) + len(payload) + len(packed) + _HEADER_BYTES
+        return None if size <= most else f"{size} bytes, and this broker takes {most} at most"
 
     def publish_status(self, topic: str, payload: bytes, attributes: Attributes) -> None:
         """Queue a retained status; call it again only after its PUBACK (`status_waits`)."""

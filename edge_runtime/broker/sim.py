@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from edge_runtime.broker.port import BrokerStatus, PubAck, Request
+from edge_runtime.broker.port import DISCONNECTED, BrokerStatus, PubAck, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,5 +147,5 @@ class SimulatedBroker:
 
     def _drop_in_flight(self) -> None:
         held, self._held = self._held, []
-        self._acks.extend(PubAck(row.sequence, accepted=False, reason="disconnected") for row in held)
+        self._acks.extend(PubAck(row.sequence, accepted=False, reason=DISCONNECTED) for row in held)
         self._changed.notify_all()

@@ -84,8 +84,17 @@ class Outbox(Protocol):
     def mark_sent(self, sequences: Sequence[int]) -> None:
         """Their PUBACK came with a reason code below 0x80. Rows are retained for replay."""
 
+    def set_apart(self, sequences: Sequence[int]) -> None:
+        """The broker takes others and refuses these: nothing waits for them any more, and `apart` gives them."""
+
+    def apart(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        """Rows with sequence > `after` that were set apart and are not marked yet, ascending."""
+
+    def newest(self) -> int:
+        """Number of the newest committed row. Costs nothing."""
+
     def delivered_upto(self) -> int:
-        """Every row up to this one is marked; 0 or where numbering begins before the first."""
+        """Every row up to this one is marked or set apart; 0 or where numbering begins before the first."""
 
     def rows(self, first: int, last: int, limit: int) -> Sequence[OutboxRow]:
         """At most `limit` committed rows from `first` to `last`, sent or not, ascending."""

@@ -6,20 +6,19 @@ thread reads and marks through another, and the third answers everybody else.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from edge_runtime.domain.errors import LedgerError, LedgerFullError
+from edge_runtime.domain.errors import LedgerFullError
 from edge_runtime.domain.records import EventRecord, VerdictRecord
 from edge_runtime.ledger import delivery, rows, schema
 from edge_runtime.ledger.aside import set_aside
 from edge_runtime.ledger.chain import HASH_BYTES, record_hash
-from edge_runtime.ledger.failures import explained, told
+from edge_runtime.ledger.claim import claim
+from edge_runtime.ledger.failures import told
 from edge_runtime.ledger.floor import SequenceFloor
 from edge_runtime.ledger.opening import Opening
 from edge_runtime.ledger.parts import newest_part
@@ -28,9 +27,10 @@ from edge_runtime.ledger.pruning import PRUNE_ROWS, prune_some
 from edge_runtime.ledger.reserve import Reserve
 from edge_runtime.ledger.retention import pruned_event, used_and_spare_bytes
 from edge_runtime.ledger.salvage import NOTHING, salvage
+from edge_runtime.ledger.schema import transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge_runtime.domain.errors import LedgerDamagedError
@@ -71,7 +71,7 @@ class SqliteLedger:
         self._abandoned: list[sqlite3.Connection] = []
         self._pins: list[int] = []
         self._head, self._part = Head(0, b""), 0
-        self._lock = _hold(path)
+        self._lock = claim(path)
         self._reserve = Reserve(path, reserve_bytes)
         try:
             self.opening = self._with_room(lambda: self._start(salvaged))
@@ -102,8 +102,22 @@ class SqliteLedger:
         """See `Outbox`."""
         if not sequences:
             return
-        with told(self._path, "write"), _transaction(self._publisher) as connection:
+        with told(self._path, "write"), transaction(self._publisher) as connection:
             delivery.mark(connection, sequences)
+
+    def set_apart(self, sequences: Sequence[int]) -> None:
+        """See `Outbox`."""
+        with told(self._path, "write"), transaction(self._publisher) as connection:
+            delivery.set_apart(connection, sequences)
+
+    def apart(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        """See `Outbox`."""
+        with told(self._path, "read"):
+            return delivery.apart(self._publisher, after, limit)
+
+    def newest(self) -> int:
+        """See `Outbox`."""
+        return self._head.sequence
 
     def delivered_upto(self) -> int:
         """See `Outbox`."""
@@ -216,17 +230,17 @@ class SqliteLedger:
             self._pins.append(schema.pin_shared_memory(self._path))
             genesis = schema.genesis_of(self._writer, self._path)
             self._head, self._part = self._read_head(Head(genesis.after, genesis.hash()))
-        return Opening(is_new, migrated, genesis.after, salvaged=len(salvaged.rows))
+        return Opening(is_new, migrated, genesis.after, salvaged=len(salvaged.rows) + len(salvaged.apart))
 
     def _append(self, entries: Sequence[LedgerEntry]) -> Sequence[int]:
-        with told(self._path, "write"), _transaction(self._writer) as connection:
+        with told(self._path, "write"), transaction(self._writer) as connection:
             head, part = self._insert(connection, entries)
         first = self._head.sequence + 1
         self._head, self._part = head, part
         return range(first, head.sequence + 1)
 
     def _prune_some(self, retention: Retention, wall_ns: int) -> int:
-        with told(self._path, "write"), _transaction(self._writer) as connection:
+        with told(self._path, "write"), transaction(self._writer) as connection:
             done = prune_some(connection, retention, self._head.sequence)
             if done is None:
                 return 0
@@ -266,31 +280,3 @@ class SqliteLedger:
         connection = schema.connect(self._path, durable=durable)
         self._open.append(connection)
         return connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-def _hold(path: Path) -> int:
-    """The file descriptor of this process's claim on the ledger; the kernel drops it even after SIGKILL."""
-    try:
-        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise explained(path, "open", error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise LedgerError(
-            f"the ledger {path} is in use by another process",
-            "Stop the other edge_runtime, or give this one a device.name and a device.state_dir of its own.",
-        ) from error
-    return descriptor

@@ -32,6 +32,7 @@ class MemoryLedger:
         self._changing = threading.Lock()
         self._rows: dict[int, OutboxRow] = {}
         self._unsent: set[int] = set()
+        self._apart: dict[int, OutboxRow] = {}
         self._files: set[tuple[str, int, int, str]] = set()
         self._notes: dict[str, str] = {}
         self._part = 0
@@ -67,6 +68,25 @@ class MemoryLedger:
         with self._changing:
             self._usable()
             self._unsent.difference_update(sequences)
+            for number in sequences:
+                self._apart.pop(number, None)
+
+    def set_apart(self, sequences: Sequence[int]) -> None:
+        """See `Outbox`."""
+        with self._changing:
+            self._usable()
+            self._unsent.difference_update(sequences)
+            self._apart.update((number, self._rows[number]) for number in sequences)
+
+    def apart(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        """See `Outbox`."""
+        with self._changing:
+            self._usable()
+            return [self._apart[number] for number in sorted(self._apart) if number > after][:limit]
+
+    def newest(self) -> int:
+        """See `Outbox`."""
+        return self.head.sequence
 
     def delivered_upto(self) -> int:
         """See `Outbox`."""
@@ -78,7 +98,7 @@ class MemoryLedger:
         """See `Outbox`."""
         with self._changing:
             self._usable()
-            return len(self._unsent)
+            return len(self._unsent) + len(self._apart)
 
     def recent(self, limit: int) -> Sequence[OutboxRow]:
         """The newest messages, newest first, sent or not."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.ledger.chain import record_hash
-from edge_runtime.ledger.delivery import delivered_upto
+from edge_runtime.ledger.delivery import apart, delivered_upto
 from edge_runtime.ledger.retention import time_ns
 from edge_runtime.ledger.rows import outbox_row
 
@@ -40,6 +40,8 @@ class Salvage:
 
     rows: Sequence[OutboxRow] = ()
     """Undelivered records, ascending."""
+    apart: Sequence[OutboxRow] = ()
+    """Those that the broker refused."""
     last_part: int = 0
     notes: Sequence[tuple[str, str]] = ()
 
@@ -55,7 +57,8 @@ def salvage(path: Path, below: int) -> Salvage:
     """
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return Salvage(_undelivered(connection, below), _last_part(connection, below), _notes(connection))
+            rows = _undelivered(connection, below)
+            return Salvage(rows, _apart(connection), _last_part(connection, below), _notes(connection))
     except sqlite3.Error:
         return NOTHING
 
@@ -70,6 +73,12 @@ def _undelivered(connection: sqlite3.Connection, below: int) -> Sequence[OutboxR
             found.append(row)
         before = row
     return found
+
+
+def _apart(connection: sqlite3.Connection) -> Sequence[OutboxRow]:
+    with suppress(sqlite3.Error, TypeError, ValueError):
+        return [row for row in apart(connection, 0, MOST_ROWS) if time_ns(row.payload) is not None]
+    return ()
 
 
 def _marks(connection: sqlite3.Connection) -> tuple[int, frozenset[int]]:
@@ -128,6 +137,10 @@ def put_in(connection: sqlite3.Connection, found: Salvage, after: int) -> None:
     """Write what was salvaged into a new ledger whose chain begins behind `after`, inside the caller's transaction."""
     connection.execute("UPDATE meta SET value = ? WHERE key = 'last_part_sequence'", (str(found.last_part),))
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", found.notes)
+    connection.executemany(
+        "INSERT INTO refused VALUES (?, ?, ?, x'')",
+        ((row.sequence, row.channel.value, row.payload) for row in found.apart),
+    )
     if not found.rows:
         return
     connection.executemany(

@@ -6,16 +6,17 @@ import errno
 import os
 import secrets
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import LedgerDamagedError, LedgerError
 from edge_runtime.ledger.chain import Genesis, read_genesis
 from edge_runtime.ledger.migrate import last_sequence_v1, migrate_v1
 from edge_runtime.ledger.salvage import put_in
-from edge_runtime.ledger.tables import CHAIN, FILES, META, RECORDS, SCHEMA_VERSION, statements
+from edge_runtime.ledger.tables import CHAIN, FILES, META, RECORDS, REFUSED, SCHEMA_VERSION, statements
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from edge_runtime.ledger.salvage import Salvage
@@ -50,6 +51,18 @@ def connect(path: Path, *, durable: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Everything in it, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def new_genesis(device: str, after: int) -> Genesis:
@@ -104,7 +117,7 @@ def ensure_exists(path: Path, device: str, first_after: int, found: Salvage) -> 
     with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("BEGIN IMMEDIATE")
-        for statement in statements(META, RECORDS, FILES, CHAIN):
+        for statement in statements(META, RECORDS, FILES, CHAIN, REFUSED):
             connection.execute(statement)
         genesis = new_genesis(device, first_after)
         connection.execute(
@@ -145,13 +158,9 @@ def check(connection: sqlite3.Connection, path: Path, device: str) -> bool:
             "Restore device.name, or give this device a device.state_dir of its own: sequences belong to one device.",
         )
     if version < SCHEMA_VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             migrate_v1(connection, new_genesis(device, last_sequence_v1(connection)))
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+    connection.execute(REFUSED)  # the first ledgers of this schema lack it
     return bool(version < SCHEMA_VERSION)
 
 

@@ -30,6 +30,16 @@ CREATE TABLE files (
 ) WITHOUT ROWID;
 CREATE INDEX files_sequence ON files (sequence)
 """
+REFUSED = """
+-- Undelivered records that a broker which takes others refuses; `delivery` counts them as done, so that nothing waits
+-- for them. A copy, since records are pruned.
+CREATE TABLE IF NOT EXISTS refused (
+    sequence INTEGER PRIMARY KEY,
+    channel TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    hash BLOB NOT NULL
+)
+"""
 META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 CHAIN = """
 -- One row: the last record before the oldest that is kept. Its hash is empty where there was no chain yet.

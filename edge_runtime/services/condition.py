@@ -185,6 +185,8 @@ class BrokerProbe:
             yield LineReason.BROKER_DOWN, status.detail
         if self.publish.refusal is not None:
             yield LineReason.BROKER_REFUSING, self.publish.refusal
+        elif count := self.publish.set_apart:
+            yield LineReason.BROKER_REFUSING, f"{count} record(s) refused while others are taken"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import threading
 from typing import TYPE_CHECKING
 
+from edge_runtime.broker.port import DISCONNECTED
 from edge_runtime.domain.errors import LedgerError
+from edge_runtime.services import breakers
+from edge_runtime.services.breakers import Breakers
+from edge_runtime.services.deliveries import Deliveries
+from edge_runtime.services.refused_rows import RefusedRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edge_runtime.broker.port import Broker, Request
-    from edge_runtime.domain.records import Outbox
+    from edge_runtime.broker.port import Broker, PubAck, Request
+    from edge_runtime.domain.records import Outbox, OutboxRow
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.replay import Replayer
 
@@ -25,18 +30,10 @@ REFUSED_PAUSE_NS = 2_000_000_000
 """A broker that refuses (ACL, quota) is asked again after this, not in a tight loop."""
 DISK_PAUSE_NS = 1_000_000_000
 """An outbox that cannot be read or written is tried again after this."""
-SETTLE_NS = 2_000_000_000
-"""Mosquitto sends the PUBACK before it saves its queue, even with `autosave_interval 1`; killed in between, it has lost
-what it acknowledged (seen in 4 of 6 runs with four kills each). Rows whose PUBACK is younger than this when the
-connection breaks are sent again; the subscriber drops what it has already seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Acknowledged:
-    sequence: int
-    acknowledged_ns: int
-    connection: int
-    """Number of the connection on which the PUBACK came."""
+GATHER_S = 0.01
+"""After the first PUBACK others are waited for so long: a round per PUBACK would cost a busy line a tenth of a core."""
+MARK_EVERY_NS = 500_000_000
+"""So often what is settled is marked, or when it is a batch; a daemon that is killed in between sends it again."""
 
 
 class PublishStage:
@@ -54,6 +51,7 @@ class PublishStage:
         clock: Clock,
         replayer: Replayer | None = None,
         commands: Mapping[str, Callable[[Request], None]] | None = None,
+        told: Callable[[OutboxRow, str], None] | None = None,
     ) -> None:
         """Nothing is sent yet.
 
@@ -64,6 +62,7 @@ class PublishStage:
             replayer: sends again what is asked for; None where that is not allowed.
             commands: who carries out the other requests that the settings allow, by their name. Called in this
                 stage's thread: quick, and never raising.
+            told: hears of a row that was set apart, and of the broker's reason.
         """
         self._outbox = outbox
         self._broker = broker
@@ -74,9 +73,11 @@ class PublishStage:
             self._commands[REPLAY] = replayer.ask
         self._cursor = 0
         self._caught_up = False
-        self._in_flight: set[int] = set()
-        self._settling: list[_Acknowledged] = []
-        self._settled: list[int] = []
+        self._rows = Deliveries()
+        self._breakers = Breakers()
+        self._refused = RefusedRows(outbox, broker, clock, told)
+        self._never = threading.Event()
+        self._mark_at_ns = 0
         self._paused_until_ns = 0
         self._disk_at_ns = 0
         self.acknowledged = 0
@@ -93,8 +94,10 @@ class PublishStage:
         if self._clock.monotonic_ns() < self._disk_at_ns:
             return
         try:
-            self._mark()
+            if self._is_time_to_mark():
+                self._mark()
             if self._clock.monotonic_ns() >= self._paused_until_ns and self._broker.status().connected:
+                self._refused.offer(self._rows)
                 self._send()
                 self._replay()
         except LedgerError as error:
@@ -105,12 +108,11 @@ class PublishStage:
     def finish(self) -> None:
         """A clean end: what is acknowledged by now is done."""
         self._collect()
-        self._settled += [row.sequence for row in self._settling]
-        self._settling = []
+        self._rows.settle_all()
         try:
             self._mark()
         except LedgerError as error:
-            _log.warning("%d messages will be sent again: %s", len(self._settled), error.diagnostics())
+            _log.warning("%d messages will be sent again: %s", len(self._rows.settled), error.diagnostics())
 
     def backlog(self) -> int:
         """Committed rows without PUBACK.
@@ -118,52 +120,66 @@ class PublishStage:
         Raises:
             LedgerError: the outbox cannot be read.
         """
-        return max(0, self._outbox.backlog() - len(self._settling) - len(self._settled))
+        return max(0, self._outbox.backlog() - self._rows.unmarked)
+
+    @property
+    def set_apart(self) -> int:
+        """Rows that the broker refuses while it takes others; they are offered again once per minute."""
+        return self._refused.count
 
     def _collect(self) -> None:
-        connection = self._broker.status().connects
-        now_ns = self._clock.monotonic_ns()
-        for ack in self._broker.poll_acks(POLL_S):
-            replayed = self._replayer is not None and self._replayer.take_ack(ack.sequence, accepted=ack.accepted)
-            if ack.accepted:
-                self.refusal = None
-            elif ack.reason != "disconnected":
-                self.refusal = ack.reason
-                self._paused_until_ns = self._clock.monotonic_ns() + REFUSED_PAUSE_NS
-            if not replayed:
-                self._in_flight.discard(ack.sequence)
-                if ack.accepted:
-                    self._settling.append(_Acknowledged(ack.sequence, now_ns, connection))
-                    self.acknowledged += 1
-                else:
+        acks = [*self._broker.poll_acks(POLL_S)]
+        if acks:
+            self._never.wait(GATHER_S)
+            acks += self._broker.poll_acks(0)
+        connection, now_ns = self._broker.status().connects, self._clock.monotonic_ns()
+        lost: list[int] = []
+        for ack in acks:
+            if self._replayer is not None and self._replayer.take_ack(ack.sequence, accepted=ack.accepted):
+                self._hear(ack)
+            elif ack.accepted:
+                self._hear(ack)
+                self._rows.acknowledged(ack.sequence, now_ns, connection)
+                self._refused.accepted(ack.sequence)
+                self._breakers.accepted(ack.sequence)
+                self.acknowledged += 1
+            else:
+                self._rows.returned(ack.sequence)
+                if not self._refused.returned(ack):
+                    self._hear(ack)
                     self._send_again(ack.sequence)
+                    lost += [ack.sequence] if ack.reason == DISCONNECTED else []
+        if lost and (breaker := self._breakers.lost(lost)) is not None:
+            self._refused.blame(breaker, breakers.REASON)
+
+    def _hear(self, ack: PubAck) -> None:
+        if ack.accepted:
+            self.refusal = None
+        elif ack.reason != DISCONNECTED:
+            self.refusal = ack.reason
+            self._paused_until_ns = self._clock.monotonic_ns() + REFUSED_PAUSE_NS
 
     def _settle(self) -> None:
-        if not self._settling:
-            return
-        status, now_ns = self._broker.status(), self._clock.monotonic_ns()
-        waiting: list[_Acknowledged] = []
-        for row in self._settling:
-            if now_ns - row.acknowledged_ns >= SETTLE_NS:
-                self._settled.append(row.sequence)
-            elif not status.connected or row.connection != status.connects:
-                self._send_again(row.sequence)
-                self.acknowledged -= 1
-            else:
-                waiting.append(row)
-        self._settling = waiting
+        status = self._broker.status()
+        for sequence in self._rows.settle(self._clock.monotonic_ns(), status.connects if status.connected else None):
+            self._send_again(sequence)
+            self.acknowledged -= 1
 
     def _send(self) -> None:
-        self._caught_up = False
-        known = self._in_flight | {row.sequence for row in self._settling} | set(self._settled)
+        newest = self._outbox.newest()  # before the question: what is committed after it is asked for the next time
+        self._caught_up = self._cursor >= newest
+        if self._caught_up:
+            return
         rows = self._outbox.unsent(self._cursor, BATCH)
         for row in rows:
-            if row.sequence not in known:
-                if not self._broker.publish(row):
+            if not self._rows.is_known(row.sequence):
+                if self._must_wait() or not self._broker.publish(row):
                     return
-                self._in_flight.add(row.sequence)
+                self._rows.sent(row.sequence)
             self._cursor = row.sequence
-        self._caught_up = len(rows) < BATCH
+        if len(rows) < BATCH:
+            self._cursor = max(self._cursor, newest)
+            self._caught_up = True
 
     def _listen(self) -> None:
         """Requests come only where the settings allow a command; all are recorded by who carries them out."""
@@ -186,10 +202,22 @@ class PublishStage:
     def _send_again(self, sequence: int) -> None:
         self._cursor = min(self._cursor, sequence - 1)
 
+    def _must_wait(self) -> bool:
+        return self._refused.wants_quiet or (self._breakers.is_careful and bool(self._rows.in_flight))
+
     def _mark(self) -> None:
-        if self._settled:
-            self._outbox.mark_sent(self._settled)
-            self._settled = []
+        self._refused.set_apart()
+        if self._rows.settled:
+            self._outbox.mark_sent(self._rows.settled)
+            self._refused.marked(self._rows.settled)
+            self._rows.marked()
+
+    def _is_time_to_mark(self) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < self._mark_at_ns and len(self._rows.settled) < BATCH:
+            return False
+        self._mark_at_ns = now_ns + MARK_EVERY_NS
+        return True
 
     def _refused_by_disk(self, error: LedgerError) -> None:
         if self.failing is None:
