@@ -49,4 +49,5 @@ class ActivationRecords:
 def attribution_of(release: StoredRelease, why: str | None = None) -> Attribution:
     """Who stands behind it: the keys that signed it; and why it decides, as far as the store knows."""
     terms = release.terms
-    return Attribution(f"signed release {terms.counter} of {terms.product}", why or release.reason or "installed")
+    reason = (release.reason if why is None else why) or "installed"
+    return Attribution(f"signed release {terms.counter} of {terms.product}", reason)
