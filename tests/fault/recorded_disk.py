@@ -25,7 +25,7 @@ class Operation:
     """One recorded call."""
 
     kind: str
-    """w write, t truncate, s sync, c create, r rename, u unlink, d sync of a folder."""
+    """w write, t truncate, s sync, c create, r rename, u unlink, d sync of a folder, m make a folder, k remove one."""
     path: str
     other: str
     at: int
@@ -45,33 +45,49 @@ def read_operations(log: Path) -> Iterator[Operation]:
 
 
 @dataclass(slots=True)
-class _File:
+class StoredFile:
+    """A file's content: what is certain, and what was written since."""
+
     content: bytearray = field(default_factory=bytearray)
     pending: list[Operation] = field(default_factory=list)
+
+    def sync(self) -> None:
+        """All of it is certain now."""
+        for written in self.pending:
+            _write(self.content, written)
+        self.pending.clear()
+
+    def whole(self) -> bytes:
+        """All that was written, as a program sees it."""
+        content = bytearray(self.content)
+        for written in self.pending:
+            _write(content, written)
+        return bytes(content)
+
+    def found(self, drawn: random.Random) -> bytes:
+        """One of the contents that may be found after a power cut."""
+        return bytes(_found(self, drawn))
 
 
 class RecordedDisk:
     """A folder's files as they become, operation by operation."""
 
     def __init__(self) -> None:
-        self._names: dict[str, _File] = {}
-        self._certain: dict[str, _File] = {}
-        self._changes: list[tuple[Operation, _File | None]] = []
+        self._names: dict[str, StoredFile] = {}
+        self._certain: dict[str, StoredFile] = {}
+        self._changes: list[tuple[Operation, StoredFile | None]] = []
 
     def apply(self, operation: Operation) -> None:
         """The next operation."""
         match operation.kind:
             case "c" | "r" | "u":
-                created = _File() if operation.kind == "c" else None
+                created = StoredFile() if operation.kind == "c" else None
                 _change(self._names, operation, created)
                 self._changes.append((operation, created))
             case "w" | "t":
                 self._file(operation.path).pending.append(operation)
             case "s":
-                file = self._file(operation.path)
-                for written in file.pending:
-                    _write(file.content, written)
-                file.pending.clear()
+                self._file(operation.path).sync()
             case "d":
                 self._certain = dict(self._names)
                 self._changes.clear()
@@ -81,17 +97,17 @@ class RecordedDisk:
         names = dict(self._certain)
         for operation, created in self._changes[: drawn.randint(0, len(self._changes))]:
             _change(names, operation, created)
-        return {name: bytes(_found(file, drawn)) for name, file in names.items()}
+        return {name: file.found(drawn) for name, file in names.items()}
 
-    def _file(self, path: str) -> _File:
+    def _file(self, path: str) -> StoredFile:
         """A file that was there before the recording began counts as created and empty."""
         name = Path(path).name
         if name not in self._names:
-            self._names[name] = self._certain[name] = _File()
+            self._names[name] = self._certain[name] = StoredFile()
         return self._names[name]
 
 
-def _change(names: dict[str, _File], operation: Operation, file: _File | None) -> None:
+def _change(names: dict[str, StoredFile], operation: Operation, file: StoredFile | None) -> None:
     """Args: file: the created one; its content lives on its own, whether its name arrives or not."""
     name, other = Path(operation.path).name, Path(operation.other).name
     if operation.kind == "c" and file is not None:
@@ -102,7 +118,7 @@ def _change(names: dict[str, _File], operation: Operation, file: _File | None) -
         names[other] = moved
 
 
-def _found(file: _File, drawn: random.Random) -> bytearray:
+def _found(file: StoredFile, drawn: random.Random) -> bytearray:
     content = bytearray(file.content)
     share = drawn.choice((0.0, 0.5, 0.9, 1.0))
     for operation in file.pending:

@@ -1,7 +1,8 @@
 /* Records what a process does to the files below EDGE_RECORD_ROOT, in order, into EDGE_RECORD_LOG (LD_PRELOAD).
  *
  * A record is: kind (1 byte), length of the first text (4), of the second (4), offset (8), length of the data (8), then
- * both texts and the data. Kinds: w write, t truncate, s sync, c create, r rename, u unlink, d sync of a folder.
+ * both texts and the data. Kinds: w write, t truncate, s sync, c create, r rename, u unlink, d sync of a folder,
+ * m make a folder, k remove one.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -127,6 +128,38 @@ int unlink(const char *path) {
     pthread_mutex_lock(&order);
     int code = real(path);
     if (code == 0 && inside(path)) record('u', path, "", 0, "", 0);
+    pthread_mutex_unlock(&order);
+    return code;
+}
+
+static int noted(const char *path, char kind, int code) {
+    if (code == 0 && inside(path)) record(kind, path, "", 0, "", 0);
+    return code;
+}
+
+int unlinkat(int folder, const char *name, int flags) {
+    REAL(int, unlinkat, int, const char *, int);
+    char path[8192];
+    if (name[0] == '/' || folder == AT_FDCWD || !path_of(folder, path)) snprintf(path, sizeof path, "%s", name);
+    else snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", name);
+    pthread_mutex_lock(&order);
+    int code = noted(path, flags & AT_REMOVEDIR ? 'k' : 'u', real(folder, name, flags));
+    pthread_mutex_unlock(&order);
+    return code;
+}
+
+int rmdir(const char *path) {
+    REAL(int, rmdir, const char *);
+    pthread_mutex_lock(&order);
+    int code = noted(path, 'k', real(path));
+    pthread_mutex_unlock(&order);
+    return code;
+}
+
+int mkdir(const char *path, mode_t mode) {
+    REAL(int, mkdir, const char *, mode_t);
+    pthread_mutex_lock(&order);
+    int code = noted(path, 'm', real(path, mode));
     pthread_mutex_unlock(&order);
     return code;
 }
