@@ -22,6 +22,8 @@ from edge_runtime.services.queues import BoundedQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_runtime.services.beside import Beside
+
 
 class Belt:
     """A camera whose frames come at equal intervals of the simulated clock."""
@@ -68,7 +70,9 @@ class SlowDetector:
 class DrivenLine:
     """Capture, inspect and dispatch stage, driven by hand, with every verdict that came out."""
 
-    def __init__(self, *, interval_ms: int, duration_ms: int, parts: int, deadline_ms: int = 100) -> None:
+    def __init__(
+        self, *, interval_ms: int, duration_ms: int, parts: int, deadline_ms: int = 100, beside: Beside | None = None
+    ) -> None:
         self.clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
         self.recipe = recipe = RecipeCell(make_recipe(deadline_ms=deadline_ms), BUNDLE)
         self.queue = BoundedQueue("inspect", 8)
@@ -89,7 +93,7 @@ class DrivenLine:
         )
         model = Model(EngineKeeper(self.detector, None, self.clock), recipe.current, "slow")
         self.models = Models(model, recipe, self.clock)
-        self.inspect = InspectStage(self.models, recipe, self.queue, self.inbox, self.clock)
+        self.inspect = InspectStage(self.models, recipe, self.queue, self.inbox, self.clock, beside=beside)
         self.dispatch = DispatchStage(
             recipe, "belt", self.inbox, self.commands, self.records, None, self.monitor, self.clock
         )

@@ -54,6 +54,8 @@ class RolloutPlan:
     """Whether frames wait for the line: the shadow leaves the time to it."""
     is_short: Callable[[], bool]
     """Whether memory is low: the shadow gives its own back."""
+    patience_s: float = POLL_S
+    """How long a step waits for something to do."""
 
 
 class RolloutService:
@@ -105,7 +107,7 @@ class RolloutService:
         elif self._beside.shadow is not None:
             self._count_compared(self._beside.shadow)
         else:
-            self._clock.wait(self._never, round(POLL_S * 1e9))
+            self._clock.wait(self._never, round(self._plan.patience_s * 1e9))
 
     def finish(self) -> None:
         """Stopped on purpose: the rollout goes on at the next start, and this was no crash."""
@@ -182,7 +184,7 @@ class RolloutService:
         candidate, plan = self._course.candidate, self._plan
         try:
             self._beside.shadow = Shadow(
-                lambda: self._contenders.watch(candidate), plan.cpu_share, self._clock, plan.is_busy
+                lambda: self._contenders.watch(candidate), plan.cpu_share, self._clock, plan.is_busy, plan.patience_s
             )
         except OSError as error:
             _log.warning("the candidate's process cannot be started: %s", error)
@@ -223,7 +225,7 @@ class RolloutService:
             self._pause_shadow()
 
     def _count_decided(self) -> None:
-        result = self._beside.results.get(POLL_S)
+        result = self._beside.results.get(self._plan.patience_s)
         while result is not None and self._beside.canary is not None:
             counted = self._tally.decided(self._course.books.evidence, result, self._course.candidate.digest)
             self._guard(counted=counted)

@@ -111,19 +111,26 @@ class Shadow:
     """Feeds one candidate. `offer` may be called by any thread, the rest belongs to the rollout's."""
 
     def __init__(
-        self, start: Callable[[], Onlooker], cpu_share: float, clock: Clock, is_busy: Callable[[], bool] = lambda: False
+        self,
+        start: Callable[[], Onlooker],
+        cpu_share: float,
+        clock: Clock,
+        is_busy: Callable[[], bool] = lambda: False,
+        patience_s: float = POLL_S,
     ) -> None:
         """Start the candidate's process; it loads meanwhile.
 
         Args:
             start: begins such a process; returns at once.
             cpu_share: processor cores that it may use, on average.
-            is_busy: whether the line has no time to spare: frames wait, or memory is low.
+            is_busy: whether the line has no time to spare: frames wait.
+            patience_s: how long a step waits for something to do.
         """
         self._onlooker = start()
         self._budget = CpuBudget(cpu_share)
         self._clock = clock
         self._is_busy = is_busy
+        self._patience_s = patience_s
         self._cell: LatestValue[Seen] = LatestValue()
         self._offered = 0
         self._looked = self._skipped = 0
@@ -148,7 +155,7 @@ class Shadow:
         """One bounded piece of work."""
         if self.facts is None or self._at is not None:
             return self._listen()
-        seen = self._cell.take(POLL_S)
+        seen = self._cell.take(self._patience_s)
         if seen is None or not isinstance(seen.part.arrival, Frame) or seen.verdict.score is None:
             return None
         now_ns = self._clock.monotonic_ns()
@@ -163,7 +170,7 @@ class Shadow:
         self._onlooker.close()
 
     def _listen(self) -> Compared | Refused | Lost | None:
-        news = self._onlooker.poll(POLL_S)
+        news = self._onlooker.poll(self._patience_s)
         if news is None:
             return self._patience()
         if isinstance(news, Facts):
