@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from makers import BUNDLE
+from rollout_bench import OTHER, SECOND, UNUSABLE, RolloutBench, a_model
+from shadow_bench import CANDIDATE
+
+from edge_runtime.decision.rollout_rules import StageTerms
+from edge_runtime.domain.errors import EngineError
+from edge_runtime.domain.rollout import RolloutStage
+from edge_runtime.services.rollout import RESTART_NS
+from edge_runtime.services.rollout_requests import FRESH_NS
+from edge_runtime.services.shadow import Lost, Refused
+
+SHADOW, CANARY, FULL = RolloutStage.SHADOW, RolloutStage.CANARY, RolloutStage.FULL
+ROLLED_BACK, WITHDRAWN = RolloutStage.ROLLED_BACK, RolloutStage.WITHDRAWN
+SHORT = {"shadow": StageTerms(80, 0), "canary": StageTerms(20, 0), "least_agreement": 0.9}
+
+
+@pytest.fixture
+def bench(tmp_path) -> RolloutBench:
+    """A candidate waits; 80 parts in the shadow, 20 as canary."""
+    return RolloutBench(tmp_path, **SHORT)
+
+
+def _in_canary(bench: RolloutBench) -> RolloutBench:
+    bench.look()
+    bench.run(100)
+    bench.until(CANARY)
+    bench.until_it_decides()
+    return bench
+
+
+def test_by_rule_a_good_candidate_goes_all_the_way(bench) -> None:
+    """Shadow, a tenth of the parts, then its trial; every step is told with its report."""
+    _in_canary(bench)
+    assert bench.store.onlookers[0].closed
+    deciders = [bench.part() for _ in range(300)]
+    assert 15 < deciders.count(CANDIDATE) < 50
+    bench.until(FULL)
+    assert bench.store.activated == [(CANDIDATE.digest, "rule", "everything asked for is shown")]
+    assert bench.beside.canary is None
+    assert [stage for stage, _ in bench.told.stages] == [SHADOW, CANARY, FULL]
+    assert [report.stage for report in bench.told.reports] == [SHADOW, CANARY, FULL]
+    last = bench.told.reports[-1]
+    assert last.rate_test == "fisher_exact"
+    assert last.candidate.parts >= 20
+    assert last.active.parts > last.candidate.parts
+    assert bench.store.notes[-1].startswith("full: promoted by rule")
+
+
+def test_by_hand_nothing_moves_until_somebody_says_so(tmp_path) -> None:
+    """However good it looks; and a promotion says what was still missing, and who did it all the same."""
+    bench = RolloutBench(tmp_path, by_rule=False, **SHORT)
+    bench.look()
+    bench.run(100)
+    bench.look()
+    assert bench.stage is SHADOW
+    assert bench.course.waits_for() == ()
+    bench.ask("promote")
+    assert bench.stage is CANARY
+    bench.ask("promote")
+    assert bench.stage is FULL
+    assert bench.told.stages[-1][1] == (
+        "promoted by Ada: seen (although it still waits for 20 more parts); it goes on trial"
+    )
+
+
+def test_a_candidate_that_rejects_too_much_is_stopped_in_the_shadow(bench) -> None:
+    """The guardrail needs no thousand parts, and what it stopped is not begun again."""
+    bench.look()
+    bench.run(20, candidate=5.0)
+    assert bench.stage is ROLLED_BACK
+    assert "the candidate rejects" in bench.told.stages[-1][1]
+    bench.look()
+    assert bench.stage is ROLLED_BACK
+    assert bench.beside.shadow is None
+    assert bench.told.reports[-1].candidate.rejected == bench.told.reports[-1].candidate.parts
+
+
+def test_a_canary_that_fails_stops_deciding_with_that_part(bench) -> None:
+    """Parts that it cannot judge are the active model's; after a few it decides no more."""
+    _in_canary(bench)
+    bench.run(400, candidate=None)
+    assert bench.stage is ROLLED_BACK
+    assert bench.told.stages[-1][1] == "the candidate could not judge 3 of 3 parts"
+    assert bench.beside.canary is None
+    assert {bench.part() for _ in range(100)} == {BUNDLE}
+
+
+def test_a_canary_that_is_late_stops_deciding(bench) -> None:
+    """While the active model is in time."""
+    _in_canary(bench)
+    for _ in range(400):
+        its = bench.beside.canary is not None and bench.beside.decider(_next(bench), bench.models.current).digest
+        bench.part(late=its == CANDIDATE.digest)
+    assert bench.stage is ROLLED_BACK
+    assert "after their deadline" in bench.told.stages[-1][1]
+
+
+def _next(bench: RolloutBench):
+    from makers import make_part  # noqa: PLC0415
+
+    return make_part(bench.parts + 1)
+
+
+def test_a_restart_changes_nothing(bench) -> None:
+    """Stage, time and evidence outlive a clean stop."""
+    bench.look()
+    bench.run(50)
+    bench.service.finish()
+    assert bench.store.onlookers[0].closed
+    bench.start()
+    bench.look()
+    assert bench.stage is SHADOW
+    assert bench.course.books.evidence.pairs == 50
+    bench.run(40)
+    bench.until(CANARY)
+    assert [stage for stage, _ in bench.told.stages] == [SHADOW, CANARY]
+
+
+def test_a_daemon_that_keeps_dying_under_a_canary_stops_it(bench) -> None:
+    """That it is about to decide is written down before it does; three lives may end that way, not four."""
+    _in_canary(bench)
+    for _ in range(3):
+        bench.part()
+        bench.start()  # it died: nothing was finished
+        bench.until_it_decides()
+        assert bench.stage is CANARY
+    bench.start()
+    bench.look()
+    assert bench.stage is ROLLED_BACK
+    assert "died 4 times" in bench.told.stages[-1][1]
+    assert bench.beside.canary is None
+
+
+def test_where_it_cannot_be_written_down_it_does_not_decide(bench, tmp_path) -> None:
+    """A full disk: the candidate waits, the line goes on, and it is told."""
+    bench.look()
+    bench.run(100)
+    bench.until(CANARY)
+    (tmp_path / "rollout.json.part").mkdir()
+    with pytest.raises(AssertionError, match="does not decide"):
+        bench.until_it_decides()
+    assert bench.told.unwritten_because
+    (tmp_path / "rollout.json.part").rmdir()
+    bench.until_it_decides()
+
+
+def test_another_active_model_begins_the_comparison_anew(bench) -> None:
+    """Evidence is about two models; what decides a share beside a third one was never compared with it."""
+    _in_canary(bench)
+    bench.models.current = a_model(replace(BUNDLE, version="1.1", digest="e" * 64))
+    assert bench.part() == bench.models.current.bundle.identity
+    bench.look()
+    assert bench.stage is SHADOW
+    assert bench.course.books.evidence.pairs == 0
+    assert bench.told.stages[-1][1] == "test 1.1 decides now: the comparison begins anew"
+
+
+def test_a_newer_release_takes_the_candidates_place(bench) -> None:
+    """Only the newest one is compared; the other can come again."""
+    bench.look()
+    bench.store.waiting.insert(0, OTHER)
+    bench.look()
+    assert [stage for stage, _ in bench.told.stages] == [SHADOW, WITHDRAWN, SHADOW]
+    assert bench.course.candidate == OTHER
+    bench.store.waiting.remove(OTHER)
+    bench.look()
+    assert bench.course.candidate == CANDIDATE
+
+
+def test_while_another_product_is_inspected_the_rollout_waits(bench) -> None:
+    """Its process ends, its evidence stays."""
+    bench.look()
+    bench.run(30)
+    other = bench.models.current = a_model(replace(BUNDLE, digest="e" * 64), product="other")
+    bench.look()
+    assert bench.beside.shadow is None
+    assert {bench.part() for _ in range(5)} == {other.bundle.identity}
+    bench.models.current = bench.active
+    bench.look()
+    assert bench.stage is SHADOW
+    assert bench.course.books.evidence.pairs == 30
+    assert bench.beside.shadow is not None
+
+
+def test_withdrawn_stays_withdrawn_until_it_is_asked_for_again(bench) -> None:
+    """By name: nobody moves a candidate that he has not seen."""
+    bench.look()
+    bench.ask("withdraw", "f" * 64)
+    assert bench.stage is SHADOW
+    assert bench.told.refusals == ["there is no running rollout of ffffffffffff"]
+    bench.ask("withdraw")
+    bench.look()
+    assert bench.stage is WITHDRAWN
+    bench.ask("again")
+    bench.look()
+    assert bench.stage is SHADOW
+
+
+def test_a_request_that_nobody_took_in_time_is_none(bench, tmp_path) -> None:
+    """One that was written while the line stood still must not promote at the next start. Nonsense is none either."""
+    bench.look()
+    bench.clock.set_wall(bench.clock.wall_ns() + 2 * FRESH_NS)
+    bench.ask("promote")
+    assert bench.stage is CANARY
+    request = json.loads('{"wish": "promote", "digest": "c", "who": "", "why": "", "asked_ns": 5}')
+    for text in (json.dumps(request), "{", "[]", "1"):
+        (tmp_path / "request.json").write_text(text, encoding="utf-8")
+        bench.look()
+        assert bench.stage is CANARY
+        assert not (tmp_path / "request.json").exists()
+
+
+def test_what_cannot_be_activated_stays_a_canary(bench) -> None:
+    """Another release is pinned: the reason is told, and nothing is lost."""
+    _in_canary(bench)
+    bench.store.refuses = UNUSABLE
+    bench.ask("promote")
+    assert bench.stage is CANARY
+    assert "it is pinned" in bench.told.refusals[-1]
+    assert bench.beside.canary is not None
+
+
+def test_what_cannot_be_loaded_to_decide_is_stopped(bench) -> None:
+    """It passed in its own process, and fails on the line's engine."""
+    bench.look()
+    bench.store.refuses = EngineError("no such operator", "convert it again")
+    bench.run(100)
+    bench.until(ROLLED_BACK)
+    assert "no such operator" in bench.told.stages[-1][1]
+
+
+def test_other_golden_scores_stop_it_before_its_first_look(bench) -> None:
+    """Its process refuses the bundle."""
+    bench.store.first_news = Refused("golden scores differ")
+    bench.look()
+    assert bench.stage is ROLLED_BACK
+    assert "golden scores differ" in bench.told.stages[-1][1]
+
+
+def test_a_process_that_crashes_three_times_stops_it(bench) -> None:
+    """Once is begun anew after a pause; so is one that got no processor time, however often."""
+    bench.look()
+    for crash in (True, False, False, True):
+        bench.store.onlookers[-1].says.append(Lost("signal 11", crashed=crash))
+        bench.run(2)
+        assert bench.stage is SHADOW
+        assert bench.beside.shadow is None
+        bench.clock.advance(RESTART_NS)
+        bench.look()
+        assert bench.beside.shadow is not None
+    bench.store.onlookers[-1].says.append(Lost("signal 11", crashed=True))
+    bench.run(2)
+    assert bench.stage is ROLLED_BACK
+
+
+def test_while_memory_is_low_the_shadow_gives_its_own_back(bench) -> None:
+    """Before evidence images and long before the line."""
+    bench.look()
+    bench.short = True
+    bench.look()
+    assert bench.beside.shadow is None
+    assert bench.store.onlookers[0].closed
+    bench.short = False
+    bench.clock.advance(RESTART_NS)
+    bench.look()
+    assert len(bench.store.onlookers) == 2
+
+
+def test_reports_come_at_intervals_and_are_written_down(bench, tmp_path) -> None:
+    """Each minute here; the file has the same figures."""
+    bench.look()
+    bench.run(10)
+    bench.clock.advance(60 * SECOND)
+    bench.look()
+    assert [report.candidate.parts for report in bench.told.reports] == [0, 10]
+    assert json.loads((tmp_path / "rollout.json").read_text())["evidence"]["pairs"] == 10
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"version": 1}', b'{"version": 2}', b"\xff" * 100])
+def test_damaged_books_begin_the_rollout_anew(bench, tmp_path, damage) -> None:
+    """In the shadow: the safe end of it."""
+    bench.look()
+    bench.run(30)
+    (tmp_path / "rollout.json").write_bytes(damage)
+    bench.start()
+    bench.look()
+    assert bench.stage is SHADOW
+    assert bench.course.books.evidence.pairs == 0
