@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from edge_runtime.config.line import LineConfig
     from edge_runtime.config.products import ProductSettings
 
+REGISTER_BLOCK: Final = 32
+"""Registers that a block of the Modbus map may take up."""
+PRODUCT_WORDS: Final = 5
+"""The code, our answer, and three spare ones behind it."""
 MOST_CODE: Final = 65_534
 """65535 is what the device answers where nothing can be inspected."""
 _PRODUCT: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -55,6 +59,14 @@ def _plc(config: LineConfig, products: ProductSettings) -> Iterator[Finding]:
         yield finding(
             '"plc" needs plc.product_address, the register with the code', "products.source", "plc.product_address"
         )
+    elif isinstance(plc, ModbusTcpSettings | ModbusRtuSettings):
+        for name, address in (("result_address", plc.result_address), ("status_address", plc.status_address)):
+            if -PRODUCT_WORDS < plc.product_address - address < REGISTER_BLOCK:
+                yield finding(
+                    f"and its {PRODUCT_WORDS - 1} spare registers lie in the block of plc.{name} ({address})",
+                    "plc.product_address",
+                    f"plc.{name}",
+                )
     for code in products.codes:
         if not (code.isdecimal() and code.isascii() and int(code) <= MOST_CODE and str(int(code)) == code):
             yield finding(

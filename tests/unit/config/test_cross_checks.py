@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 HEAD = """device = {name = "line-1", state_dir = "/s"}
 bundle = {path = "/b"}
 """
+BUNDLE_KEY = 'bundle = {path = "/b"}'
+PRODUCTS = "[products]\n"
+GEAR = PRODUCTS + 'codes.1 = "gear"\n'
 FOLDER = 'camera = {kind = "folder", path = "/in"}\n'
 MODBUS = '[plc]\nkind = "modbus_tcp"\nhost = "plc"\n'
 RELAY = '[plc]\nkind = "serial_relay"\ndevice = "/dev/serial/by-id/x"\n'
@@ -58,6 +61,7 @@ SIM = 'camera = {kind = "sim"}\n[plc]\nkind = "sim"\n'
         (FOLDER + "[mqtt]\nembedded = true\ntls = {}\n", "mqtt.tls", "no TLS"),
         (FOLDER + '[mqtt]\nversion = "3.1.1"\nmessage_expiry_s = 5\n', "mqtt.message_expiry_s", "MQTT 5"),
         (FOLDER + '[mqtt]\ntls.key_file = "/k"\n', "mqtt.tls.key_file", "certificate_file"),
+        (FOLDER + GEAR + 'source = "file"\nfile_pattern = "x(.)"\n', "products", "needs bundle.product"),
         (FOLDER + '[updates.ota]\nurl = "https://releases"\n', "updates.ota", "bundle.product"),
         (FOLDER + '[mqtt]\ncommands = ["check_updates"]\n', "mqtt.commands", "[updates.ota]"),
         (
@@ -81,6 +85,49 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, text: s
     [problem] = caught.value.problems
     assert problem.key == key
     assert fragment in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "fragment"),
+    [
+        (FOLDER + GEAR + 'source = "plc"\n', "products.source", "needs a PLC with registers"),
+        (FOLDER + MODBUS + GEAR + 'source = "plc"\n', "products.source", "plc.product_address"),
+        (
+            FOLDER + MODBUS + "product_address = 210\n" + GEAR + 'source = "plc"\n',
+            "plc.product_address",
+            "in the block",
+        ),
+        (
+            FOLDER + MODBUS + "product_address = 96\n" + GEAR + 'source = "plc"\n',
+            "plc.product_address",
+            "in the block of",
+        ),
+        (FOLDER + GEAR + 'source = "mqtt"\n', "products.source", '"product" among mqtt.commands'),
+        (FOLDER + GEAR + 'source = "file"\n', "products.source", "products.file_pattern"),
+        (FOLDER + GEAR + 'source = "file"\nfile_pattern = "("\n', "products.file_pattern", "not a regular"),
+        (FOLDER + GEAR + 'source = "file"\nfile_pattern = "x"\n', "products.file_pattern", "one group"),
+        (SIM + GEAR + 'source = "file"\nfile_pattern = "(x)"\n', "products.source", "watched folder"),
+        (FOLDER + PRODUCTS + 'codes.1 = "shaft"\nsource = "file"\nfile_pattern = "(x)"\n', "products.codes", "no code"),
+        (FOLDER + GEAR + 'codes.2 = "a b"\nsource = "file"\nfile_pattern = "(x)"\n', "products.codes", "no name"),
+        (
+            FOLDER + MODBUS + "product_address = 300\n" + GEAR + 'codes.A = "gear"\nsource = "plc"\n',
+            "products.codes",
+            "cannot stand in a register",
+        ),
+        (FOLDER + "[recipe]\nlimits = {review=1.0, reject=2.0}\n", "recipe.limits", "come with each release"),
+    ],
+)
+def test_settings_of_a_line_with_products_that_contradict_each_other(
+    tmp_path: Path, text: str, key: str, fragment: str
+) -> None:
+    """As above, on a line that names a product instead of a file."""
+    file = tmp_path / "line.toml"
+    head = HEAD.replace(BUNDLE_KEY, 'bundle = {product = "gear", trust = "production"}')
+    assert head != HEAD
+    file.write_text(head + text, encoding="utf-8")
+    with pytest.raises(InvalidConfigError) as caught:
+        read_config(file)
+    assert [(problem.key, fragment in problem.message) for problem in caught.value.problems] == [(key, True)]
 
 
 @pytest.mark.parametrize(
