@@ -52,14 +52,14 @@ height_px = 240
 parts_per_s = {parts_per_s}
 defect_rate = 0.15
 dropped_trigger_rate = 0.0
-travel_ms = 800
+travel_ms = {travel_ms}
 [plc]
 kind = "sim"
 [plc_link]
 watch_trigger_count = true
 [recipe]
 decision_deadline_ms = {deadline_ms}
-reject.delay_ms = 800
+reject.delay_ms = {travel_ms}
 [mqtt]
 enabled = false
 [evidence]
@@ -113,7 +113,7 @@ class Account:
 class SwapLine:
     """A device, its daemon, and what the ledger says."""
 
-    def __init__(self, work: Path, *, parts_per_s: float, deadline_ms: int, threads: int, keep_both: bool) -> None:
+    def __init__(self, work: Path, options: argparse.Namespace, *, keep_both: bool) -> None:
         self.device = ReleaseDevice(work)
         self.good = self.device.confirmed("1")
         self.port = free_port()
@@ -121,12 +121,13 @@ class SwapLine:
         config.write_text(
             CONFIG.format(
                 state=self.device.state_dir,
-                parts_per_s=parts_per_s,
-                deadline_ms=deadline_ms,
-                threads=threads,
+                parts_per_s=options.parts_per_s,
+                deadline_ms=options.deadline_ms,
+                travel_ms=options.travel_ms,
+                threads=options.threads,
                 budget="" if keep_both else "memory_budget_mb = 0",
                 port=self.port,
-                queue=max(8, round(parts_per_s * deadline_ms / 1_000)),
+                queue=max(8, round(options.parts_per_s * options.deadline_ms / 1_000)),
             ),
             encoding="utf-8",
         )
@@ -177,13 +178,7 @@ class SwapLine:
 
 def run(work: Path, phase: str, cycles: int, options: argparse.Namespace, *, keep_both: bool) -> Account:
     """One phase: so many times a release on trial and back."""
-    line = SwapLine(
-        work,
-        parts_per_s=options.parts_per_s,
-        deadline_ms=options.deadline_ms,
-        threads=options.threads,
-        keep_both=keep_both,
-    )
+    line = SwapLine(work, options, keep_both=keep_both)
     activations, rollbacks = [], []
     try:
         store = line.device.store()
@@ -199,7 +194,7 @@ def run(work: Path, phase: str, cycles: int, options: argparse.Namespace, *, kee
             asked_ns = time.time_ns()
             store.request_activation(new.digest, "swap_line", f"cycle {cycle}", again=True)
             activations.append(line.decided_by(new, asked_ns))
-        time.sleep(1.0)  # the last parts reach the gate
+        time.sleep(1.0)  # the PLC has acknowledged the last parts
         metrics = line.metrics()
         store.close()
         line.daemon.terminate()
@@ -261,6 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts-per-s", type=float, default=50.0)
     parser.add_argument("--deadline-ms", type=int, default=500)
+    parser.add_argument("--travel-ms", type=int, default=800, help="from the camera to the gate")
     parser.add_argument("--threads", type=int, default=0, help="of the engine; 0: as many as cores")
     parser.add_argument("--cycles", type=int, default=100, help="with memory for both models")
     parser.add_argument("--cold-cycles", type=int, default=20, help="with memory for one model")
