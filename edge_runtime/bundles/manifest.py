@@ -118,10 +118,8 @@ def parse_release(text: bytes, where: str) -> Release:
     try:
         return Release.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"]) or "release.json"
         raise BundleError(
-            f"{where}: release.json, {place}: {first['msg']}",
+            f"{where}: release.json, {_first_fault(error)}",
             "Make the bundle again with `edge-convert`; if it comes from a newer version, update this device first.",
         ) from error
 
@@ -185,12 +183,16 @@ def from_domain(manifest: ModelBundle) -> Release:
     try:
         return Release.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"]) or "manifest"
         raise BundleError(
-            f"bundle {manifest.identity.name!r} cannot be written: {place}: {first['msg']}",
+            f"bundle {manifest.identity.name!r} cannot be written: {_first_fault(error)}",
             "Change the named value; nothing was written.",
         ) from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(step) for step in first["loc"]) or "as a whole"
+    return f"{place}: {first['msg']}"
 
 
 def render_release(release: Release) -> bytes:

@@ -32,8 +32,9 @@ _RECEIPT: Final = "trust.json"
 _ROLES: Final = ("root.json", "timestamp.json", "snapshot.json", "targets.json")
 _FILE_LIMIT_BYTES: Final = 5_000_000
 _MEND: Final = (
-    "This device accepts no release until that is mended: check the storage medium, then restore the folder from a "
-    "backup or provision the device again with `edge-runtime bundle trust ROOT.json`. The running model is unaffected."
+    "This device accepts no release until that is mended; the running model is unaffected. Check the storage medium. "
+    "Then restore `updates/` of the state folder from a backup; or set the device up anew: move `updates/` away, "
+    "`edge-runtime bundle trust ROOT.json`, and install the newest stick."
 )
 
 

@@ -64,10 +64,12 @@ def explain(
             return TrustError(Refusal.MIXED, f"{where}: its signed parts do not belong together: {error}", _HANDS_OFF)
         case DeserializationError() | DownloadError():
             return TrustError(Refusal.DAMAGED, f"{where}: its metadata cannot be read: {error}", _FRESH)
-    offered, trusted = (
-        _timestamp_version(seen.get("timestamp.json")),
-        _timestamp_version(local.files.get("timestamp.json")),
-    )
+    return _out_of_order(error, where, seen, local)
+
+
+def _out_of_order(error: Exception, where: str, seen: Mapping[str, bytes], local: LocalTrust) -> TrustError:
+    offered = _timestamp_version(seen.get("timestamp.json"))
+    trusted = _timestamp_version(local.files.get("timestamp.json"))
     if offered < trusted:
         return TrustError(
             Refusal.OLDER,

@@ -9,13 +9,15 @@ from bundle_parts import make_draft
 from station_parts import CHEAP, NOW_S, PASSPHRASE, Bench, MemorySource, make_bench
 from tuf.api.metadata import Metadata, Timestamp
 
+from edge_convert.release.releasing import release
 from edge_convert.release.rotation import renew, rotate_root
 from edge_convert.release.signing import Validity
-from edge_runtime.bundles.archive import open_release
+from edge_runtime.bundles.archive import open_bundle, open_release
 from edge_runtime.bundles.release_blocks import release_blocks
 from edge_runtime.bundles.trust import SIGNED_AT
 from edge_runtime.bundles.trust_folder import read_trust
 from edge_runtime.domain.errors import BundleError, Refusal
+from edge_runtime.domain.update import ReleaseTerms
 
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
@@ -154,3 +156,17 @@ def test_what_was_accepted_opens_whatever_the_clock_says(bench: Bench) -> None:
         assert bundle.manifest.identity.digest == verified.digest
     with pytest.raises(BundleError, match="is not the release"):
         open_release(copy, digest="0" * 64)
+
+
+def test_a_station_recovers_from_the_theft_of_everything_but_the_root(bench: Bench) -> None:
+    """Thieves with a quorum of targets keys have driven everything ahead; new keys and a higher counter mend it."""
+    ahead = 10**6
+    thieves = shutil.copytree(bench.folder / "station", bench.folder / "stolen" / "station")
+    with open_bundle(bench.export(), trust="development") as bundle:
+        stolen = Bench(thieves.parent)
+        release(stolen.station, bundle, product="part", counter=ahead, min_counter=ahead)
+        assert bench.take(stolen.export(), 0).terms == ReleaseTerms("part", ahead, ahead, ())
+        rotate(bench, "targets-1", "targets-2", "targets-3", "snapshot-1", "timestamp-1")
+        release(bench.station, bundle, product="part", counter=ahead + 1, min_counter=ahead + 1)
+    assert bench.take(bench.export(), 1).terms == ReleaseTerms("part", ahead + 1, ahead + 1, ())
+    assert bench.refused(stolen.export(), 2).refusal is Refusal.UNSIGNED

@@ -65,11 +65,11 @@ def test_from_a_bundle_to_a_device(place: Path) -> None:
 
 def test_keys_are_listed_and_rotated(place: Path) -> None:
     """Who may sign what is there to read, before and after."""
-    assert "targets: 2 of 3 must sign" in run(place, "keys list")
+    assert "targets: 2 of 3 must sign" in run(place, "keys show")
     (place / "words").write_text(f"{PASSPHRASE}\n")
     said = run(place, "rotate-root --replace timestamp-1 --passphrase-file {}/words")
     assert "timestamp-1 is replaced by timestamp-2" in said
-    listed = run(place, "keys list")
+    listed = run(place, "keys show")
     assert "timestamp-2" in listed
     assert "timestamp-1" not in listed
     assert "root version 2" in listed

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
     """Add the group `keys` and the commands `rotate-root` and `renew`."""
     keys = typer.Typer(help="Keys of the release station.", no_args_is_help=True)
     keys.command(name="init", help="Make a release station: its keys and the root that devices trust.")(_init)
-    keys.command(name="list", help="Which keys may sign what, which are at hand, and what expires when.")(_list)
+    keys.command(name="show", help="Which keys may sign what, which are at hand, and what expires when.")(_show)
     app.add_typer(keys, name="keys")
     app.command(name="rotate-root", help="Sign a new root: keys that were lost or stolen are replaced.")(_rotate)
     app.command(name="renew", help="Sign what is in force for longer; releases stay what they are.")(_renew)
@@ -69,7 +69,7 @@ def _init(
         )
 
 
-def _list(station: StationFolder = DEFAULT_STATION, key: KeyPlaces = None) -> None:
+def _show(station: StationFolder = DEFAULT_STATION, key: KeyPlaces = None) -> None:
     with at_the_desk(station, key, None) as desk:
         now = desk.repository.read()
         here = {file.keyid: file.path for file in desk.ring.files}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tuf.api.metadata import Metadata, Root
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from securesystemslib.signer import SSlibKey
 
     from edge_convert.release.repository import Standing
     from edge_convert.release.station import Station
@@ -60,6 +62,17 @@ def rotate_root(
     root = deepcopy(now.root)
     root.version += 1
     root.expires = expiry(station.now_s, station.validity.root_days)
+    maker = partial(new_key, station, cost=cost, key_source=key_source)
+    pairs = _replace(now, root, replaced, lambda name: maker(name, passphrase_for(name)))
+    signed = next_metadata(now, station.ring, station.now_s, station.validity, root=root)
+    station.publish(signed, now.products)
+    return Rotated(root.version, tuple(pairs))
+
+
+def _replace(
+    now: Standing, root: Root, replaced: Sequence[str], make: Callable[[str], SSlibKey]
+) -> list[tuple[str, str]]:
+    """Put new keys into `root` for the named ones; old and new names."""
     known = [(role, name_of(root, keyid), keyid) for role, one in root.roles.items() for keyid in one.keyids]
     pairs: list[tuple[str, str]] = []
     for name in dict.fromkeys(replaced):
@@ -69,11 +82,9 @@ def rotate_root(
         role, keyid = place
         fresh = f"{role}-{_next_number(now, role, [new for _, new in pairs])}"
         root.revoke_key(keyid, role)
-        root.add_key(new_key(station, fresh, passphrase_for(fresh), cost=cost, key_source=key_source), role)
+        root.add_key(make(fresh), role)
         pairs.append((name, fresh))
-    signed = next_metadata(now, station.ring, station.now_s, station.validity, root=root)
-    station.publish(signed, now.products)
-    return Rotated(root.version, tuple(pairs))
+    return pairs
 
 
 def renew(station: Station) -> None:
