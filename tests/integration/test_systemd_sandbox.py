@@ -83,6 +83,14 @@ def test_the_daemon_runs_under_the_units_own_filter(tmp_path, names) -> None:
         log.close()
 
 
+def test_a_candidate_may_stand_back_behind_the_line(names) -> None:
+    """Its process gets the idle priority that it asks for."""
+    asked = "from edge_runtime.app.shadow_process import lower_priority; print(lower_priority('idle'))"
+    command = [*UNDER_FILTER, str(names), sys.executable, "-c", asked]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=REPOSITORY).stdout
+    assert told == "idle\n"
+
+
 def _parts(port: int) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
