@@ -92,6 +92,8 @@ class Account:
     changes: int
     rollback_ms: dict[str, float]
     activation_ms: dict[str, float]
+    trial_ended: str
+    """Why a trial ended by itself, if one did: this machine is too busy, or something is broken."""
     latency_ms: dict[str, float]
     """Trigger to verdict."""
 
@@ -105,7 +107,8 @@ class Account:
             "good parts rejected for want of a permit": self.passes_lost,
         }
         found = [f"{count} {what}" for what, count in wrong.items() if count]
-        if loaded and self.rollback_ms["max"] >= 1_000.0:
+        found += [f"a trial ended by itself: {self.trial_ended}"] if self.trial_ended else []
+        if loaded and self.rollback_ms.get("max", 0.0) >= 1_000.0:
             found.append(f"a rollback took {self.rollback_ms['max']:.0f} ms")
         return [f"{self.phase}: {text}" for text in found]
 
@@ -179,7 +182,7 @@ class SwapLine:
 def run(work: Path, phase: str, cycles: int, options: argparse.Namespace, *, keep_both: bool) -> Account:
     """One phase: so many times a release on trial and back."""
     line = SwapLine(work, options, keep_both=keep_both)
-    activations, rollbacks = [], []
+    activations, rollbacks, ended = [], [], ""
     try:
         store = line.device.store()
         line.decided_by(line.good, 0)
@@ -187,6 +190,9 @@ def run(work: Path, phase: str, cycles: int, options: argparse.Namespace, *, kee
         activations.append(line.decided_by(new, time.time_ns()))
         for cycle in range(cycles):
             time.sleep(options.pause_s)  # parts go through the new model
+            if store.standing("part").trial is None:
+                ended = store.find(new.digest).reason
+                break
             asked_ns = time.time_ns()
             store.request_rollback("part", "swap_line", f"cycle {cycle}")
             rollbacks.append(line.decided_by(line.good, asked_ns))
@@ -201,7 +207,7 @@ def run(work: Path, phase: str, cycles: int, options: argparse.Namespace, *, kee
         line.look()
     finally:
         line.close()
-    return _account(phase, line.verdicts, metrics, rollbacks, activations)
+    return _account(phase, line.verdicts, metrics, rollbacks, activations, ended)
 
 
 def _account(
@@ -210,6 +216,7 @@ def _account(
     metrics: dict[str, float],
     rollbacks: list[float],
     activations: list[float],
+    ended: str,
 ) -> Account:
     numbers = [verdict["part_sequence"] for verdict in verdicts]
     reasons = [verdict["reason"] for verdict in verdicts if verdict["score"] is None or verdict["reason"] in LATE]
@@ -227,6 +234,7 @@ def _account(
         changes=sum(one != other for one, other in itertools.pairwise(digests)),
         rollback_ms=_percentiles(rollbacks),
         activation_ms=_percentiles(activations[1:]),
+        trial_ended=ended,
         latency_ms=_percentiles([verdict["latency_ms"] for verdict in verdicts]),
     )
 
