@@ -117,13 +117,14 @@ class RolloutBench:
         self.store, self.told = Store(self.clock), Listener()
         self.active = a_model(BUNDLE)
         self.parts = 0
+        self.remembered: list[Any] = []
         self.short = False
         self.start()
 
     def start(self) -> None:
         """A new life."""
         self.beside = Beside()
-        self.models = SimpleNamespace(current=self.active)
+        self.models = SimpleNamespace(current=self.active, remember=self.remembered.append)
         course = Course(
             BooksFile(self.folder / "rollout.json"), self.terms, self.store, self.told, self.clock, 60 * SECOND
         )

@@ -99,7 +99,7 @@ class InspectStage:
         self._dispatch.send(Judged(part, verdict, anomaly_map, recipe))
         if self._beside is not None:
             self._beside.judged(part, verdict, decider, ended_ns - began_ns)
-        if self._preview is not None:
+        if self._preview is not None and decider is model:  # a candidate's map has other colours
             self._preview(part.arrival, anomaly_map)
 
     def finish(self) -> None:

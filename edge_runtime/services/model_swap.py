@@ -132,7 +132,7 @@ class Models:
         model = swap.model
         if model is not self._current:
             self._renewals_before += self._current.keeper.renewals - model.keeper.renewals
-            self._remember(model)
+            self.remember(model)
             self._current = model
             self._in_force.put(model.recipe, model.bundle.identity)
             self.swaps += 1
@@ -141,7 +141,8 @@ class Models:
             self._events.record(swap.record)
         swap.done.set()
 
-    def _remember(self, model: Model) -> None:
+    def remember(self, model: Model) -> None:
+        """It decides, or a share of the parts: its pictures are drawn with its own manifest."""
         kept = {digest: bundle for digest, bundle in self._manifests.items() if digest != model.digest}
         newest = list(kept.items())[-(REMEMBERED - 1) :]
         self._manifests = {**dict(newest), model.digest: model.bundle}  # replaced as a whole: others read it

@@ -198,6 +198,7 @@ class RolloutService:
         elif loaded is not None and loaded.digest == self._course.candidate.digest and books.active is not None:
             books.is_clean = False
             if self._course.save():
+                self._models.remember(loaded)
                 self._beside.canary = Canary(loaded, self._plan.share, books.active.digest)
 
     def _count_compared(self, shadow: Shadow) -> None:

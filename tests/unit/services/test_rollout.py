@@ -38,6 +38,7 @@ def test_by_rule_a_good_candidate_goes_all_the_way(bench) -> None:
     """Shadow, a tenth of the parts, then its trial; every step is told with its report."""
     _in_canary(bench)
     assert bench.store.onlookers[0].closed
+    assert [model.digest for model in bench.remembered] == [CANDIDATE.digest]
     deciders = [bench.part() for _ in range(300)]
     assert 15 < deciders.count(CANDIDATE) < 50
     bench.until(FULL)
