@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,8 @@ from edge_runtime.bundles.store_database import StoreDatabase
 from edge_runtime.bundles.store_files import UpdateBusyError
 from edge_runtime.bundles.store_intake import StoreIntake
 from edge_runtime.bundles.store_schema import told
-from edge_runtime.decision.update_rules import MAX_ATTEMPTS, UpdateEvent, rollback_target, to_remove
+from edge_runtime.decision import update_rules as rules
+from edge_runtime.decision.update_rules import MAX_ATTEMPTS, UpdateEvent
 from edge_runtime.domain.errors import BundleError, UpdateError
 from edge_runtime.domain.update import StoredRelease, UpdateState
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from edge_runtime.bundles.store_files import StoreFiles
     from edge_runtime.domain.update import HistoryEntry, ProductStanding
     from edge_runtime.ops.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 
 class ReleaseStore:
@@ -80,14 +84,16 @@ class ReleaseStore:
 
     def resolve_start(self, product: str) -> StoredRelease:
         """See `UpdateStore`."""
-        self.sweep()
-        self._check_known_good(product)
-        while (due := self._due(product)) is not None:
-            trouble = self._trouble(due)
-            if trouble is None:
-                return due
-            self.roll_back(due.digest, trouble)
-        good = self.standing(product).known_good
+        good = self._sound_known_good(product)
+        try:
+            self.sweep()
+            while (due := self._due(product)) is not None:
+                trouble = self._trouble(due)
+                if trouble is None:
+                    return due
+                self.roll_back(due.digest, trouble)
+        except UpdateError as error:  # a full or failing disk: nothing new is tried on it, and the line starts
+            _log.warning("%s", error.what)
         if good is None:
             raise UpdateError(
                 f"no release of product {product} on this device may run",
@@ -163,7 +169,7 @@ class ReleaseStore:
                     return good
             current = due or good
             known = books.releases(db, product)
-            target = None if current is None else rollback_target(known, current, standing.min_counter)
+            target = None if current is None else rules.rollback_target(known, current, standing.min_counter)
             if current is None or target is None:
                 raise UpdateError(
                     f"there is no earlier release of product {product} that may run: nothing was changed",
@@ -232,7 +238,8 @@ class ReleaseStore:
             generation = books.mark(db, "trust_generation")
         gone = self.files.sweep(stored, generation)
         if gone and not quietly:
-            self.note("swept", f"removed, because nothing committed needs it: {', '.join(gone)}")
+            with contextlib.suppress(UpdateError):  # tidy without a line in the history is still tidy
+                self.note("swept", f"removed, because nothing committed needs it: {', '.join(gone)}")
 
     def _due(self, product: str) -> StoredRelease | None:
         standing = self.standing(product)
@@ -250,20 +257,25 @@ class ReleaseStore:
             return f"its file is damaged: {error.what}"
         return None
 
-    def _check_known_good(self, product: str) -> None:
+    def _sound_known_good(self, product: str) -> StoredRelease | None:
         """A damaged last-known-good release makes way for the one that was confirmed before it."""
-        while (good := self.standing(product).known_good) is not None:
+        book, known = self.intake.book(product), {release.digest: release for release in self.releases(product)}
+        good = known.get(book.known_good)
+        while good is not None and good.terms.counter >= book.min_counter:
             if (damage := self._damage(good)) is None:
-                return
-            with self._db.write() as db:
+                return good
+            with contextlib.suppress(UpdateError), self._db.write() as db:
                 moves.fail(db, good, damage)
                 self._db.tell(db, "rolled_back", good.digest, damage)
+            del known[good.digest]
+            good = rules.next_known_good(known.values(), book.min_counter)
+        return None
 
     def _tidy(self, product: str) -> None:
         """Old versions go, out of the books first."""
         with self._db.write() as db:
             book = books.book(db, product)
-            for old in to_remove(books.releases(db, product), book.known_good, book.min_counter, self._keep):
+            for old in rules.to_remove(books.releases(db, product), book.known_good, book.min_counter, self._keep):
                 if old.state is UpdateState.ROLLED_BACK:
                     books.write_release(db, replace(old, stored=False))
                 else:

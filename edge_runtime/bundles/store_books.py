@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ from edge_runtime.bundles.store_schema import HISTORY_ROWS
 from edge_runtime.domain.update import HistoryEntry, ReleaseTerms, StoredRelease, UpdateState
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
 _COLUMNS = (
@@ -122,7 +122,25 @@ def history(connection: sqlite3.Connection, limit: int) -> Sequence[HistoryEntry
     return [HistoryEntry(*row) for row in rows]
 
 
+def check(connection: sqlite3.Connection) -> None:
+    """Read everything once.
+
+    Raises:
+        sqlite3.DatabaseError: something makes no sense.
+    """
+    for product in {release.terms.product for release in releases(connection, None)}:
+        book(connection, product)
+    history(connection, HISTORY_ROWS)
+
+
 def _release(row: Sequence[object]) -> StoredRelease:
+    try:
+        return _read(row)
+    except (ValueError, TypeError) as error:
+        raise sqlite3.DatabaseError(f"a release in it makes no sense: {error}") from error
+
+
+def _read(row: Sequence[object]) -> StoredRelease:
     digest, product, counter, minimum, hardware, name, version, revision, state, attempts, at_ns, *rest = row
     reason, pinned, confirmed, stored = rest
     return StoredRelease(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ from edge_runtime.bundles import store_schema as schema
 from edge_runtime.domain.update import HistoryEntry
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -35,7 +35,13 @@ class StoreDatabase:
     def flaw(self) -> str | None:
         """See `store_schema.flaw`."""
         with self._lock:
-            return schema.flaw(self._connection, self._path)
+            found = schema.flaw(self._connection, self._path)
+            if found is None:
+                try:
+                    books.check(self._connection)
+                except sqlite3.DatabaseError as error:
+                    return str(error)
+            return found
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundles import store_books as books
-from edge_runtime.decision.update_rules import UpdateEvent, may_run, next_state
+from edge_runtime.decision.update_rules import UpdateEvent, next_known_good, next_state
 from edge_runtime.domain.errors import UpdateError
 from edge_runtime.domain.update import ProductStanding, StoredRelease, UpdateState
 
@@ -133,8 +133,7 @@ def fail(db: sqlite3.Connection, found: StoredRelease, why: str) -> None:
     books.write_release(db, failed)
     book = books.book(db, found.terms.product)
     if book.known_good == found.digest:
-        others = [r for r in books.releases(db, book.product) if may_run(r, book.min_counter)]
-        best = max(others, key=lambda release: release.confirmed, default=None)
+        best = next_known_good(books.releases(db, book.product), book.min_counter)
         books.write_book(db, replace(book, known_good="" if best is None else best.digest))
 
 

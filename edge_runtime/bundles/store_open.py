@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -58,16 +59,18 @@ def open_store(
             files.make_folder(folder)
             schema.create(files.database)
         files.make()
-        try:
-            store = ReleaseStore(files, clock, check, keep_versions)
-            flaw = store.flaw()
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
-                raise
-            return ReceiptStore(files, clock, check, str(error))
-        if flaw is None:
-            return store
-        store.close()
+        with contextlib.ExitStack() as undo:
+            try:
+                store = ReleaseStore(files, clock, check, keep_versions)
+                undo.callback(store.close)
+                flaw = store.flaw()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                flaw = str(error)
+            if flaw is None:
+                undo.pop_all()
+                return store
         return ReceiptStore(files, clock, check, flaw)
 
 

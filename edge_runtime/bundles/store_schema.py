@@ -61,13 +61,16 @@ _TABLES: Final = (
 def connect(path: Path) -> sqlite3.Connection:
     """One connection in autocommit mode; a commit is on the disk when it returns.
 
+    Not with a write-ahead log: that cannot even be read on a full disk (its index has to be made), and a line must be
+    able to start there. The rollback journal stays where it is between commits, so small commits go on without room.
+
     Raises:
         sqlite3.Error: the file cannot be opened or is no database.
     """
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA journal_mode=PERSIST")
+        connection.execute("PRAGMA synchronous=EXTRA")
     except sqlite3.Error:
         connection.close()
         raise
@@ -84,7 +87,7 @@ def create(path: Path) -> None:
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA synchronous=EXTRA")
         connection.execute("BEGIN IMMEDIATE")
         for statement in _TABLES:
             connection.execute(statement)

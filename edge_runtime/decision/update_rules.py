@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from edge_runtime.domain.update import UpdateState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from edge_runtime.domain.update import ReleaseTerms, StoredRelease
 
@@ -138,6 +138,12 @@ def rollback_target(
     """The release of the same product that ran before `current`: the next lower counter that may run."""
     older = [r for r in releases if r.terms.counter < current.terms.counter and may_run(r, min_counter)]
     return max(older, key=lambda release: release.terms.counter, default=None)
+
+
+def next_known_good(releases: Iterable[StoredRelease], min_counter: int) -> StoredRelease | None:
+    """The one that takes the place of a last-known-good release that cannot run any more: the last one confirmed."""
+    sound = [release for release in releases if may_run(release, min_counter)]
+    return max(sound, key=lambda release: release.confirmed, default=None)
 
 
 def to_remove(releases: Sequence[StoredRelease], known_good: str, min_counter: int, keep: int) -> list[StoredRelease]:

@@ -116,16 +116,17 @@ def _die(now: bool) -> None:  # noqa: FBT001  (a condition)
 
 
 class HalfSource(MemorySource):
-    """Dies in the middle of the last payload, if it is told to."""
+    """Dies in the middle of the first payload, if it is told to."""
 
     dies = False
 
     def payload(self, digest: str, size_bytes: int) -> Iterator[bytes]:
         """See `ReleaseSource`."""
+        handed_out = 0
         for piece in super().payload(digest, size_bytes):
-            yield piece[: len(piece) // 2]
-            _die(self.dies)
-            yield piece[len(piece) // 2 :]
+            handed_out += len(piece)
+            _die(self.dies and handed_out > size_bytes // 2)
+            yield piece
 
 
 def run(folder: Path, rounds: int, seed: int) -> Kills:
