@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_runtime.app.inspection import Inspector, inspector_of
+from edge_runtime.app.inspection import Inspector
 from edge_runtime.app.models import Opener, prove
+from edge_runtime.app.updates import load_stored
 from edge_runtime.bundles.archive import open_bundle, open_release
 from edge_runtime.bundles.store_open import open_store
 from edge_runtime.decision.trial import TrialRules
@@ -56,7 +57,7 @@ def releases_of(config: LineConfig, clock: Clock) -> UpdateStore | None:
 def opener_of(config: LineConfig, store: UpdateStore, release: StoredRelease) -> Opener:
     """Loads this release from the store."""
     path = store.path(release.digest)
-    return lambda: inspector_of(open_release(path, digest=release.digest), config.engine)
+    return lambda: load_stored(path, release.digest, config.engine)
 
 
 def open_active(config: LineConfig, clock: Clock) -> OpenBundle:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
 
 MEGABYTE: Final = 1_000_000
-_TUNED: Final = "tuned"
+_COMPILED: Final = "compiled"
 """Folder beside a stored release: what the engine has compiled of it for this device. Goes when the release goes."""
 
 
@@ -134,16 +134,16 @@ class DeviceProver:
 
     def prove(self, bundle: Path, digest: str) -> Proof:
         """See `Prover`. What the engine compiles on the way is kept for the line."""
-        folder = bundle.with_name(_TUNED)
+        folder = bundle.with_name(_COMPILED)
         with told(folder, "make"):
             folder.mkdir(exist_ok=True)
             give_to_owner(folder)
-        return run_proof(bundle, digest, tuned(self.engine, bundle), self.limits)
+        return run_proof(bundle, digest, with_cache(self.engine, bundle), self.limits)
 
 
-def tuned(settings: EngineSettings, bundle: Path) -> EngineSettings:
+def with_cache(settings: EngineSettings, bundle: Path) -> EngineSettings:
     """The engine's settings with the stored release's own folder for compiled models, unless one is configured."""
-    folder = bundle.with_name(_TUNED)
+    folder = bundle.with_name(_COMPILED)
     if settings.cache_dir is not None or not os.access(folder, os.W_OK | os.X_OK):
         return settings
     return settings.model_copy(update={"cache_dir": folder})
@@ -156,4 +156,4 @@ def load_stored(bundle: Path, digest: str, settings: EngineSettings) -> Inspecto
         BundleError: it is damaged, or not meant for this runtime or engine.
         EngineError: the engine is not there or cannot run it.
     """
-    return inspector_of(open_release(bundle, digest=digest), tuned(settings, bundle))
+    return inspector_of(open_release(bundle, digest=digest), with_cache(settings, bundle))
