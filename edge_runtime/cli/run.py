@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -26,6 +27,21 @@ def run_command(
     settings = load_config(config)
     logs = Logging(settings.ops.log_level, sys.stderr, os.environ)
     try:
-        Daemon(settings, lambda: load_config(config), SystemClock(), signals).run()
+        daemon = Daemon(settings, lambda: load_config(config), SystemClock(), signals)
+        _settle()
+        daemon.run()
     finally:
         logs.close()
+
+
+def _settle() -> None:
+    """Before the first part: what the start has left lying about goes back, and what it made is there to stay.
+
+    The garbage collector then walks over what parts leave behind, and no longer over all that was imported: its longest
+    pause shrinks from tens of milliseconds to one or two.
+    """
+    from edge_runtime.ops.memory import give_back  # noqa: PLC0415
+
+    gc.collect()
+    gc.freeze()
+    give_back()

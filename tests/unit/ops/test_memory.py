@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.ops.memory import MemoryFigure, SystemMemory
+import numpy as np
+
+from edge_convert.bench.process import memory_of
+from edge_runtime.ops.memory import MemoryFigure, SystemMemory, give_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,3 +63,15 @@ def test_the_reserve_grows_with_the_machine_within_bounds() -> None:
     """64 MB on a small board, 256 MB on a large machine."""
     reserves = [MemoryFigure(0, total, "").reserve_bytes for total in (500_000_000, 2_000_000_000, 64_000_000_000)]
     assert reserves == [64_000_000, 100_000_000, 256_000_000]
+
+
+def test_what_is_free_inside_the_process_goes_back_to_the_system() -> None:
+    """Many small blocks, freed, stay with the C library until it is told; harmless where there is nothing."""
+    blocks = [np.ones(2_000, np.float64) for _ in range(4_000)]
+    held = blocks[::500]  # so that the heap cannot simply shrink
+    full = memory_of().resident
+    del blocks
+    give_back()
+    assert memory_of().resident < full - 30_000_000
+    assert sum(block.sum() for block in held) == 2_000 * len(held)
+    give_back()
