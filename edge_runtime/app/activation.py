@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_runtime.app.inspection import Inspector
 from edge_runtime.app.models import Opener, prove
 from edge_runtime.app.updates import load_stored
 from edge_runtime.bundles.archive import open_bundle, open_release
@@ -18,6 +17,7 @@ from edge_runtime.services.activation import ActivationStage, LineView
 from edge_runtime.services.model_pool import Budget, ModelPool
 
 if TYPE_CHECKING:
+    from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import ModelMaker
     from edge_runtime.app.stages import Common
     from edge_runtime.bundles.archive import OpenBundle
@@ -94,8 +94,15 @@ def start_release(config: LineConfig, store: UpdateStore, product: str) -> Start
         release = store.resolve_start(product)
         on_trial = release.state in {UpdateState.ARMED, UpdateState.TRIAL}
         if on_trial:
-            begun = store.begin_trial(release.digest)  # before the load: it may end this process
-            release = replace(begun, reason=release.reason)
+            try:
+                begun = store.begin_trial(release.digest)  # before the load: it may end this process
+            except UpdateError:  # a full or failing disk: what cannot be counted is not tried
+                good = store.standing(product).known_good
+                if good is None:
+                    raise
+                release, on_trial = good, False
+            else:
+                release = replace(begun, reason=release.reason)
         opener = opener_of(config, store, release)
         try:
             inspector = opener()
