@@ -6,17 +6,21 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from bundle_parts import PAYLOADS, make_draft
+from release_device import FAST_BUNDLE, draft_of
 from station_parts import NOW_S, Bench, make_bench
 
 from edge_convert.release.mirror import serve
+from edge_convert.release.releasing import release
 from edge_convert.release.stick import write_stick
 from edge_runtime.app.mounts import StickError
+from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.install import DeviceTerms, Installer, Proof
 from edge_runtime.bundles.store import ReleaseStore
 from edge_runtime.bundles.store_open import open_store
@@ -106,7 +110,7 @@ _SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 def run(*command: str) -> str:
     """A system's program, which has to succeed."""
-    env = {**os.environ, "PATH": _SBIN}
+    env = {**os.environ, "PATH": _SBIN, "MTOOLS_SKIP_CHECK": "1"}  # fusefat drops a byte that mtools misses
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=env).stdout
 
 
@@ -175,3 +179,55 @@ class FolderMounter:
             shutil.copytree(folder, self.content, dirs_exist_ok=True, symlinks=True)
         for path in folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def sign(bench: Bench, version: str, product: str = "part", hardware: tuple[str, ...] = ()) -> str:
+    """Release a model that this machine can really run, as `version`; its digest."""
+    source = bench.folder / "model.bundle"
+    with open_bundle(FAST_BUNDLE, trust="development") as opened:
+        draft_of(opened.manifest, version, opened, source)
+    with open_bundle(source, trust="development") as opened:
+        return release(bench.station, opened, product=product, hardware=hardware).digest
+
+
+class SignedLine:
+    """A line whose device trusts a station, set up by the product's own commands."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self.folder = folder
+        self.state_dir = folder / "state"
+        (folder / "bench").mkdir()
+        self.bench = make_bench(folder / "bench", targets="1/1")
+        self.config = folder / "line.toml"
+        self.config.write_text(
+            f"""
+            device = {{ name = "line-3", state_dir = "{self.state_dir}" }}
+            bundle = {{ product = "part", trust = "production" }}
+            engine = {{ name = "onnxruntime", threads = 1 }}
+            {more}
+            """,
+            encoding="utf-8",
+        )
+        root = folder / "root.json"
+        root.write_bytes(self.bench.root)
+        self.command("bundle", "trust", str(root))
+
+    def command(self, *words: str) -> str:
+        """One of `edge-runtime`, which has to succeed; what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "edge_runtime", *words],
+            env={**os.environ, "EDGE_RUNTIME_CONFIG": str(self.config)},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def stick(self, name: str, *, part_bytes: int = 4_000_000_000, bench: Bench | None = None) -> Path:
+        """What the station, or another one, writes on a stick."""
+        place = self.folder / name
+        place.mkdir()
+        write_stick((bench or self.bench).station, place, part_bytes=part_bytes)
+        return place

@@ -133,6 +133,7 @@ def write_report(root: Path, text: str) -> None:
             content += _SEPARATOR.encode() + before
         stream.seek(0)
         stream.write(content[:REPORT_BYTES])
-        stream.truncate()
         stream.flush()
+        if status.st_size > REPORT_BYTES:  # ours never is, and only grows
+            stream.truncate(REPORT_BYTES)
         os.fsync(file)
