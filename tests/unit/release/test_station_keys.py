@@ -23,7 +23,7 @@ def test_a_sealed_key_opens_with_its_passphrase_only(tmp_path: Path) -> None:
     """The file is its owner's alone, says openly which key it is, and holds no private byte in the clear."""
     key = Ed25519PrivateKey.generate()
     path = tmp_path / "targets-1.key"
-    public = write_key(path, "targets-1", key, PASSPHRASE, cost=CHEAP)
+    public = write_key(path, "targets-1", key, PASSPHRASE, cost=CHEAP).public_key
     assert path.stat().st_mode & 0o777 == 0o600
     assert (look_at_key(path).name, look_at_key(path).keyid) == ("targets-1", public.keyid)
     assert unseal(path, PASSPHRASE + "!") is None

@@ -63,11 +63,11 @@ def public_key(key: Ed25519PublicKey, name: str) -> SSlibKey:
     return SSlibKey(plain.keyid, plain.keytype, plain.scheme, plain.keyval, {KEY_NAME: name})
 
 
-def write_key(path: Path, name: str, key: Ed25519PrivateKey, passphrase: str, *, cost: int = COST) -> SSlibKey:
+def write_key(path: Path, name: str, key: Ed25519PrivateKey, passphrase: str, *, cost: int = COST) -> CryptoSigner:
     """Seal a private key into a new file that its owner alone may read.
 
     Returns:
-        The public key.
+        The key, ready to sign.
 
     Raises:
         ConfigError: the passphrase is too short, the file exists or cannot be written.
@@ -84,7 +84,7 @@ def write_key(path: Path, name: str, key: Ed25519PrivateKey, passphrase: str, *,
         format=1, name=name, keyid=public.keyid, cost=cost, salt=_text(salt), nonce=_text(nonce), sealed=_text(sealed)
     )
     write_new(path, content.model_dump_json(indent=1).encode() + b"\n", mode=0o600)
-    return public
+    return CryptoSigner(key, public)
 
 
 def look_at_key(path: Path) -> KeyFile:

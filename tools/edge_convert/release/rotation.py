@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from securesystemslib.signer import SSlibKey
+    from securesystemslib.signer import Key
 
     from edge_convert.release.repository import Standing
     from edge_convert.release.station import Station
@@ -69,9 +69,7 @@ def rotate_root(
     return Rotated(root.version, tuple(pairs))
 
 
-def _replace(
-    now: Standing, root: Root, replaced: Sequence[str], make: Callable[[str], SSlibKey]
-) -> list[tuple[str, str]]:
+def _replace(now: Standing, root: Root, replaced: Sequence[str], make: Callable[[str], Key]) -> list[tuple[str, str]]:
     """Put new keys into `root` for the named ones; old and new names."""
     known = [(role, name_of(root, keyid), keyid) for role, one in root.roles.items() for keyid in one.keyids]
     pairs: list[tuple[str, str]] = []

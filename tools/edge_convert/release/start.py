@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
-from edge_convert.release.key_file import COST, unseal, write_key
+from edge_convert.release.key_file import COST, write_key
 from edge_convert.release.keyring import KEY_SUFFIX
 from edge_convert.release.signing import expiry, first_metadata
 from edge_convert.release.station import KEYS
@@ -17,7 +17,7 @@ from edge_runtime.domain.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from securesystemslib.signer import SSlibKey
+    from securesystemslib.signer import Key
 
     from edge_convert.release.station import Station
 
@@ -95,7 +95,7 @@ def new_key(
     *,
     cost: int = COST,
     key_source: Callable[[str], Ed25519PrivateKey] | None = None,
-) -> SSlibKey:
+) -> Key:
     """Make a key, keep it sealed in the station's folder, and hand it to the ring.
 
     Raises:
@@ -103,9 +103,6 @@ def new_key(
     """
     key = Ed25519PrivateKey.generate() if key_source is None else key_source(name)
     path = station.folder / KEYS / f"{name}{KEY_SUFFIX}"
-    public = write_key(path, name, key, passphrase, cost=cost)
-    signer = unseal(path, passphrase)  # proves that what was written can be read again
-    if signer is None:
-        raise ConfigError(f"{path} cannot be opened again", "Check the storage medium, remove the folder and repeat.")
+    signer = write_key(path, name, key, passphrase, cost=cost)
     station.ring.add(signer)
-    return public
+    return signer.public_key
