@@ -32,6 +32,7 @@ from edge_convert.bench.measure import Spread
 from edge_convert.bench.peers import Peer, write_frames
 from edge_convert.bench.result import Ratio
 from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.domain.errors import ConfigError
 from edge_runtime.ops.machine import describe_machine
 
 if TYPE_CHECKING:
@@ -83,10 +84,14 @@ def run(options: argparse.Namespace, isa: str, form: FrameForm) -> list[Side]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-side-")))
         with open_bundle(options.bundle, trust="development") as opened:
             frames = write_frames(bench_frames(opened.manifest, opened.payloads, form, options.images), folder)
-        sides = [
-            stack.enter_context(Peer(command, folder / f"{number}.log", environment))
-            for number, command in enumerate(commands)
-        ]
+        sides = []
+        for number, command in enumerate(commands):
+            try:
+                sides.append(stack.enter_context(Peer(command, folder / f"{number}.log", environment)))
+            except ConfigError as error:
+                if not number:  # without ours there is nothing to compare with
+                    raise
+                sys.stderr.write(f"{isa}: left out: {' '.join(command)}: {error.what}\n")
         for number in range(-1, options.rounds):
             for side in sides:
                 side.run(frames[number % len(frames)], options.per_round)
