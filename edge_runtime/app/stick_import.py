@@ -33,7 +33,11 @@ _NOBODY_SAYS_STOP: Final = threading.Event()
 
 def line_products(config: LineConfig) -> list[str]:
     """What this line inspects: other products' releases are none of its business."""
-    return [] if config.bundle.product is None else [config.bundle.product]
+    first = config.bundle.product
+    if first is None:
+        return []
+    others = [] if config.products is None else config.products.codes.values()
+    return list(dict.fromkeys([first, *others]))
 
 
 def import_stick(config: LineConfig, root: Path | None, problem: str, clock: Clock) -> tuple[Delivery, str]:
