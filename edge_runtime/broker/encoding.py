@@ -35,15 +35,18 @@ MAX_TEXT_CHARS = 4_000
 """Longer free text is cut: a broker drops the connection over a packet that it finds too large."""
 
 
+_EVALUATIONS = {
+    Disposition.PASS: ResultEvaluation.OK,
+    Disposition.REJECT: ResultEvaluation.NOT_OK,
+    Disposition.REVIEW: ResultEvaluation.NOT_DECIDABLE,
+}
+
+
 def result_evaluation(disposition: Disposition, reason: Reason) -> ResultEvaluation:
     """The verdict in OPC's words; a fault is Undefined whatever the fail-safe made of it, never OK."""
     if reason.is_fault:
         return ResultEvaluation.UNDEFINED
-    return {
-        Disposition.PASS: ResultEvaluation.OK,
-        Disposition.REJECT: ResultEvaluation.NOT_OK,
-        Disposition.REVIEW: ResultEvaluation.NOT_DECIDABLE,
-    }[disposition]
+    return _EVALUATIONS[disposition]
 
 
 def iso_time(wall_ns: int) -> str:
@@ -58,12 +61,14 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+@functools.lru_cache(maxsize=8)
 def bundle_field(bundle: BundleIdentity) -> BundleField:
     """The wire form of a bundle's identity."""
     trust: Literal["development", "production"] = "production" if bundle.trust == "production" else "development"
     return BundleField(name=writable(bundle.name), version=writable(bundle.version), digest=bundle.digest, trust=trust)
 
 
+@functools.lru_cache(maxsize=8)
 def limits_field(limits: Limits) -> LimitsField:
     """The wire form of limits."""
     return LimitsField(review=finite(limits.review), reject=finite(limits.reject))

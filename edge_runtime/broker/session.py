@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_runtime.broker.port import MOST_REQUEST_BYTES, Request
+from edge_runtime.broker.properties import RowProperties
 
 if TYPE_CHECKING:
     import ssl
@@ -115,9 +116,16 @@ class _Inbox:
         if refused:
             _log.warning("the broker does not let us listen for commands: %s", ", ".join(refused))
 
-    def on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
-        if level == LogLevel.MQTT_LOG_ERR:
-            self.words = text
+
+class _Words(logging.Handler):
+    """Keeps paho's last error. Its `on_log` would format a line for every packet, errors or not."""
+
+    def __init__(self, inbox: _Inbox) -> None:
+        super().__init__(logging.ERROR)
+        self._inbox = inbox
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._inbox.words = record.getMessage()
 
 
 class Session:
@@ -177,7 +185,8 @@ class Session:
 
     def publish_row(self, topic: str, payload: bytes, attributes: Attributes) -> int | None:
         """Queue one row, QoS 1; its packet id, or None if the connection is gone."""
-        info = self._client.publish(topic, payload, qos=1, properties=self._properties(attributes, expires=True))
+        properties = RowProperties(attributes, self._settings.message_expiry_s) if self._v5 else None
+        info = self._client.publish(topic, payload, qos=1, properties=properties)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def why_too_large(self, topic: str, payload: bytes, attributes: Attributes) -> str | None:
@@ -185,8 +194,7 @@ class Session:
         most = self._inbox.maximum_packet_bytes
         if len(topic.encode()) + len(payload) + _MOST_PROPERTY_BYTES + _HEADER_BYTES <= most:
             return None
-        properties = self._properties(attributes, expires=True)
-        packed = b"" if properties is None else properties.pack()  # type: ignore[no-untyped-call]
+        packed = RowProperties(attributes, self._settings.message_expiry_s).pack() if self._v5 else b""
         size = len(topic.encode()) + len(payload) + len(packed) + _HEADER_BYTES
         return None if size <= most else f"{size} bytes, and this broker takes {most} at most"
 
@@ -194,7 +202,7 @@ class Session:
         """Queue a retained status; call it again only after its PUBACK (`status_waits`)."""
         # With a Receive Maximum of 1 a row may already fill the window: QoS 0 does not count.
         qos = 1 if self._inbox.receive_maximum > 1 else 0
-        properties = self._properties(attributes, expires=False)
+        properties = self._properties(attributes)
         info = self._client.publish(topic, payload, qos=qos, retain=True, properties=properties)
         if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._inbox.status_mid = info.mid
@@ -229,27 +237,25 @@ class Session:
             access.will_payload,
             qos=1,
             retain=True,
-            properties=self._properties(list(access.will_attributes), expires=False, packet=PacketTypes.WILLMESSAGE),
+            properties=self._properties(list(access.will_attributes), PacketTypes.WILLMESSAGE),
         )
         client.on_connect = self._inbox.on_connect
         client.on_disconnect = self._inbox.on_disconnect
         client.on_publish = self._inbox.on_publish
         client.on_message = self._inbox.on_message
         client.on_subscribe = self._inbox.on_subscribe
-        client.on_log = self._inbox.on_log
+        log = logging.Logger("paho", logging.ERROR)  # noqa: LOG001  (of this client alone)
+        log.addHandler(_Words(self._inbox))
+        client.enable_logger(log)
         # With this set, publish() only queues and wakes the loop: one thread alone writes to the socket.
         client.on_socket_register_write = lambda _client, _data, _socket: None
         return client
 
-    def _properties(
-        self, attributes: Attributes, *, expires: bool, packet: int = PacketTypes.PUBLISH
-    ) -> Properties | None:
+    def _properties(self, attributes: Attributes, packet: int = PacketTypes.PUBLISH) -> Properties | None:
         if not self._v5:
             return None
         properties = Properties(packet)  # type: ignore[no-untyped-call]
         properties.ContentType = "application/json"
         properties.PayloadFormatIndicator = 1
         properties.UserProperty = attributes
-        if expires and self._settings.message_expiry_s is not None:
-            properties.MessageExpiryInterval = self._settings.message_expiry_s
         return properties

@@ -34,6 +34,24 @@ def encode_png(array: Exposure) -> bytes:
     return bytes(encoded)
 
 
+def encode_bmp(array: Exposure) -> bytes:
+    """Lossless and not compressed: quickly read, as large as its pixels.
+
+    Args:
+        array: H×W or H×W×3 RGB, uint8.
+
+    Raises:
+        ImageError: another shape or dtype.
+    """
+    _require_exposure(array)
+    pixels = np.ascontiguousarray(array)
+    swapped = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if array.ndim == _RGB_DIMENSIONS else pixels
+    if array.dtype != np.uint8:
+        raise ImageError(f"a BMP holds 8 bits per channel, not {array.dtype}", "use PNG")
+    _, encoded = cv2.imencode(".bmp", swapped)
+    return bytes(encoded)
+
+
 def encode_jpeg(array: Exposure, quality: int) -> bytes:
     """Lossy, for evidence and previews; 16-bit pixels are reduced to their high byte.
 

@@ -34,7 +34,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="edge-sustained-") as temporary:
         work = Path(temporary) / "line"
         plan = SoakPlan(
-            duration_s, options.parts_per_s, options.seed, options.bundle, work, *options.size, evidence=False
+            duration_s,
+            options.parts_per_s,
+            options.seed,
+            options.bundle,
+            work,
+            *options.size,
+            evidence=False,
+            pictures=options.pictures,
+            engine_threads=options.threads,
         )
         broker = PlantBroker(Path(temporary) / "mosquitto")
         try:
@@ -65,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bundle", type=Path, default=DEMO_BUNDLE)
     parser.add_argument("--size", type=int, nargs=2, default=(320, 240), metavar=("WIDTH", "HEIGHT"), help="pixels")
+    parser.add_argument("--pictures", choices=("png", "bmp"), default="bmp", help="how the belt stores them")
+    parser.add_argument("--threads", type=int, default=1, help="of the engine; 0: as many as it likes")
     parser.add_argument("--json", type=Path, help="write the account with all samples here")
     return parser
 

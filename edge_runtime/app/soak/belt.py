@@ -12,7 +12,7 @@ from edge_runtime.config.engine import EngineSettings
 from edge_runtime.decision.judge import classify
 from edge_runtime.domain.verdict import Disposition
 from edge_runtime.ops.belt import BeltPart, BeltPlan
-from edge_runtime.vision.encode import encode_png
+from edge_runtime.vision.encode import encode_bmp, encode_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,17 +27,26 @@ class Picture:
     """What a part looks like."""
 
     content: bytes
-    """PNG."""
+    """As it is stored."""
     passes: bool
     """Whether the detector lets it pass when nothing is wrong."""
 
 
-def draw_pictures(bundle: Path, width_px: int, height_px: int, count: int = POOL) -> tuple[Picture, ...]:
+def draw_pictures(
+    bundle: Path, width_px: int, height_px: int, count: int = POOL, stored: str = "png"
+) -> tuple[Picture, ...]:
     """Good and bad parts, each looked at by the bundle itself.
+
+    Args:
+        bundle: what will inspect them.
+        width_px, height_px: of each.
+        count: how many.
+        stored: "png" or "bmp".
 
     Raises:
         EdgeError: the bundle cannot be used.
     """
+    encode = {"png": encode_png, "bmp": encode_bmp}[stored]
     pictures = []
     with load_inspector(bundle, EngineSettings(), "development") as inspector:
         limits = inspector.bundle.calibration.limits
@@ -45,7 +54,7 @@ def draw_pictures(bundle: Path, width_px: int, height_px: int, count: int = POOL
             defective = number % DEFECTIVE_EVERY == DEFECTIVE_EVERY - 1
             pixels = render_part(1, number, defective=defective, width_px=width_px, height_px=height_px)
             disposition, _ = classify(inspector.inspect((pixels,)).score, limits)
-            pictures.append(Picture(encode_png(pixels), disposition is Disposition.PASS))
+            pictures.append(Picture(encode(pixels), disposition is Disposition.PASS))
     return tuple(pictures)
 
 
@@ -71,8 +80,9 @@ class PictureBelt(BeltPlan):
 class FolderBelt:
     """Puts each part's picture into the folder when the part passes the trigger sensor."""
 
-    def __init__(self, belt: PictureBelt, pictures: tuple[Picture, ...], folder: Path) -> None:
+    def __init__(self, belt: PictureBelt, pictures: tuple[Picture, ...], folder: Path, stored: str = "png") -> None:
         self._belt = belt
+        self._suffix = f".{stored}"
         self._pictures = pictures
         self._folder = folder
         self.given = 0
@@ -90,7 +100,7 @@ class FolderBelt:
             # Under another name first, as a camera's software does: a file that appears is whole.
             partial = self._folder / f"part-{number:09d}.part"
             partial.write_bytes(self._pictures[self._belt.picture(number)].content)
-            partial.rename(partial.with_suffix(".png"))
+            partial.rename(partial.with_suffix(self._suffix))
             self.given = number
 
     def next_ns(self) -> int:

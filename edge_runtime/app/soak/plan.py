@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,10 @@ class SoakPlan:
     warm_up_s: float = 120.0
     """Samples before this are shown but not judged; at most a quarter of the run."""
     evidence: bool = True
+    pictures: Literal["png", "bmp"] = "png"
+    """How the belt stores them. A line of hundreds of parts per second has no time to decompress."""
+    engine_threads: int = 0
+    """0: as many as the engine likes."""
     most: Most = Most()
 
     @property

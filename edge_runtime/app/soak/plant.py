@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_runtime.app.soak.belt import PictureBelt
+    from edge_runtime.app.soak.plan import SoakPlan
     from edge_runtime.ops.clock import Clock
 
 DEVICE = "soak"
@@ -103,23 +104,20 @@ class DaemonUnderTest:
         return code
 
 
-def write_config(
-    work: Path, bundle: Path, plc_port: int, broker: tuple[str, int, str], travel_ms: int, *, evidence: bool
-) -> Path:
+def write_config(plan: SoakPlan, plc_port: int, broker: tuple[str, int, str]) -> Path:
     """The configuration of the line under test; returns its path.
 
     Args:
-        work: holds everything of the run; the watched folder is `in`.
-        bundle: what inspects.
+        plan: where everything of the run lies (the watched folder is `in`), what inspects, and how.
         plc_port: of the simulated PLC on loopback.
         broker: host, port and MQTT version.
-        travel_ms: from the trigger to the gate.
-        evidence: keep pictures of what does not pass.
     """
+    work = plan.work
     host, port, version = broker
     sections: dict[str, dict[str, object]] = {
         "device": {"name": DEVICE, "state_dir": str(work / "state")},
-        "bundle": {"path": str(bundle.resolve())},
+        "bundle": {"path": str(plan.bundle.resolve())},
+        "engine": {"threads": plan.engine_threads},
         "camera": {
             "kind": "folder",
             "path": str(work / "in"),
@@ -128,12 +126,12 @@ def write_config(
             "overflow": "reject",
         },
         "recipe": {"decision_deadline_ms": DEADLINE_MS},
-        "recipe.reject": {"delay_ms": travel_ms},
+        "recipe.reject": {"delay_ms": plan.travel_ms},
         "plc": {"kind": "modbus_tcp", "host": "127.0.0.1", "port": plc_port},
         "plc_link": {"acknowledge_timeout_ms": 200},
         "mqtt": {"host": host, "port": port, "version": version},
         "ledger": {"keep_rows": 100_000_000},
-        "evidence": {"enabled": evidence, "quota_mb": 100},
+        "evidence": {"enabled": plan.evidence, "quota_mb": 100},
         "ops": {"metrics_port": False, "log_level": "warning", "inspect_queue": 64},
     }
     path = work / "line.toml"

@@ -91,18 +91,11 @@ class Soak:
             )
         with contextlib.ExitStack() as undo:
             (plan.work / "in").mkdir(parents=True, exist_ok=True)
-            pictures = draw_pictures(plan.bundle, plan.width_px, plan.height_px)
+            pictures = draw_pictures(plan.bundle, plan.width_px, plan.height_px, stored=plan.pictures)
             self._auditor = Auditor(broker.host, broker.port, broker.version, DEVICE)
             undo.callback(self._auditor.close)
             port = free_port()
-            config = write_config(
-                plan.work,
-                plan.bundle,
-                port,
-                (broker.host, broker.port, broker.version),
-                plan.travel_ms,
-                evidence=plan.evidence,
-            )
+            config = write_config(plan, port, (broker.host, broker.port, broker.version))
             self._daemon = DaemonUnderTest(config, plan.work / "daemon.log")
             undo.callback(self._daemon.stop)
             self._await_start()
@@ -111,7 +104,7 @@ class Soak:
             self._gate = Gate(self._belt, clock, port)
             self._gate.start()
             undo.callback(self._gate.stop)
-            self._feeder = FolderBelt(self._belt, pictures, plan.work / "in")
+            self._feeder = FolderBelt(self._belt, pictures, plan.work / "in", plan.pictures)
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Self:
