@@ -91,26 +91,10 @@ def start_release(config: LineConfig, store: UpdateStore, product: str) -> Start
         EdgeError: nothing of this product may run, or what may does not load.
     """
     while True:
-        release = store.resolve_start(product)
-        on_trial = release.state in {UpdateState.ARMED, UpdateState.TRIAL}
-        if on_trial:
-            try:
-                begun = store.begin_trial(release.digest)  # before the load: it may end this process
-            except UpdateError:  # a full or failing disk: what cannot be counted is not tried
-                good = store.standing(product).known_good
-                if good is None:
-                    raise
-                release, on_trial = good, False
-            else:
-                release = replace(begun, reason=release.reason)
+        release, on_trial = _begun(store, store.resolve_start(product))
         opener = opener_of(config, store, release)
         try:
-            inspector = opener()
-            try:
-                prove(inspector)
-            except EdgeError:
-                inspector.close()
-                raise
+            return Start(store, release, _proved(opener), opener)
         except EdgeError as error:
             if not on_trial:
                 raise
@@ -120,8 +104,33 @@ def start_release(config: LineConfig, store: UpdateStore, product: str) -> Start
                     f"that may run: {error.what}",
                     "Install another release: `edge-runtime bundle install FILE`.",
                 ) from error
-        else:
-            return Start(store, release, inspector, opener)
+
+
+def _begun(store: UpdateStore, release: StoredRelease) -> tuple[StoredRelease, bool]:
+    """What to load, and whether it is on trial: then its attempt is committed, for the load may end this process.
+
+    Raises:
+        UpdateError: it cannot be, and there is no other release.
+    """
+    if release.state not in {UpdateState.ARMED, UpdateState.TRIAL}:
+        return release, False
+    try:
+        return replace(store.begin_trial(release.digest), reason=release.reason), True
+    except UpdateError:  # a full or failing disk: what cannot be counted is not tried
+        good = store.standing(release.terms.product).known_good
+        if good is None:
+            raise
+        return good, False
+
+
+def _proved(opener: Opener) -> Inspector:
+    inspector = opener()
+    try:
+        prove(inspector)
+    except EdgeError:
+        inspector.close()
+        raise
+    return inspector
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +174,6 @@ def activation_stage(line: Common, maker: ModelMaker, vitals: Vitals) -> Activat
         None if limit_mb is None else limit_mb * MEGABYTE, None if reserve_mb is None else reserve_mb * MEGABYTE
     )
     pool = ModelPool(StoreLoader(config, store, maker), budget, SystemMemory(), line.clock)
-    view = LineView(line.models, line.monitor, lambda: vitals.hung_stage() == "inspect", line.events, line.clock)
+    view = LineView(line.models, line.monitor, lambda: vitals.hangs("inspect"), line.events, line.clock)
     products = () if config.products is None else sorted(set(config.products.codes.values()))
     return ActivationStage(store, pool, view, trial_rules(config.trial), products)
