@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.camera.port import CameraState
 from edge_runtime.decision import lifecycle
-from edge_runtime.domain.audit import limits_changed, limits_note
+from edge_runtime.domain.audit import NOT_STATED, Attribution, limits_changed, limits_note, operator_override
 from edge_runtime.domain.errors import LedgerError
 from edge_runtime.domain.status import LineReason, LineState
 from edge_runtime.services.stage import StageThread
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from edge_runtime.broker.port import Broker
     from edge_runtime.camera.port import Camera
-    from edge_runtime.domain.audit import Attribution
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.status import LineHealth
     from edge_runtime.domain.verdict import Limits
@@ -46,6 +45,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 JOIN_S = 2.0
+SIGNALLED = "whoever may signal the service (SIGUSR1)"
+"""All that is known of who acknowledges."""
 COUNT_PAUSE = 20
 """The backlog is not counted again before so many times the duration of the last count."""
 
@@ -151,7 +152,10 @@ class Line:
     def acknowledge(self) -> None:
         """A person has seen the latched reasons: those whose cause is gone go; the engine gets another chance."""
         latched = [str(standing.reason) for standing in self.health.reasons if standing.latched]
-        self.events("reasons_acknowledged", "info", ", ".join(latched) or "no latched reason held")
+        reasons = ", ".join(latched) or "none was latched"
+        by, now_ns = Attribution(SIGNALLED, NOT_STATED), self._clock.wall_ns()
+        what = f"reasons acknowledged: {reasons}; a failing engine gets another chance"
+        self.events.record(operator_override(what, by, now_ns, action="acknowledge", reasons=reasons))
         self.stages.inspect.acknowledge()
         self._take(lifecycle.Acknowledged())
 

@@ -109,7 +109,7 @@ def test_a_person_acknowledges_with_a_signal_and_that_is_recorded(asked) -> None
     """SIGUSR1: an event in the log and in the ledger."""
     daemon = asked.start()
     daemon.process.send_signal(signal.SIGUSR1)
-    wait_until(lambda: "reasons_acknowledged" in asked.log(), "the event is logged")
+    wait_until(lambda: "operator_override" in asked.log(), "the event is logged")
     assert daemon.terminate() == 0
 
 
