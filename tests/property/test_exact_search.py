@@ -57,7 +57,7 @@ def hard_patches(draw: st.DrawFn, rows: Floats) -> Floats:
                 np.clip(noise * 1e20, -LARGEST, LARGEST),
                 np.where(noise > 0, LARGEST, -LARGEST),
             ][kind]
-    return np.nan_to_num(patches, posinf=LARGEST, neginf=-LARGEST)
+    return np.clip(patches, -LARGEST, LARGEST)
 
 
 def require_equal(search: ExactSearch, patches: Floats, counted: npt.NDArray[np.intp] | None = None) -> None:

@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
         help="Measure: `bench BUNDLE` a bundle, `bench search` the searches of a memory bank.",
         no_args_is_help=True,
     )
-    from edge_convert.bench import bundle_command  # noqa: PLC0415
+    from edge_convert.bench import bundle_command, search_command  # noqa: PLC0415
 
     bundle_command.register(group)
+    search_command.register(group)
     app.add_typer(group)
