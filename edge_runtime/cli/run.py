@@ -28,13 +28,13 @@ def run_command(
     logs = Logging(settings.ops.log_level, sys.stderr, os.environ)
     try:
         daemon = Daemon(settings, lambda: load_config(config), SystemClock(), signals)
-        _settle()
+        settle()
         daemon.run()
     finally:
         logs.close()
 
 
-def _settle() -> None:
+def settle() -> None:
     """Before the first part: what the start has left lying about goes back, and what it made is there to stay.
 
     The garbage collector then walks over what parts leave behind, and no longer over all that was imported: its longest

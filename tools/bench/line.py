@@ -33,6 +33,7 @@ from edge_runtime.app.daemon import Daemon
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.broker.embedded import start_embedded
 from edge_runtime.camera.port import CameraState, CameraStatus
+from edge_runtime.cli.run import settle
 from edge_runtime.config.load import load_config
 from edge_runtime.decision.judge import classify
 from edge_runtime.domain.frame import Frame, Trigger
@@ -159,6 +160,7 @@ def measure(config: LineConfig, options: argparse.Namespace) -> dict[str, object
     ready_s = time.monotonic() - started
     latencies = Latencies(daemon.line.monitor.gate.command_latency)
     daemon.line.monitor.gate.command_latency = latencies  # type: ignore[assignment]  # see there
+    settle()  # as `edge-runtime run` does
     thread = threading.Thread(target=daemon.run, name="daemon")
     thread.start()
     loop, line = Turns(), Turns()
