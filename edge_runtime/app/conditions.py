@@ -9,6 +9,7 @@ from edge_runtime.bundles.delivery_files import DeliveryFile
 from edge_runtime.domain.delivery import Via
 from edge_runtime.ops.memory import SystemMemory
 from edge_runtime.services.condition import (
+    ActivationProbe,
     BrokerProbe,
     CameraProbe,
     ClockProbe,
@@ -51,6 +52,8 @@ def line_conditions(line: Common, stages: Stages, vitals: Vitals) -> Conditions:
         probes.append(GateProbe(stages.plc, line.recipe.current.gate_mode, line.monitor))
     if devices.broker is not None and stages.publish is not None:
         probes.append(BrokerProbe(devices.broker, stages.publish))
+    if stages.activation is not None:
+        probes.append(ActivationProbe(stages.activation))
     if stages.evidence is not None:
         probes.append(EvidenceProbe(stages.evidence))
     return Conditions(probes)

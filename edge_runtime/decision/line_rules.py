@@ -59,6 +59,12 @@ RULES: Final[Mapping[LineReason, Rule]] = {
         "Look at the log; acknowledge for 3 more attempts, or restart; else another engine or bundle",
         hold_ns=2 * SECOND_NS,
     ),
+    LineReason.MODEL_SUSPENDED: Rule(
+        Weight.FAULT,
+        "No model may decide about these parts (the last one was rolled back and the good one is being loaded, or the "
+        "product is unknown): every part gets the fail-safe",
+        "The detail says which; `edge-runtime bundle list` shows what there is",
+    ),
     LineReason.CAMERA_LOST: Rule(
         Weight.FAULT,
         "No frames: parts that the PLC counts get the fail-safe (`trigger_lost`); the camera is opened again for ever",
@@ -225,6 +231,18 @@ RULES: Final[Mapping[LineReason, Rule]] = {
         "A release is being brought in by another process; the line is not touched",
         "Wait; leave the stick where it is",
         hold_ns=1 * SECOND_NS,
+    ),
+    LineReason.RELEASES_UNAVAILABLE: Rule(
+        Weight.DEGRADED,
+        "The store of releases cannot be read or written: the running model goes on, nothing is taken up or confirmed",
+        "Free space and permissions of `device.state_dir`; `edge-runtime bundle list` says what is wrong",
+        raise_after_ns=1 * SECOND_NS,
+        hold_ns=2 * SECOND_NS,
+    ),
+    LineReason.MODEL_ON_TRIAL: Rule(
+        Weight.NOTICE,
+        "A new release decides; it is confirmed or rolled back by the rules of `[trial]`",
+        "Nothing; `edge-runtime bundle rollback` takes it back by hand",
     ),
     LineReason.TRUST_DEVELOPMENT: Rule(
         Weight.NOTICE,

@@ -27,6 +27,7 @@ class LineReason(StrEnum):
     STAGE_HUNG = "stage_hung"
     ENGINE_HUNG = "engine_hung"
     ENGINE_FAILING = "engine_failing"
+    MODEL_SUSPENDED = "model_suspended"
     CAMERA_LOST = "camera_lost"
     CAMERA_FROZEN = "camera_frozen"
     NOTHING_JUDGED = "nothing_judged"
@@ -51,10 +52,12 @@ class LineReason(StrEnum):
     CLOCK_UNSET = "clock_unset"
     CLOCK_JUMPED = "clock_jumped"
     CONFIG_REFUSED = "config_refused"
+    RELEASES_UNAVAILABLE = "releases_unavailable"
     UPDATE_REFUSED = "update_refused"
     UPDATE_TAKEN = "update_taken"
     UPDATE_RUNNING = "update_running"
     TRUST_DEVELOPMENT = "trust_development"
+    MODEL_ON_TRIAL = "model_on_trial"
 
 
 class Weight(IntEnum):

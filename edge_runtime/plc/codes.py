@@ -71,6 +71,7 @@ LINE_REASON_CODES: dict[LineReason, int] = {
     LineReason.ENGINE_HUNG: 3,
     LineReason.ENGINE_FAILING: 4,
     LineReason.CAMERA_LOST: 5,
+    LineReason.MODEL_SUSPENDED: 9,
     LineReason.CAMERA_FROZEN: 6,
     LineReason.NOTHING_JUDGED: 7,
     LineReason.EJECTOR_LOST: 8,
@@ -94,9 +95,11 @@ LINE_REASON_CODES: dict[LineReason, int] = {
     LineReason.CLOCK_UNSET: 52,
     LineReason.CLOCK_JUMPED: 53,
     LineReason.CONFIG_REFUSED: 54,
+    LineReason.RELEASES_UNAVAILABLE: 55,
     LineReason.TRUST_DEVELOPMENT: 100,
     LineReason.UPDATE_REFUSED: 101,
     LineReason.UPDATE_TAKEN: 102,
     LineReason.UPDATE_RUNNING: 103,
+    LineReason.MODEL_ON_TRIAL: 104,
 }
 """Stable, 1…255: a number is never reused. 0 is no reason; below 20 nothing is judged; 100 and above is a notice."""

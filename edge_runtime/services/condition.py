@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edge_runtime.camera.port import Camera
     from edge_runtime.ops.clock import Clock
     from edge_runtime.ops.memory import Memory
+    from edge_runtime.services.activation import ActivationStage
     from edge_runtime.services.evidence import EvidenceStage
     from edge_runtime.services.flow import EventSink, RecipeCell
     from edge_runtime.services.model_swap import Models
@@ -99,7 +100,23 @@ class EngineProbe:
     def __call__(self, _now_ns: int) -> Found:
         """See `Probe`."""
         if (why := self.models.failing) is not None:
-            yield LineReason.ENGINE_FAILING, why
+            is_stand_in = self.models.current.is_stand_in
+            yield LineReason.MODEL_SUSPENDED if is_stand_in else LineReason.ENGINE_FAILING, why
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationProbe:
+    """Is the right release deciding, and can the store be asked?"""
+
+    activation: ActivationStage
+
+    def __call__(self, _now_ns: int) -> Found:
+        """See `Probe`."""
+        if self.activation.failing is not None:
+            yield LineReason.RELEASES_UNAVAILABLE, self.activation.failing
+        if (trial := self.activation.trials.current) is not None:
+            release = trial.release
+            yield LineReason.MODEL_ON_TRIAL, f"{release.name} {release.version}: {trial.tally.sound} parts judged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,11 +206,17 @@ def in_force(trust: str) -> RecipeCell:
     return RecipeCell(make_recipe(), replace(BUNDLE, trust=trust))
 
 
+def models(failing: str | None, *, is_stand_in: bool = False) -> SimpleNamespace:
+    """Who decides, and why nothing can be judged."""
+    return SimpleNamespace(failing=failing, current=SimpleNamespace(is_stand_in=is_stand_in))
+
+
 def test_the_other_probes_say_what_they_are_told() -> None:
     """Engine, evidence, trust and configuration."""
-    assert seen(EngineProbe(SimpleNamespace(failing="gone"))) == {LineReason.ENGINE_FAILING: "gone"}
+    assert seen(EngineProbe(models("gone"))) == {LineReason.ENGINE_FAILING: "gone"}
+    assert seen(EngineProbe(models("none may", is_stand_in=True))) == {LineReason.MODEL_SUSPENDED: "none may"}
     assert seen(EvidenceProbe(SimpleNamespace(failing="no room"))) == {LineReason.EVIDENCE_FULL: "no room"}
     assert set(seen(TrustProbe(in_force("development")))) == {LineReason.TRUST_DEVELOPMENT}
     assert seen(ConfigProbe("line 3")) == {LineReason.CONFIG_REFUSED: "line 3"}
-    for quiet in (EngineProbe(SimpleNamespace(failing=None)), TrustProbe(in_force("production")), ConfigProbe()):
+    for quiet in (EngineProbe(models(None)), TrustProbe(in_force("production")), ConfigProbe()):
         assert seen(quiet) == {}
