@@ -127,7 +127,7 @@ def rollout_message(record: RolloutRecord, sequence: int, device: str) -> Rollou
         time_ns=record.wall_ns,
         stage=report.stage,
         since=iso_time(report.since_ns),
-        reason=_free_text(report.reason),
+        why=_free_text(report.reason),
         wanted=report.wanted,
         share=report.share,
         active=_rollout_side(report.active),

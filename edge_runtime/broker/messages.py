@@ -139,7 +139,7 @@ class RolloutMessage(_Message):
     stage: RolloutStage
     since: str = Field(json_schema_extra={"format": "date-time"})
     """When the stage began."""
-    reason: str
+    why: str
     """Why it is this stage: who promoted the candidate and why, or which guardrail stopped it."""
     wanted: int = Field(ge=0)
     """Parts of the candidate that the stage asks for."""

@@ -41,6 +41,7 @@ def describe(config: LineConfig) -> Mapping[str, str]:
         "messages": _messages(config),
         "evidence": _evidence(config),
         "updates": _updates(config),
+        **({"rollout": _rollout(config)} if config.rollout.enabled else {}),
         "metrics": _metrics(config),
     }
 
@@ -144,6 +145,13 @@ def _evidence(config: LineConfig) -> str:
     if not config.evidence.enabled:
         return "no images are kept"
     return f"images of REVIEW and REJECT with their heatmap, at most {config.evidence.quota_mb} MB, oldest go first"
+
+
+def _rollout(config: LineConfig) -> str:
+    rollout = config.rollout
+    what = rollout.candidate or "the newest release that waits"
+    how = "by rule" if rollout.promote == "rule" else "by hand"
+    return f"{what} is compared in the shadow, then decides {rollout.canary.share:.0%} of the parts; promoted {how}"
 
 
 def _updates(config: LineConfig) -> str:

@@ -39,7 +39,7 @@ class MqttSettings(Settings):
     topic_root: str = Field(
         default="edge", pattern=r"^[^#+\s]+$", json_schema_extra={"form": "a topic without spaces, # and +"}
     )
-    """Topics are `<topic_root>/<device>/inspection|status|event`, and those of `commands`."""
+    """Topics are `<topic_root>/<device>/inspection|status|event|rollout`, and those of `commands`."""
     commands: tuple[Literal["replay", "check_updates", "product"], ...] = ()
     """Requests that are taken at `<topic_root>/<device>/<command>`; each is recorded. None by default."""
     replay_per_s: int = Field(default=100, ge=1, le=5_000)

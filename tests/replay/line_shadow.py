@@ -48,7 +48,12 @@ def configuration(folder: Path, *, seconds: float, parts_per_s: float, shadow: b
         "camera": {"kind": "sim"},
         "plc": {"kind": "sim"},
         "recipe": {"decision_deadline_ms": 500, "reject": {"delay_ms": 800}},
-        "simulation": {"parts": round(seconds * parts_per_s), "parts_per_s": parts_per_s, "travel_ms": 800},
+        "simulation": {
+            "parts": round(seconds * parts_per_s),
+            "parts_per_s": parts_per_s,
+            "travel_ms": 800,
+            "dropped_trigger_rate": 0.0,
+        },
         "mqtt": {"enabled": False},
         "evidence": {"enabled": False},
         "ops": {"metrics_port": False, "log_level": "error"},
