@@ -78,6 +78,9 @@ class Release(Part):
         if len(set(names)) != len(names):
             message = "payloads lists a name twice"
             raise ValueError(message)
+        if len({(one.sha256, one.size_bytes) for one in self.payloads}) != len({one.sha256 for one in self.payloads}):
+            message = "payloads lists one digest with two sizes"
+            raise ValueError(message)
         used = {*self.graphs.values(), *(golden.payload for golden in self.golden)}
         if self.reference is not None:
             used |= self.reference.payload_names()

@@ -42,6 +42,9 @@ def _checked_member_name(name: str) -> str:
     return name
 
 
+SIZE_LIMIT: Final = 8**11 - 1
+"""The largest size that a ustar header can state."""
+
 COUNTER_LIMIT: Final = (1 << 53) - 1
 """The largest whole number that every JSON reader keeps exactly."""
 
@@ -243,7 +246,7 @@ class RequiresPart(Part):
 class TermsPart(Part):
     """`terms`, only in format 1: see `ReleaseTerms`."""
 
-    product: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    product: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
     counter: int = Field(ge=1, le=COUNTER_LIMIT)
     min_counter: int = Field(ge=0, le=COUNTER_LIMIT)
     hardware: Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], ...], Field(strict=False)] = ()
@@ -264,5 +267,5 @@ class PayloadPart(Part):
     """One entry of `payloads`, in the order in which they stand in the archive."""
 
     name: MemberName
-    size_bytes: int = Field(ge=0)
+    size_bytes: int = Field(ge=0, le=SIZE_LIMIT)
     sha256: Digest

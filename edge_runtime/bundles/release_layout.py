@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from edge_runtime.bundles.members import BLOCK, END
+from edge_runtime.bundles.members import BLOCK, END, MEMBERS_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 MANIFEST_NAME: Final = "release.json"
 METADATA_FOLDER: Final = "metadata/"
 PAYLOAD_FOLDER: Final = "targets/"
+
+ROOTS_LIMIT: Final = 256
+"""New roots that a device follows at once."""
+CONTENTS_LIMIT: Final = MEMBERS_LIMIT - ROOTS_LIMIT - 4
+"""Different payloads of a release: room is left for roots, for the other metadata and for `release.json`."""
 
 _ROOT: Final = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")
 _REST: Final = (

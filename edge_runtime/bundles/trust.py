@@ -19,7 +19,7 @@ from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestam
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from edge_runtime.bundles.manifest import MANIFEST_LIMIT_BYTES, parse_release, to_domain
-from edge_runtime.bundles.release_layout import METADATA_FOLDER, contents, file_length, target_path
+from edge_runtime.bundles.release_layout import METADATA_FOLDER, ROOTS_LIMIT, contents, file_length, target_path
 from edge_runtime.bundles.trust_folder import ROOT_LIMIT_BYTES, LocalTrust, read_trust, write_trust
 from edge_runtime.bundles.trust_refusals import LAST_S, expired, explain, moment
 from edge_runtime.domain.errors import LocalTrustError, Refusal, TrustError
@@ -92,6 +92,10 @@ def verify_release(
         ) from error
     try:
         return _verify_from(scratch, source, local, copy_dir, now_s, floor_s)
+    except OSError as error:  # a source raises its own; this is our scratch copy
+        raise LocalTrustError(
+            f"nothing can be written in {copy_dir.parent}: {error.strerror}", "Check free space and permissions."
+        ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -228,7 +232,7 @@ class _Updater(Updater):
         for name, content in local.files.items():
             if name != "root.json":
                 (folder / name).write_bytes(content)
-        config = UpdaterConfig(max_delegations=0, root_max_length=ROOT_LIMIT_BYTES)
+        config = UpdaterConfig(max_delegations=0, max_root_rotations=ROOTS_LIMIT, root_max_length=ROOT_LIMIT_BYTES)
         super().__init__(str(folder), "", fetcher=fetcher, config=config, bootstrap=local.files["root.json"])
         self._trusted_set.reference_time = moment(reference_s)
 

@@ -33,6 +33,8 @@ def raw(tmp_path: Path) -> bytes:
         ('"counter": 2', '"counter": 0'),
         ('"min_counter": 0', '"min_counter": 3'),
         ('"product": "part"', '"product": "../part"'),
+        ('"product": "part"', '"product": ".."'),
+        ('"size_bytes": 6', '"size_bytes": 8589934592'),
         ('"counter": 2', '"counter": 9007199254740993'),
     ],
 )

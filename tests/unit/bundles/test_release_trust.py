@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
 from copy import deepcopy
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from bundle_parts import make_draft
+from small_disks import small_disk
 from station_parts import NOW_S, Bench, MemorySource, copy_of, make_bench
 from tuf.api.metadata import Metadata, Root
 
@@ -274,3 +276,22 @@ def test_only_a_root_signed_by_its_own_keys_is_given(bench: Bench, kind: str) ->
     with pytest.raises(ConfigError, match=r"root\.json"):
         provision_trust(wrong[kind], bench.folder / "trust-9")
     assert not (bench.folder / "trust-9").exists()
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_a_full_disk_leaves_trust_as_it_was(bench: Bench, tmp_path: Path, kind: str) -> None:
+    """A typed error, nothing half written; with room again the same release is taken."""
+    (tmp_path / "mount").mkdir()
+    with small_disk(kind, tmp_path / "mount") as disk:
+        trust = Path(shutil.copytree(bench.folder / "trust-0", disk / "trust-0"))
+        source = MemorySource.of(bench.export())
+        with (disk / "ballast").open("wb", buffering=0) as file:
+            for step in (1 << 16, 512):
+                with contextlib.suppress(OSError):
+                    while file.write(bytes(step)):
+                        pass
+        with pytest.raises(LocalTrustError, match="No space left"):
+            verify_release(source, trust, disk / "trust-1", now_s=NOW_S, floor_s=0)
+        assert {path.name for path in disk.iterdir()} - {"lost+found"} == {"trust-0", "ballast"}
+        (disk / "ballast").unlink()
+        assert verify_release(source, trust, disk / "trust-1", now_s=NOW_S, floor_s=0).trust_generation == 1

@@ -14,6 +14,7 @@ from edge_convert.release.repository import Repository, RepositorySource
 from edge_convert.release.revoking import revoke
 from edge_convert.release.stick import write_stick
 from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.bundles.release_layout import CONTENTS_LIMIT
 from edge_runtime.domain.errors import BundleError, ConfigError
 from edge_runtime.domain.verdict import Limits
 
@@ -114,6 +115,18 @@ def test_a_failed_release_leaves_the_old_one_in_force(bench: Bench) -> None:
     with pytest.raises(BundleError, match="differs from what is signed"):
         bench.release(draft=draft)
     assert bench.station.repository.read().timestamp.version == before
+    assert len(history(bench.station, "part")) == 1
+    victim.unlink()
+    done = bench.release(draft=make_draft(version="2.0", notes={"second": "attempt"}))
+    assert done.terms.counter == 3
+    assert [one.version for one in (item.identity for item in history(bench.station, "part"))] == ["1.0", "2.0"]
+
+
+def test_a_release_has_room_for_roots(bench: Bench) -> None:
+    """More contents than a file could hold after many rotations are refused when they are signed, not years later."""
+    many = {f"extra/{number}": str(number).encode() for number in range(CONTENTS_LIMIT)}
+    with pytest.raises(ConfigError, match="at most 740 files"):
+        bench.release(draft=make_draft(version="2.0"), payloads={**PAYLOADS, **many})
 
 
 def test_a_stick_is_ready_for_a_device(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from tuf.api.metadata import TargetFile
 
 from edge_convert.release.signing import next_metadata
 from edge_runtime.bundles.manifest import MANIFEST_LIMIT_BYTES, from_domain, parse_release, render_release, to_domain
-from edge_runtime.bundles.release_layout import target_path
+from edge_runtime.bundles.release_layout import CONTENTS_LIMIT, contents, target_path
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.update import ReleaseTerms
 
@@ -78,6 +78,8 @@ def sign(station: Station, now: Standing, content: ModelBundle, terms: ReleaseTe
         ConfigError: too few keys, or it is too large.
         BundleError: a device would refuse it.
     """
+    if len(contents(content.payloads.values())) > CONTENTS_LIMIT:
+        raise ConfigError(f"a release holds at most {CONTENTS_LIMIT} files", "Put fewer golden images into the bundle.")
     stamp = dt.datetime.fromtimestamp(station.now_s, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     notes = {**content.notes, RELEASED_NOTE: stamp}
     manifest = render_release(from_domain(replace(content, release=terms, notes=notes)))
@@ -101,8 +103,9 @@ def history(station: Station, product: str) -> list[ModelBundle]:
     """
     found = []
     for content in station.repository.manifests(product):
-        digest = hashlib.sha256(content).hexdigest()
-        found.append(to_domain(parse_release(content, str(station.folder)), digest, "production"))
+        one = to_domain(parse_release(content, str(station.folder)), hashlib.sha256(content).hexdigest(), "production")
+        if station.repository.was_published(product, one.identity.digest, terms_of(one).counter):
+            found.append(one)
     return sorted(found, key=lambda one: terms_of(one).counter)
 
 

@@ -133,6 +133,21 @@ class Repository:
         folder = self.folder / TARGETS / product
         return [read_file(path) for path in sorted(folder.glob(f"*.{MANIFEST_NAME}"))]
 
+    def was_published(self, product: str, digest: str, counter: int) -> bool:
+        """The list of that version is in force or was, and names this release: others were begun and given up.
+
+        Raises:
+            ConfigError: the metadata is damaged.
+        """
+        path = self.folder / METADATA / f"{counter}.targets.json"
+        if counter > self.read().targets.version or not path.exists():
+            return False
+        try:
+            listed = Metadata[Targets].from_bytes(read_file(path)).signed.targets.get(target_path(product))
+        except RepositoryError as error:
+            raise ConfigError(f"{path} is damaged: {error}", "Restore the station from its backup.") from error
+        return listed is not None and listed.hashes.get("sha256") == digest
+
     def _manifest_path(self, product: str, digest: str) -> Path:
         return self.folder / TARGETS / product / f"{digest}.{MANIFEST_NAME}"
 
