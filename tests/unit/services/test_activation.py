@@ -8,8 +8,10 @@ from makers import MS
 
 from edge_runtime.decision.update_rules import MAX_ATTEMPTS
 from edge_runtime.domain.errors import EngineError
+from edge_runtime.domain.status import LineReason
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.domain.verdict import Reason
+from edge_runtime.services.condition import ActivationProbe
 
 
 @pytest.fixture
@@ -254,3 +256,39 @@ def test_a_product_without_a_release_stops_the_inspection(tmp_path) -> None:
     bench.install(1, "gear")
     bench.looks()
     assert (bench.models.current.product, bench.state(1, "gear")) == ("gear", UpdateState.TRIAL)
+
+
+def test_the_line_says_that_a_release_is_on_trial_and_that_the_store_is_silent(bench: ActivationBench) -> None:
+    """A notice with how far it is; a degraded line where nothing can be taken up."""
+    probe = ActivationProbe(on_trial(bench).stage)
+    bench.parts(7)
+    assert dict(probe(0)) == {LineReason.MODEL_ON_TRIAL: "part 2: 7 parts judged"}
+    bench.stage.failing = "disk full"
+    assert dict(probe(0))[LineReason.RELEASES_UNAVAILABLE] == "disk full"
+
+
+def test_a_load_that_crashes_in_any_way_ends_the_trial_and_nothing_else(bench: ActivationBench) -> None:
+    """Whatever an engine throws while it loads."""
+
+    def crash(_release):
+        raise MemoryError("no memory for the bank")
+
+    bench.loader.load = crash
+    bench.install(2)
+    bench.looks()
+    assert (bench.decides(), bench.state(2)) == (1, UpdateState.ROLLED_BACK)
+    assert "MemoryError" in bench.store.find(digest_of("part", 2)).reason
+
+
+def test_a_known_good_release_that_does_not_load_is_tried_again(tmp_path) -> None:
+    """It is not thrown out for it; meanwhile the line says that nothing decides."""
+    bench = on_trial(ActivationBench(tmp_path, budget=MODEL_BYTES))
+    bench.loader.broken.add(digest_of("part", 1))
+    bench.store.request_rollback("part", "a technician", "why not")
+    bench.looks()
+    assert (bench.decides(), bench.state(1)) == (0, UpdateState.CONFIRMED)
+    assert "model_not_loaded" in bench.told()
+    bench.loader.broken.clear()
+    bench.clock.advance(60_000 * MS)
+    bench.looks()
+    assert bench.decides() == 1
