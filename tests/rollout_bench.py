@@ -118,7 +118,7 @@ class RolloutBench:
         self.active = a_model(BUNDLE)
         self.parts = 0
         self.remembered: list[Any] = []
-        self.short = False
+        self.short = self.hangs = False
         self.start()
 
     def start(self) -> None:
@@ -128,7 +128,7 @@ class RolloutBench:
         course = Course(
             BooksFile(self.folder / "rollout.json"), self.terms, self.store, self.told, self.clock, 60 * SECOND
         )
-        plan = RolloutPlan(0.1, 10.0, self._by_rule, lambda: False, lambda: self.short, patience_s=0.0)
+        plan = RolloutPlan(0.1, 10.0, self._by_rule, lambda: False, lambda: self.short, lambda: self.hangs, 0.0)
         requests = RequestFile(self.folder / "request.json")
         self.service = RolloutService(
             self.store,

@@ -71,7 +71,7 @@ def build_line(
         publish=publish_stage(config, devices, line.events, clock, switch),
         evidence=evidence_stage(config, line.models, line.queues.evidence, clock),
         activation=activation,
-        rollout=rollout_service(line, maker, beside),
+        rollout=rollout_service(line, maker, beside, vitals),
     )
     return _assembled(line, stages, vitals)
 

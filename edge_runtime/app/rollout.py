@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.model_swap import Model
     from edge_runtime.services.rollout_port import Contenders
     from edge_runtime.services.shadow import Onlooker
+    from edge_runtime.services.vitals import Vitals
 
 _log = logging.getLogger(__name__)
 _MINUTE_NS = 60_000_000_000
@@ -75,7 +76,7 @@ def beside_of(config: LineConfig) -> Beside | None:
     return Beside() if config.rollout.enabled else None
 
 
-def rollout_service(line: Common, maker: ModelMaker, beside: Beside | None) -> RolloutService | None:
+def rollout_service(line: Common, maker: ModelMaker, beside: Beside | None, vitals: Vitals) -> RolloutService | None:
     """None where nothing is ever compared."""
     if beside is None:
         return None
@@ -92,6 +93,7 @@ def rollout_service(line: Common, maker: ModelMaker, beside: Beside | None) -> R
         by_rule=settings.promote == "rule",
         is_busy=lambda: len(line.queues.inspect) > 0,
         is_short=lambda: line.shed.evidence,
+        hangs=lambda: vitals.hung_stage() == "inspect",
     )
     tally = Tally(lambda limits: limits_in_force(config.recipe, limits))
     requests = request_file(config.device.state_dir)

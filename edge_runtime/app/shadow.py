@@ -82,7 +82,12 @@ class ShadowProcess:
             # -P: the working directory may be one that others write to; nothing is imported from there.
             command = [sys.executable, "-P", "-m", "edge_runtime.app.shadow_process", *map(str, handed)]
             self._process = subprocess.Popen(  # noqa: S603  (our own module)
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment, pass_fds=handed
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=environment,
+                pass_fds=handed,
+                process_group=0,  # Ctrl-C is for the daemon, which ends it
             )
         self._connection = Connection(ours.detach())
         self._send(candidate.order())

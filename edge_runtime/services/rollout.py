@@ -54,6 +54,8 @@ class RolloutPlan:
     """Whether frames wait for the line: the shadow leaves the time to it."""
     is_short: Callable[[], bool]
     """Whether memory is low: the shadow gives its own back."""
+    hangs: Callable[[], bool]
+    """Whether the inspect stage makes no progress: the watchdog is about to end the daemon."""
     patience_s: float = POLL_S
     """How long a step waits for something to do."""
 
@@ -120,6 +122,8 @@ class RolloutService:
         if not self._is_resumed:
             self._is_resumed = True
             self._resume()
+        if self._beside.canary is not None and self._plan.hangs():  # written down before the watchdog comes
+            self._move(Change.TRIPPED, "an inspection does not end while the candidate decides its share")
         self._follow_candidate()
         self._follow_active()
         if (request := self._requests.take(self._clock.wall_ns())) is not None:

@@ -6,6 +6,7 @@ import pytest
 
 from edge_runtime.app.rollout import rollout_terms
 from edge_runtime.config.cross import contradictions, doubts
+from edge_runtime.config.describe import describe
 from edge_runtime.config.line import LineConfig
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ def test_a_rollout_has_something_to_compare(bundle, rollout, expected) -> None:
 def test_what_is_probably_not_meant_is_said(bundle, rollout, updates, expected) -> None:
     """A rollout that never has a candidate, or that can never end by itself."""
     assert _keys(doubts(_config(bundle, rollout, updates=updates))) == expected
+
+
+def test_a_technician_is_told_what_will_be_compared() -> None:
+    """Only where something is."""
+    told = describe(_config(PRODUCT, {"enabled": True, "promote": "rule"}))["rollout"]
+    assert told == (
+        "the newest release that waits is compared in the shadow, then decides 10% of the parts; promoted by rule"
+    )
+    assert "rollout" not in describe(_config(PRODUCT, {}))
 
 
 def test_the_rules_are_given_what_is_configured() -> None:

@@ -138,6 +138,19 @@ def test_a_daemon_that_keeps_dying_under_a_canary_stops_it(bench) -> None:
     assert bench.beside.canary is None
 
 
+def test_a_canary_under_which_an_inspection_hangs_is_stopped_before_the_watchdog_comes(bench) -> None:
+    """After the restart the active model is alone, and nobody has to die four times."""
+    _in_canary(bench)
+    bench.hangs = True
+    bench.look()
+    assert bench.stage is ROLLED_BACK
+    bench.hangs = False
+    bench.start()  # the watchdog ended it: nothing was finished
+    bench.look()
+    assert bench.stage is ROLLED_BACK
+    assert "does not end" in bench.course.books.reason
+
+
 def test_where_it_cannot_be_written_down_it_does_not_decide(bench, tmp_path) -> None:
     """A full disk: the candidate waits, the line goes on, and it is told."""
     bench.look()
