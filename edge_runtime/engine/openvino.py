@@ -111,7 +111,7 @@ class OpenVinoEngine:
         """See the port."""
         try:
             compiled = self._core.compile_model(self._read(model), self._device, self._config)
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:  # its own words may hold the graph's bytes
             raise EngineError(
                 f"OpenVINO cannot load the graph on {self._device}: {_first_lines(error)}",
                 "convert the bundle again for this version of OpenVINO, or choose another engine",
