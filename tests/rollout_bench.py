@@ -37,7 +37,9 @@ def a_model(identity: BundleIdentity, product: str = "") -> Any:
     """What a rollout sees of a loaded model."""
     calibration = SimpleNamespace(good_scores=(0.4, 0.5, 0.6))
     bundle = SimpleNamespace(identity=identity, calibration=calibration)
-    return SimpleNamespace(digest=identity.digest, recipe=make_recipe(), bundle=bundle, product=product)
+    return SimpleNamespace(
+        digest=identity.digest, recipe=make_recipe(), bundle=bundle, product=product, is_stand_in=False
+    )
 
 
 class Store:

@@ -62,9 +62,9 @@ class Beside:
         """While there is a canary: what became of the parts, of either model."""
 
     def decider(self, part: Part, active: Model) -> Model:
-        """Who decides this part."""
+        """Who decides this part; nobody where nothing may (another product's model is not there yet)."""
         canary = self.canary
-        if canary is None or canary.active != active.digest:
+        if canary is None or canary.active != active.digest or active.is_stand_in:
             return active
         return canary.model if is_candidates(part.part_sequence, canary.model.digest, canary.share) else active
 

@@ -19,6 +19,7 @@ from edge_runtime.services.beside import Beside, Canary, Decided, FellBack
 from edge_runtime.services.engine_keeper import EngineKeeper
 from edge_runtime.services.model_swap import Model
 from edge_runtime.services.shadow import ANSWER_NS, Compared, Lost, Refused, Seen, Shadow
+from edge_runtime.services.suspended import suspended
 
 if TYPE_CHECKING:
     from edge_runtime.detectors.port import Detection
@@ -220,6 +221,16 @@ def test_what_the_candidate_cannot_judge_the_active_model_does() -> None:
     fell_back = [result for result in results if isinstance(result, FellBack)]
     assert len(fell_back) >= len(its) // 3 > 0
     assert fell_back[0].why == "the candidate is broken"
+
+
+def test_while_nothing_may_decide_no_canary_does() -> None:
+    """The line waits for another product's model: its parts are not for the candidate of this one."""
+    beside = Beside()
+    line = DrivenLine(interval_ms=20, duration_ms=4, parts=20, beside=beside)
+    model = Model(EngineKeeper(Candidate(line, 4), None, line.clock), make_recipe(), "other")
+    beside.canary = Canary(model, 1.0, BUNDLE.digest)
+    line.models.propose(suspended(line.models.current, "another product", "it is being loaded", line.clock))
+    assert {(one.reason, one.bundle) for one in line.run(500)} == {(Reason.ENGINE_ERROR, BUNDLE)}
 
 
 def test_a_canary_of_another_model_decides_nothing() -> None:
