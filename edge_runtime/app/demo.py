@@ -45,6 +45,18 @@ def demo_config(checkout: Path = CHECKOUT, packaged: Path = PACKAGED) -> LineCon
     raise ConfigError("the demo's configuration is not there", "install the package again, or run from a checkout")
 
 
+def demo_bundle() -> Path:
+    """The bundle that the demo inspects with.
+
+    Raises:
+        ConfigError: see `demo_config`; or its configuration names no file.
+    """
+    path = demo_config().bundle.path
+    if path is None:
+        raise ConfigError("the demo's configuration names no bundle", "Name one with --bundle.")
+    return path
+
+
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
     """What happened, for people and (as JSON) for machines. Latencies in milliseconds."""

@@ -34,7 +34,7 @@ def soak_command(
     account.
     """
     stop_asked = _on_signals()
-    from edge_runtime.app.demo import demo_config  # noqa: PLC0415  (engines take time to import)
+    from edge_runtime.app.demo import demo_bundle  # noqa: PLC0415  (engines take time to import)
     from edge_runtime.app.soak.account import account  # noqa: PLC0415
     from edge_runtime.app.soak.plan import SoakPlan  # noqa: PLC0415
     from edge_runtime.app.soak.run import Soak  # noqa: PLC0415
@@ -49,7 +49,7 @@ def soak_command(
             duration_s=duration_s,
             parts_per_s=parts_per_s,
             seed=seed,
-            bundle=demo_config().bundle.path if bundle is None else bundle,
+            bundle=demo_bundle() if bundle is None else bundle,
             work=(Path(temporary) if work is None else work).resolve(),
         )
         broker = start_embedded()
