@@ -150,8 +150,10 @@ class StoreFiles:
             UpdateError: another process or thread holds it.
             OSError: the folder cannot be written.
         """
-        descriptor = os.open(self.root / "install.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        path = self.root / "install.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
+            give_to_owner(path)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
