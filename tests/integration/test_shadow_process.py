@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from line_process import DEMO_BUNDLE, REPOSITORY, wait_until
 
 from edge_runtime.app.comparison import standing
 from edge_runtime.app.daemon import Daemon
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.app.shadow import Candidate, ShadowProcess, shadow_engine
+from edge_runtime.broker.schemas import json_schema
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.config.line import LineConfig
 from edge_runtime.domain.rollout import RolloutStage
@@ -125,11 +127,13 @@ def test_handing_over_waits_for_nobody(start) -> None:
     assert not handed.is_alive()
 
 
-def test_a_line_with_a_shadow_that_hangs_judges_every_part(tmp_path, no_leaks) -> None:
+def test_a_line_with_a_shadow_that_hangs_judges_every_part(tmp_path, mosquitto, subscribe) -> None:
     """The real daemon and a real process, stopped dead as soon as it is there: no part is without its verdict.
 
-    After the stop neither the process nor a thread is left, and the rollout can be looked at.
+    The broker's subscribers read of the rollout in the documented words. After the stop the process is gone, and the
+    rollout can be looked at.
     """
+    subscriber = subscribe(mosquitto.port, "edge/shadowed/rollout")
     config = LineConfig.model_validate(
         {
             "device": {"name": "shadowed", "state_dir": str(tmp_path / "state")},
@@ -138,7 +142,7 @@ def test_a_line_with_a_shadow_that_hangs_judges_every_part(tmp_path, no_leaks) -
             "plc": {"kind": "sim"},
             "recipe": {"decision_deadline_ms": 1_500, "reject": {"delay_ms": 2_000}},
             "simulation": {"parts": PARTS, "parts_per_s": 10, "travel_ms": 2_000},
-            "mqtt": {"enabled": False},
+            "mqtt": {"port": mosquitto.port},
             "ops": {"metrics_port": False},
             "rollout": {"enabled": True, "candidate": str(FAST_BUNDLE)},
         }
@@ -158,6 +162,9 @@ def test_a_line_with_a_shadow_that_hangs_judges_every_part(tmp_path, no_leaks) -
     assert stopped
     assert snapshot.parts == PARTS
     assert not any(os.path.exists(f"/proc/{pid}") for pid in stopped)  # noqa: PTH110
+    subscriber.wait_for(len, "a report")
+    Draft202012Validator(json_schema("rollout")).validate(subscriber.received[0].payload)
+    assert subscriber.received[0].payload["stage"] == "shadow"
     report = standing(config)
     assert report.stage is RolloutStage.SHADOW
     assert report.candidate.bundle.name == "demo-fast"
