@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import urllib3
 
 from edge_runtime.domain.errors import Blame, ConfigError, EdgeError
+from edge_runtime.ops.pacer import Pacer
 
 if TYPE_CHECKING:
     import random
@@ -30,8 +31,6 @@ PROGRESS_BYTES = 64 * 1024
 TRICKLE_BYTES = 4_096
 """Less than this within the time limit of one read is no delivery: the connection is given up."""
 FIRST_PAUSE_NS, LONGEST_PAUSE_NS = 500_000_000, 30_000_000_000
-BURST_NS = 200_000_000
-"""So much of the permitted rate may be made up for after a pause."""
 
 
 class FetchError(EdgeError):
@@ -102,7 +101,7 @@ class HttpFolder:
         self._clock = clock
         self._stop = stop
         self._jitter = jitter
-        self._pacer = _Pacer(limits.bytes_per_s, clock, stop)
+        self._pacer = Pacer(limits.bytes_per_s, clock, stop)
         self._pool = urllib3.PoolManager(
             num_pools=1,
             maxsize=1,
@@ -262,30 +261,6 @@ class HttpFolder:
             "Look at network, address and certificate of [updates.ota] url; what came so far is kept, the next check "
             "goes on there.",
         )
-
-
-class _Pacer:
-    """Keeps what is taken from the network below a rate, by waiting before more is read."""
-
-    def __init__(self, bytes_per_s: int | None, clock: Clock, stop: threading.Event) -> None:
-        self._bytes_per_s = bytes_per_s
-        self._clock = clock
-        self._stop = stop
-        self._due_ns = 0
-
-    def largest(self, wished: int) -> int:
-        """No single read takes longer than the burst allows."""
-        if self._bytes_per_s is None:
-            return wished
-        return max(TRICKLE_BYTES, min(wished, self._bytes_per_s * BURST_NS // 1_000_000_000))
-
-    def took(self, count: int) -> None:
-        if self._bytes_per_s is None:
-            return
-        now_ns = self._clock.monotonic_ns()
-        self._due_ns = max(self._due_ns, now_ns - BURST_NS) + count * 1_000_000_000 // self._bytes_per_s
-        if self._due_ns > now_ns:
-            self._clock.wait(self._stop, self._due_ns - now_ns)
 
 
 class _closing:  # noqa: N801  (used like contextlib.closing)
