@@ -47,6 +47,8 @@ _log = logging.getLogger(__name__)
 JOIN_S = 2.0
 SIGNALLED = "whoever may signal the service (SIGUSR1)"
 """All that is known of who acknowledges."""
+_NICENESS = {"evidence": 10}
+"""Drawing a map and its picture takes longer than an inspection, and nobody waits for it."""
 COUNT_PAUSE = 20
 """The backlog is not counted again before so many times the duration of the last count."""
 
@@ -136,7 +138,7 @@ class Line:
             self.broker.start()
         self.camera.open()
         for stage in self.stages.from_the_end():
-            self._threads[stage.name] = StageThread(stage, self._clock)
+            self._threads[stage.name] = StageThread(stage, self._clock, _NICENESS.get(stage.name, 0))
         self.vitals.watch(self._threads)
         for thread in self._threads.values():
             thread.start()

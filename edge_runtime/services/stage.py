@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from edge_runtime.ops.priority import stand_back
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,8 +35,10 @@ class Stage(Protocol):
 class StageThread:
     """Runs a stage until it is stopped. A step that raises is logged, counted, and the stage goes on."""
 
-    def __init__(self, stage: Stage, clock: Clock) -> None:
+    def __init__(self, stage: Stage, clock: Clock, niceness: int = 0) -> None:
+        """Not started yet; `niceness`: how far its thread stands back behind the others."""
         self.stage = stage
+        self._niceness = niceness
         self.failures = 0
         self._clock = clock
         self._stop = threading.Event()
@@ -72,6 +76,8 @@ class StageThread:
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        if self._niceness:
+            stand_back(self._niceness)
         while not self._stop.is_set():
             self._guarded(self.stage.step)
             self._progress_ns = self._clock.monotonic_ns()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -40,3 +41,37 @@ def test_a_stage_that_always_fails_lives_and_does_not_flood_the_log(caplog: pyte
     assert thread.join(5.0)
     assert stage.finished.is_set()
     assert [record.message for record in caplog.records] == ["stage broken failed and goes on"]
+
+
+class Onlooker:
+    """Notes the priority of the thread that it runs in."""
+
+    name = "onlooker"
+
+    def __init__(self) -> None:
+        self.seen = threading.Event()
+        self.niceness = 0
+
+    def step(self) -> None:
+        """Look."""
+        self.niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        self.seen.set()
+
+    def finish(self) -> None:
+        """Nothing to end."""
+
+
+def test_only_the_stage_that_is_told_to_stands_back() -> None:
+    """What nobody waits for does not take the processor from the deadline path; the other threads stay as they are."""
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    found = []
+    for niceness in (0, 3):
+        stage = Onlooker()
+        thread = StageThread(stage, SystemClock(), niceness)
+        thread.start()
+        assert stage.seen.wait(5.0)
+        thread.stop()
+        assert thread.join(5.0)
+        found.append(stage.niceness)
+    assert found == [before, min(before + 3, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
