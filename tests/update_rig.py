@@ -152,3 +152,17 @@ class Device:
     def close(self) -> None:
         """Leave it as it is."""
         self.store.close()
+
+
+PAYLOAD_BYTES = 300_000
+"""Of each release of `make_plant`."""
+
+
+def make_plant(folder: Path) -> Path:
+    """A station with three releases on sticks, and in `device` a device that runs the second one."""
+    sticks = make_sticks(folder, 3, PAYLOAD_BYTES)
+    device = Device(folder / "device").provision(folder / "root.json")
+    for path in sticks[:2]:
+        device.take(path)
+    device.close()
+    return folder

@@ -39,14 +39,13 @@ def open_store(
 ) -> ReleaseStore | ReceiptStore:
     """The store in `folder`, made if there is none.
 
-    A database that is missing beside releases or trusted metadata, or damaged, is never begun anew: then the store only
-    reads, and the last-known-good releases run on.
+    A database that is damaged, or missing beside releases or trust, is never begun anew: the store then only reads.
 
     Args:
         folder: `updates` in the device's state_dir, which exists.
         clock: for the history.
         keep_versions: per product.
-        check: see `check_release`.
+        check: as `check_release` does.
 
     Raises:
         UpdateError: the folder cannot be used, or is from a newer version of this software.
