@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
+import numpy as np
 from makers import MS, make_frame, make_inspection, make_part, make_recipe
 
 from edge_runtime.decision.judge import judge
@@ -67,3 +69,22 @@ def test_images_make_way_also_while_none_come(caplog) -> None:
     stage.step()
     stage.step()
     assert (stage.given_up, stage.failing) == (3, None)
+
+
+def test_the_end_keeps_every_waiting_image_even_where_maps_take_long() -> None:
+    """The records name them. When the time for drawing is up, the rest is kept without its heatmap."""
+    store, clock, drawn = MoodyStore(), SimulatedClock(), []
+    queue = BoundedQueue("evidence", 16)
+
+    def render(item: EvidenceItem) -> bytes:
+        drawn.append(item.anomaly_map is not None)
+        if item.anomaly_map is not None:
+            clock.advance(400 * MS)
+        return b"jpeg"
+
+    stage = EvidenceStage(store, render, queue, clock)
+    for number in range(6):
+        queue.try_put(replace(_item(number), anomaly_map=np.zeros((2, 2), np.float32)))
+    stage.finish()
+    assert store.saved == [f"{number}.jpg" for number in range(6)]
+    assert drawn == [True, True, True, False, False, False]
