@@ -1,6 +1,6 @@
 """A PLC with its belt and gate, as a process: what `edge_runtime.plc.server` lacks is the belt.
 
-    python tests/fault/belt_plc.py belt.json 5020 gate.jsonl
+    python tests/fault/belt_plc.py belt.json 5020 gate.jsonl       (or a serial device in the place of the port)
 
 `belt.json` holds `times_ns` (monotonic), `passes` (the truth) and `travel_ns`. Every part at the gate becomes a line of
 `gate.jsonl`. Standard input takes one fault per line: `hang 20`, `late_request 5 800` (name, times, delay in ms), or
@@ -21,7 +21,7 @@ from edge_runtime.domain.recipe import GateMode
 from edge_runtime.ops.belt import BeltPart
 from edge_runtime.ops.clock import SystemClock
 from edge_runtime.plc.faults import Fault
-from edge_runtime.plc.modbus_server import PlcServer, TcpEndpoint
+from edge_runtime.plc.modbus_server import PlcServer, RtuEndpoint, TcpEndpoint
 from edge_runtime.plc.model import SimulatedPlcModel
 
 LOOK_S = 0.05
@@ -59,9 +59,10 @@ def load_belt(path: Path) -> ListedBelt:
 
 def main() -> int:
     """Serve until standard input ends."""
-    belt_path, port, log_path = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    belt_path, link, log_path = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     model = SimulatedPlcModel(load_belt(belt_path), mode=GateMode.PERMIT, keep=None)
-    server = PlcServer(model, SystemClock(), TcpEndpoint(port))
+    endpoint = TcpEndpoint(int(link)) if link.isdigit() else RtuEndpoint(Path(link), parity="N")
+    server = PlcServer(model, SystemClock(), endpoint)
     server.start()
     stop = threading.Event()
     with log_path.open("a", encoding="utf-8") as log:

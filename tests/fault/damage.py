@@ -54,7 +54,8 @@ def damage(ledger: Path, drawn: random.Random) -> Records:
         What the file held before.
     """
     with closing(sqlite3.connect(ledger)) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the log would mend the pages
+        with suppress(sqlite3.OperationalError):  # a full disk
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the log would mend the pages
         before = {
             row[0]: (row[1], row[2]) for row in database.execute("SELECT sequence, channel, payload FROM records")
         }

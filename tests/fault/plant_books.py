@@ -23,7 +23,11 @@ class PlantFacts:
     truth: list[bool]
     """Of each part, first part first: whether the detector would let it pass."""
     messages: list[dict[str, Any]]
-    """Everything that the ledger holds, as published."""
+    """Everything that the ledger holds, and that damaged ones held, as published."""
+    damages: int
+    """How often the ledger's file was damaged."""
+    destroyed: frozenset[int]
+    """Records that can be read nowhere any more."""
     passed: set[int]
     """Parts that went past the gate."""
     nobodys: list[int]
@@ -51,8 +55,12 @@ def audit(facts: PlantFacts) -> PlantAudit:
     for message in verdicts:
         by_part.setdefault(message["part_sequence"], []).append(message)
     findings = [*_triggers(facts, by_part), *_gate(facts, by_part)]
-    if lost := [m["sequence"] for m in facts.messages if not facts.auditor.has_record(m["sequence"])]:
+    sequences = [m["sequence"] for m in facts.messages if m["sequence"] not in facts.destroyed]
+    if lost := [sequence for sequence in sequences if not facts.auditor.has_record(sequence)]:
         findings.append(f"committed but never delivered: {lost[:10]} ({len(lost)})")
+    told = sum(m.get("kind") == "ledger_damaged" for m in facts.messages)
+    if told < facts.damages:
+        findings.append(f"the ledger was damaged {facts.damages} times, told of {told}")
     if facts.exit_code != 0:
         findings.append(f"the daemon ended with {facts.exit_code}")
     if facts.unverified is not None:
@@ -65,7 +73,8 @@ def _triggers(facts: PlantFacts, by_part: dict[int, list[dict[str, Any]]]) -> li
     parts = range(1, len(facts.truth) + 1)
     if missing := [n for n in parts if n not in by_part and n not in facts.nobodys]:
         findings.append(f"triggers without verdict: {missing[:10]} ({len(missing)})")
-    own = {n: [v for v in by_part.get(n, []) if v["reason"] not in SECOND_THOUGHTS] for n in parts}
+    known = {n: [v for v in by_part.get(n, []) if v["sequence"] not in facts.destroyed] for n in parts}
+    own = {n: [v for v in known[n] if v["reason"] not in SECOND_THOUGHTS] for n in parts}
     if twice := [n for n, found in own.items() if len(found) > 1]:
         findings.append(f"triggers with more than one verdict: {twice[:10]}, the first: {own[twice[0]]}")
     return findings
@@ -75,7 +84,10 @@ def _gate(facts: PlantFacts, by_part: dict[int, list[dict[str, Any]]]) -> list[s
     findings = []
     if bad := sorted(n for n in facts.passed if not facts.truth[n - 1]):
         findings.append(f"bad parts passed the gate: {bad[:10]} ({len(bad)})")
-    untold = sorted(n for n in facts.passed if not any(_tells(v) for v in by_part.get(n, [])))
+    # Of a ledger without one readable page nobody knows what it held: then that is a record itself.
+    told = [m["attributes"]["acknowledged"] for m in facts.messages if m.get("kind") == "parts_unknown"]
+    beyond = max(told, default=0)
+    untold = sorted(n for n in facts.passed if n > beyond and not any(_tells(v) for v in by_part.get(n, [])))
     if untold:
         findings.append(f"parts passed the gate and no record says so: {untold[:10]} ({len(untold)})")
     return findings
@@ -95,7 +107,8 @@ def _account(facts: PlantFacts, verdicts: list[dict[str, Any]], findings: list[s
         *(f"  fault      {fault}" for fault in schedule.faults),
         f"  daemon     {facts.starts} starts, {facts.kills} kills",
         f"  triggers   {len(truth)}, {len(facts.nobodys)} of them nobody's; the detector would pass {sum(truth)}",
-        f"  ledger     {len(verdicts)} verdicts on {len({m['part_sequence'] for m in verdicts})} parts",
+        f"  ledger     {len(verdicts)} verdicts on {len({m['part_sequence'] for m in verdicts})} parts"
+        + (f"; damaged {facts.damages} times, {len(facts.destroyed)} records destroyed" if facts.damages else ""),
         f"  subscriber {auditor.distinct} distinct verdicts, {auditor.duplicates} duplicates",
         f"  gate       {len(facts.passed)} passed, {rejected} good ones rejected",
         f"  reasons    {', '.join(f'{reason} {count}' for reason, count in reasons.most_common())}",

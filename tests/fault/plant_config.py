@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+TCP_PLC = 'kind = "modbus_tcp"\nhost = "127.0.0.1"\nport = {port}'
+SERIAL_PLC = 'kind = "modbus_rtu"\ndevice = "{device}"\nparity = "N"'
 CONFIG = """
 [device]
 name = "plant"
@@ -19,14 +21,13 @@ rescan_interval_ms = 500
 decision_deadline_ms = 1500
 reject.delay_ms = 2000
 [plc]
-kind = "modbus_tcp"
-host = "127.0.0.1"
-port = {plc}
+{plc}
 [plc_link]
 watch_trigger_count = true
 trigger_timeout_ms = 2000
 [mqtt]
 port = {broker}
+tls.ca_file = "{authority}"
 [ledger]
 reserve_mb = 8
 [evidence]

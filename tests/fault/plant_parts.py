@@ -1,4 +1,4 @@
-"""The processes and places of a plant that can be put in trouble: broker, PLC, disk, daemon."""
+"""The processes and places of a plant that can be put in trouble: PLC, disk, daemon."""
 
 from __future__ import annotations
 
@@ -16,71 +16,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mosquitto import Mosquitto
+from stopped_thread import StoppedThread, threads_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 HERE = Path(__file__).resolve().parent
 STATE_MB = 96
-OPEN_ACL = "topic readwrite #\n"
-CLOSED_ACL = "topic read #\n"
 FAR_AWAY_NS = 2**62
-
-
-class PlantBroker:
-    """Mosquitto that can also refuse: its access list is loaded anew on SIGHUP."""
-
-    version = "5"
-    host = "127.0.0.1"
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        self._acl = folder / "acl"
-        self._acl.write_text(OPEN_ACL)
-        self._acl.chmod(0o600)
-        self._broker = Mosquitto(folder, ("allow_anonymous true", f"acl_file {self._acl}"))
-        self._broker.start()
-        self._is_up = True
-
-    @property
-    def port(self) -> int:
-        """TCP port; the same after a restart."""
-        return self._broker.port
-
-    def down(self, *, forget: bool) -> None:
-        """SIGKILL; `forget` also takes what it had saved."""
-        if self._is_up:
-            self._broker.kill()
-            self._is_up = False
-        if forget:
-            self._broker.forget()
-
-    def up(self) -> None:
-        """Back again."""
-        if not self._is_up:
-            self._broker.start()
-            self._is_up = True
-
-    def pause(self, number: int) -> None:
-        """SIGSTOP or SIGCONT."""
-        if self._is_up:
-            os.kill(self._broker.pid, number)
-
-    def refuse(self, *, closed: bool) -> None:
-        """Deny or allow publishing."""
-        self._acl.write_text(CLOSED_ACL if closed else OPEN_ACL)
-        self.pause(signal.SIGHUP)
-
-    def close(self) -> None:
-        """End it, paused or not."""
-        self.pause(signal.SIGCONT)
-        self.down(forget=False)
 
 
 class PlantPlc:
     """`belt_plc.py` as a process."""
 
-    def __init__(self, belt: Path, port: int, log: Path) -> None:
-        self._arguments = [sys.executable, str(HERE / "belt_plc.py"), str(belt), str(port), str(log)]
+    def __init__(self, belt: Path, link: int | Path, log: Path) -> None:
+        """Behind a TCP port, or a serial device."""
+        self._arguments = [sys.executable, str(HERE / "belt_plc.py"), str(belt), str(link), str(log)]
         self._log = log
         self._process: subprocess.Popen[str] | None = None
 
@@ -202,6 +155,9 @@ class PlantDaemon:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"\0edge-plant-{os.getpid()}-{id(self)}")
         self._notify.setblocking(False)
+        self._stopped: list[StoppedThread] = []
+        self.not_before_ns = 0
+        """It is not started again before this instant."""
         self.starts = 0
         self.kills = 0
         self.up_ns: list[tuple[int, int]] = []
@@ -210,6 +166,8 @@ class PlantDaemon:
     def look_after(self) -> None:
         """Start it if it does not run; note when it gets ready."""
         self._hear()
+        if time.monotonic_ns() < self.not_before_ns:
+            return
         if self._process is None or self._process.poll() is not None:
             self._note_end()
             with self._log.open("ab") as log:
@@ -228,10 +186,22 @@ class PlantDaemon:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
             if number == signal.SIGKILL:
+                self.let_go()
                 self.kills += 1
                 self._process.wait()
                 self._hear()
                 self._note_end()
+
+    def stop_thread(self, choose: Callable[[Sequence[int]], int]) -> None:
+        """One of its threads stands still until `let_go`."""
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(OSError, IndexError):  # it ended just now, or has no other thread yet
+                self._stopped.append(StoppedThread(choose(threads_of(self._process.pid))))
+
+    def let_go(self) -> None:
+        """All threads go on."""
+        while self._stopped:
+            self._stopped.pop().go()
 
     def _hear(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -262,6 +232,7 @@ class PlantDaemon:
         if self._process is None:
             return 0
         self._notify.close()
+        self.let_go()
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         try:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
+from dice import dice
 from line_process import DEMO_BUNDLE, free_port
 from plant_books import PlantAudit, PlantFacts, audit
-from plant_config import CONFIG
-from plant_parts import ERRNOS, PlantBroker, PlantDaemon, PlantDisk, PlantPlc, Shim
+from plant_broker import PlantBroker
+from plant_config import CONFIG, SERIAL_PLC, TCP_PLC
+from plant_parts import PlantDaemon, PlantDisk, PlantPlc, Shim
+from plant_troubles import PlantTroubles
+from plug_cable import PlugCable
 
 from edge_runtime.app.soak.auditor import Auditor
 from edge_runtime.camera.sim_scene import render_part
@@ -34,14 +37,10 @@ BELT_AFTER_S = 2.5
 """The daemon needs its time to start."""
 TRAVEL_MS = 2_000
 LOOK_S = 0.02
-RESTART_AFTER_S = 1.0
 SETTLE_WITHIN_S = 90.0
 JUST_STARTED_NS = S
 JUST_KILLED_NS = 4 * S
 """A part without a picture takes so long to be given up and committed (`trigger_timeout_ms` and room)."""
-YEAR_S = 365 * 86_400
-SLOW_SYNC_MS = 1_500
-SPARE_MEMORY_MB = 2
 
 
 class PlantRun:
@@ -59,10 +58,13 @@ class PlantRun:
         belt = work / "belt.json"
         truth = [pictures[shown].passes for shown in self._shown]
         belt.write_text(json.dumps({"times_ns": self.times_ns, "passes": truth, "travel_ns": TRAVEL_MS * 1_000_000}))
-        self.broker = PlantBroker(work / "mosquitto")
+        self.broker = PlantBroker(work / "mosquitto", with_tls=True)
         stack.callback(self.broker.close)
-        plc_port = free_port()
-        self.plc = PlantPlc(belt, plc_port, work / "gate.jsonl")
+        self.cable = PlugCable(work / "by-id") if schedule.link == "serial" else None
+        if self.cable is not None:
+            stack.callback(self.cable.close)
+        link = free_port() if self.cable is None else self.cable.plc_device
+        self.plc = PlantPlc(belt, link, work / "gate.jsonl")
         self.plc.start()
         stack.callback(self.plc.close)
         self.disk = PlantDisk(work / "state")
@@ -73,7 +75,9 @@ class PlantRun:
         self.auditor = Auditor("127.0.0.1", self.broker.port, "5", "plant")
         stack.callback(self.auditor.close)
         self._config = work / "line.toml"
-        self._config.write_text(CONFIG.format(work=work, bundle=DEMO_BUNDLE, plc=plc_port, broker=self.broker.port))
+        plc = TCP_PLC.format(port=link) if self.cable is None else SERIAL_PLC.format(device=self.cable.link)
+        broker = {"broker": self.broker.tls_port, "authority": self.broker.authority}
+        self._config.write_text(CONFIG.format(work=work, bundle=DEMO_BUNDLE, plc=plc, **broker))
         self.daemon = PlantDaemon(self._config, work / "daemon.log", self.shim.environment)
         stack.callback(self.daemon.stop)
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
@@ -81,7 +85,17 @@ class PlantRun:
         self._withheld: list[tuple[str, bytes]] = []
         self._never_seen: list[int] = []
         self._trouble: str | None = None
-        self._restart_ns = 0
+        self._troubles = PlantTroubles(
+            self.broker,
+            self.plc,
+            self.cable,
+            self.disk,
+            self.shim,
+            self.daemon,
+            self.auditor,
+            self._config,
+            dice(f"plant troubles/{schedule.seed}"),
+        )
 
     def run(self) -> PlantAudit:
         """See above."""
@@ -105,8 +119,7 @@ class PlantRun:
             self._agenda.pop(0)[2]()
         while self._given < len(self.times_ns) and self.times_ns[self._given] <= now_ns:
             self._give(self._given + 1)
-        if now_ns >= self._restart_ns:
-            self.daemon.look_after()
+        self.daemon.look_after()
         time.sleep(LOOK_S)
 
     def _later(self, instant_ns: int, act: Callable[[], None]) -> None:
@@ -151,65 +164,9 @@ class PlantRun:
     # what goes wrong
 
     def _begin(self, fault: Fault) -> None:
-        troubles: dict[str, Callable[[str], Callable[[], None] | None]] = {
-            "daemon": self._trouble_daemon,
-            "broker": self._trouble_broker,
-            "plc": self._trouble_plc,
-            "folder": self._trouble_folder,
-            "disk": self._trouble_disk,
-            "clock": self._set_clock,
-            "config": self._tear_config,
-            "belt": lambda _: None,  # its times know it
-        }
-        end = troubles[fault.device](fault.kind)
+        end = self._trouble_folder(fault.kind) if fault.device == "folder" else self._troubles.begin(fault)
         if end is not None:
             self._later(time.monotonic_ns() + round(fault.duration_s * S), end)
-
-    def _trouble_daemon(self, kind: str) -> Callable[[], None] | None:
-        match kind:
-            case "killed":
-                self.daemon.signal(signal.SIGKILL)
-                self._restart_ns = time.monotonic_ns() + round(RESTART_AFTER_S * S)
-                return None
-            case "paused":
-                self.daemon.signal(signal.SIGSTOP)
-                return lambda: self.daemon.signal(signal.SIGCONT)
-        self.daemon.limit_memory(SPARE_MEMORY_MB)
-        return lambda: self.daemon.limit_memory(None)
-
-    def _trouble_broker(self, kind: str) -> Callable[[], None]:
-        match kind:
-            case "paused":
-                self.broker.pause(signal.SIGSTOP)
-                return lambda: self.broker.pause(signal.SIGCONT)
-            case "refusing":
-                self.broker.refuse(closed=True)
-                return lambda: self.broker.refuse(closed=False)
-        if kind == "killed":
-            self.broker.down(forget=False)
-            return self.broker.up
-        self.broker.down(forget=True)
-        return self._up_with_subscriber_first
-
-    def _up_with_subscriber_first(self) -> None:
-        """A broker that has forgotten its subscribers drops what comes before they are back: `replay` is for that."""
-        before, until_ns = self.auditor.subscriptions, time.monotonic_ns() + 5 * S
-        self.daemon.signal(signal.SIGSTOP)
-        self.broker.up()
-        while self.auditor.subscriptions == before and time.monotonic_ns() < until_ns:
-            time.sleep(LOOK_S)
-        self.daemon.signal(signal.SIGCONT)
-
-    def _trouble_plc(self, kind: str) -> Callable[[], None]:
-        match kind:
-            case "killed":
-                self.plc.kill()
-                return self.plc.start
-            case "paused":
-                self.plc.pause(signal.SIGSTOP)
-                return lambda: self.plc.pause(signal.SIGCONT)
-        self.plc.inject(f"{kind} 30 300")
-        return lambda: self.plc.inject("clear")
 
     def _trouble_folder(self, kind: str) -> Callable[[], None]:
         self._trouble = kind
@@ -222,29 +179,6 @@ class PlantRun:
 
         return end
 
-    def _trouble_disk(self, kind: str) -> Callable[[], None]:
-        if kind == "full":
-            self.disk.fill()
-            return self.disk.free
-        place, value = (Shim.SLOW_MS, SLOW_SYNC_MS) if kind == "slow" else (Shim.ERRNO, ERRNOS[kind])
-        self.shim.set(place, value)
-        return lambda: self.shim.set(place, 0)
-
-    def _set_clock(self, kind: str) -> Callable[[], None]:
-        self.shim.set(Shim.AHEAD_S, YEAR_S if kind == "year_ahead" else -YEAR_S)
-        return lambda: self.shim.set(Shim.AHEAD_S, 0)
-
-    def _tear_config(self, kind: str) -> Callable[[], None]:
-        del kind
-        whole = self._config.read_text()
-        self._config.write_text(whole[: len(whole) // 2])
-        self.daemon.signal(signal.SIGHUP)
-
-        def end() -> None:
-            self._config.write_text(whole)
-
-        return end
-
     # the books
 
     def _is_settled(self) -> bool:
@@ -254,13 +188,17 @@ class PlantRun:
         with closing(LedgerReader(self.disk.place / "ledger.sqlite")) as reader:
             extent = reader.extent()
             rows = reader.records(extent.base.sequence + 1, extent.newest)
-            messages = [json.loads(payload) for _, _, payload, _ in rows]
+            kept = {sequence: payload for sequence, _, payload, _ in rows}
+        damages = self._troubles.damages
+        committed = {sequence: payload for sequence, (_, payload) in damages.before.items()} | kept
         command = [sys.executable, "-m", "edge_runtime", "ledger", "verify", str(self.disk.place), "--json"]
         verified = subprocess.run(command, check=False, capture_output=True, text=True)
         return PlantFacts(
             schedule=self.schedule,
             truth=[self._pictures[shown].passes for shown in self._shown],
-            messages=messages,
+            messages=[json.loads(committed[sequence]) for sequence in sorted(committed)],
+            destroyed=damages.destroyed(self.disk.place / "ledger.sqlite", kept.keys()),
+            damages=damages.times,
             passed=self.plc.passed(),
             nobodys=self._nobodys(),
             auditor=self.auditor,

@@ -13,17 +13,32 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, tuple[str, ...]] = {
     "daemon": ("killed", "paused", "short_of_memory"),
-    "broker": ("killed", "queue_lost", "paused", "refusing"),
+    "broker": ("killed", "queue_lost", "paused", "refusing", "wrong_certificate"),
     "plc": ("killed", "paused", "hang", "late_request", "late_reply", "wrong_address", "repeated_reply", "disconnect"),
     "folder": ("vanished", "half", "wrong_size", "lost"),
+    "serial": ("replugged",),
     "disk": ("full", "slow", "read_only", "failing"),
+    "ledger": ("corrupt",),
+    "thread": ("stopped",),
     "clock": ("year_ahead", "year_back"),
     "config": ("torn",),
     "belt": ("overload",),
 }
 """Device → what can be wrong with it."""
-_WEIGHTS = {"daemon": 4, "broker": 4, "plc": 5, "folder": 3, "disk": 4, "clock": 1, "config": 1, "belt": 1}
-_LONGEST_S = {"daemon": 4.0, "broker": 12.0, "plc": 6.0, "folder": 5.0, "disk": 8.0, "belt": 1.0}
+_WEIGHTS = {
+    "daemon": 4,
+    "broker": 5,
+    "plc": 5,
+    "folder": 3,
+    "serial": 2,
+    "disk": 4,
+    "ledger": 2,
+    "thread": 2,
+    "clock": 1,
+    "config": 1,
+    "belt": 1,
+}
+_LONGEST_S = {"daemon": 4.0, "broker": 12.0, "plc": 6.0, "folder": 5.0, "disk": 8.0, "belt": 1.0, "thread": 5.0}
 BURST = 10
 
 
@@ -35,6 +50,8 @@ class PlantSchedule:
     line_s: float
     parts_per_s: float
     faults: tuple[Fault, ...]
+    link: str = "tcp"
+    """To the PLC: "tcp" or "serial"."""
 
     def times_ns(self, start_ns: int) -> tuple[int, ...]:
         """When each part is at the trigger sensor."""
@@ -53,7 +70,8 @@ def draw_plant(seed: int, line_s: float, without: frozenset[str] = frozenset()) 
     drawn = dice(f"plant/{seed}")
     faults = [_fault(drawn, line_s) for _ in range(drawn.randint(2, 6))]
     kept = sorted((fault for fault in faults if fault.device not in without), key=lambda fault: fault.begin_s)
-    return PlantSchedule(seed, line_s, drawn.choice((4.0, 6.0, 8.0)), tuple(kept))
+    is_serial = any(fault.device == "serial" for fault in kept)
+    return PlantSchedule(seed, line_s, drawn.choice((4.0, 6.0, 8.0)), tuple(kept), "serial" if is_serial else "tcp")
 
 
 def _fault(drawn: random.Random, line_s: float) -> Fault:

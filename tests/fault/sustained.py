@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
 
 from line_process import DEMO_BUNDLE  # noqa: E402
-from plant_parts import PlantBroker  # noqa: E402
+from plant_broker import PlantBroker  # noqa: E402
 
 from edge_runtime.app.soak.account import account  # noqa: E402
 from edge_runtime.app.soak.plan import SoakPlan  # noqa: E402
