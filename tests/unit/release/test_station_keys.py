@@ -10,9 +10,10 @@ from station_parts import CHEAP, NOW_S, PASSPHRASE, Bench, make_bench
 from edge_convert.release.files import only_one
 from edge_convert.release.key_file import look_at_key, unseal, write_key
 from edge_convert.release.keyring import KeyRing
-from edge_convert.release.rotation import rotate_root
+from edge_convert.release.rotation import renew, rotate_root
 from edge_convert.release.start import Quorum, make_station
 from edge_convert.release.station import Station
+from edge_convert.release.stick import write_stick
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -150,3 +151,38 @@ def test_no_station_says_how_to_begin(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no release station") as error:
         Station(tmp_path, KeyRing([], [], None), NOW_S).repository.read()
     assert "keys init" in error.value.action
+
+
+def test_a_rotation_that_came_to_nothing_is_no_obstacle(tmp_path: Path) -> None:
+    """A key that a rotation left behind when it was cut off is not written over; the next one has another number."""
+    bench = make_bench(tmp_path)
+    keys = tmp_path / "station" / "keys"
+    write_key(keys / "timestamp-2.key", "timestamp-2", Ed25519PrivateKey.generate(), PASSPHRASE, cost=CHEAP)
+    done = rotate_root(bench.station, ["timestamp-1"], lambda _: PASSPHRASE, cost=CHEAP)
+    assert done.replaced == (("timestamp-1", "timestamp-3"),)
+
+
+def test_without_a_root_quorum_no_key_is_made(tmp_path: Path) -> None:
+    """It is said first."""
+    bench = make_bench(tmp_path)
+    for number in (1, 2):
+        (tmp_path / "station" / "keys" / f"root-{number}.key").unlink()
+    before = sorted((tmp_path / "station" / "keys").iterdir())
+    with pytest.raises(ConfigError, match="2 of the 3 root keys must sign"):
+        rotate_root(bench.station, ["timestamp-1"], lambda _: PASSPHRASE, cost=CHEAP)
+    assert sorted((tmp_path / "station" / "keys").iterdir()) == before
+
+
+def test_a_rotation_cut_off_before_its_last_file_is_finished_by_renewing(tmp_path: Path) -> None:
+    """Between the new root and timestamp.json: no stick is written, `renew` is named, and mends it."""
+    bench = make_bench(tmp_path)
+    bench.release()
+    place = tmp_path / "station" / "repository" / "metadata" / "timestamp.json"
+    before = place.read_bytes()
+    rotate_root(bench.station, ["timestamp-1"], lambda _: PASSPHRASE, cost=CHEAP)
+    place.write_bytes(before)
+    with pytest.raises(ConfigError, match="was cut off") as error:
+        write_stick(bench.station, tmp_path)
+    assert "edge-convert renew" in error.value.action
+    renew(bench.station)
+    assert write_stick(bench.station, tmp_path)

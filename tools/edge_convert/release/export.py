@@ -35,8 +35,10 @@ def blocks_of(station: Station, product: str) -> tuple[VerifiedRelease, Iterator
 
     Raises:
         BundleError: the product has no release, or the repository is damaged.
+        ConfigError: a rotation of the root was cut off.
     """
     repository = station.repository
+    repository.in_force()
     source = RepositorySource(repository, product)
     verified = station.proved(source)
     metadata = tuple(

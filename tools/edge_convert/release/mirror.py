@@ -28,8 +28,8 @@ class Served:
 def serve(station: Station, folder: Path) -> Served:
     """Bring a folder up to date, in an order in which a device never sees half a release.
 
-    Payloads come first, timestamp.json last; every file is replaced at once. Files that are no longer listed stay: a
-    device may be in the middle of them.
+    Payloads come first, the roots next to last, timestamp.json last; every file is replaced at once. Files that are no
+    longer listed stay: a device may be in the middle of them.
 
     Raises:
         ConfigError: the folder cannot be written, or is the station's own.
@@ -39,7 +39,7 @@ def serve(station: Station, folder: Path) -> Served:
     if folder.resolve() == here.folder.resolve():
         raise ConfigError(f"{folder} is the station's own repository", "Name another folder for the web server.")
     count = size = 0
-    products = here.read().products
+    products = here.in_force().products
     for product in products:
         source = RepositorySource(here, product)
         verified = station.proved(source)
@@ -50,7 +50,7 @@ def serve(station: Station, folder: Path) -> Served:
                 count, size = count + 1, size + reference.size_bytes
         there.add_manifest(product, verified.digest, verified.release_json)
     names = here.metadata_names()
-    for name in (*(name for name in names if name != "timestamp.json"), "timestamp.json"):
+    for name in sorted(names, key=lambda name: (name == "timestamp.json", name.endswith(".root.json"))):
         write_blocks(folder / METADATA / name, [read_file(here.folder / METADATA / name)])
     for product in products:
         station.proved(RepositorySource(there, product))

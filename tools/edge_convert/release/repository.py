@@ -95,6 +95,23 @@ class Repository:
     def _metadata(self, name: str) -> bytes:
         return read_file(self.folder / METADATA / name)
 
+    def in_force(self) -> Standing:
+        """What is signed at present, if it is whole.
+
+        Raises:
+            ConfigError: a new root was published and nothing under it: its command was cut off.
+        """
+        now = self.read()
+        timestamp = Metadata[Timestamp].from_bytes(now.raw["timestamp.json"])
+        try:
+            now.root.verify_delegate(Timestamp.type, timestamp.signed_bytes, timestamp.signatures)
+        except RepositoryError as error:
+            raise ConfigError(
+                "the last `rotate-root` was cut off: its root is published, the rest is not signed under it",
+                "Finish it with `edge-convert renew`.",
+            ) from error
+        return now
+
     def metadata_names(self) -> tuple[str, ...]:
         """Names of the metadata in force: every root, then timestamp, snapshot and targets."""
         now = self.read()

@@ -59,17 +59,20 @@ def rotate_root(
         BundleError: a device would refuse what was signed; nothing was published.
     """
     now = station.repository.read()
+    station.ring.signers(now.root, Root.type)  # before a key is made: without a quorum it would be in vain
     root = deepcopy(now.root)
     root.version += 1
     root.expires = expiry(station.now_s, station.validity.root_days)
     maker = partial(new_key, station, cost=cost, key_source=key_source)
-    pairs = _replace(now, root, replaced, lambda name: maker(name, passphrase_for(name)))
+    pairs = _replace(root, replaced, _names(station, now), lambda name: maker(name, passphrase_for(name)))
     signed = next_metadata(now, station.ring, station.now_s, station.validity, root=root)
     station.publish(signed, now.products)
     return Rotated(root.version, tuple(pairs))
 
 
-def _replace(now: Standing, root: Root, replaced: Sequence[str], make: Callable[[str], Key]) -> list[tuple[str, str]]:
+def _replace(
+    root: Root, replaced: Sequence[str], taken: Sequence[str], make: Callable[[str], Key]
+) -> list[tuple[str, str]]:
     """Put new keys into `root` for the named ones; old and new names."""
     known = [(role, name_of(root, keyid), keyid) for role, one in root.roles.items() for keyid in one.keyids]
     pairs: list[tuple[str, str]] = []
@@ -78,7 +81,7 @@ def _replace(now: Standing, root: Root, replaced: Sequence[str], make: Callable[
         if place is None:
             raise ConfigError(f"there is no key {name!r}", f"There are: {', '.join(name for _, name, _ in known)}.")
         role, keyid = place
-        fresh = f"{role}-{_next_number(now, role, [new for _, new in pairs])}"
+        fresh = f"{role}-{_next_number(role, [*taken, *(new for _, new in pairs)])}"
         root.revoke_key(keyid, role)
         root.add_key(make(fresh), role)
         pairs.append((name, fresh))
@@ -96,11 +99,16 @@ def renew(station: Station) -> None:
     station.publish(next_metadata(now, station.ring, station.now_s, station.validity), now.products)
 
 
-def _next_number(now: Standing, role: str, taken: Sequence[str]) -> int:
-    """Numbers are never used twice, not even those of keys that are long gone."""
-    names = set(taken)
+def _names(station: Station, now: Standing) -> list[str]:
+    """Of every key that there ever was, and of those that were made for a rotation that came to nothing."""
+    names = [file.name for file in station.ring.files]
     for content in now.roots:
         before = Metadata[Root].from_bytes(content).signed
-        names |= {name_of(before, keyid) for keyid in before.keys}
-    numbers = [name.removeprefix(f"{role}-") for name in names if name.startswith(f"{role}-")]
+        names += [name_of(before, keyid) for keyid in before.keys]
+    return names
+
+
+def _next_number(role: str, taken: Sequence[str]) -> int:
+    """Numbers are never used twice."""
+    numbers = [name.removeprefix(f"{role}-") for name in taken if name.startswith(f"{role}-")]
     return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1

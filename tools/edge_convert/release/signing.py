@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edge_convert.release.keyring import KeyRing
     from edge_convert.release.repository import Standing
 
+_LAST: Final = "timestamp.json"
+
 ROLES: Final = (Root.type, Targets.type, Snapshot.type, Timestamp.type)
 
 
@@ -41,8 +43,8 @@ def first_metadata(root: Root, ring: KeyRing, now_s: int, validity: Validity) ->
     Raises:
         ConfigError: too few keys.
     """
-    signed_root = {"1.root.json": _signed(root, ring.signers(root, Root.type))}
-    return signed_root | _rest(root, ring, now_s, validity, targets=Targets(version=1), snapshot=1, timestamp=1)
+    rest = _rest(root, ring, now_s, validity, targets=Targets(version=1), snapshot=1, timestamp=1)
+    return _in_order(rest, {"1.root.json": _signed(root, ring.signers(root, Root.type))})
 
 
 def next_metadata(
@@ -81,7 +83,12 @@ def next_metadata(
         targets.version += 1
     snapshot, timestamp = now.snapshot.version + 1, now.timestamp.version + 1
     rest = _rest(root or now.root, ring, now_s, validity, targets=targets, snapshot=snapshot, timestamp=timestamp)
-    return roots | rest
+    return _in_order(rest, roots)
+
+
+def _in_order(rest: dict[str, bytes], roots: dict[str, bytes]) -> dict[str, bytes]:
+    """A new root changes whom devices believe: it comes next to last, and timestamp.json at once behind it."""
+    return {name: content for name, content in (rest | roots).items() if name != _LAST} | {_LAST: rest[_LAST]}
 
 
 def expiry(now_s: int, days: int) -> dt.datetime:

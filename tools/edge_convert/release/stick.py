@@ -53,7 +53,7 @@ def write_stick(
         ConfigError: no such product, no room, or the stick cannot be written.
         BundleError: what was read back is not what was written: the stick is bad.
     """
-    known = station.repository.read().products
+    known = station.repository.in_force().products
     if absent := [name for name in products if name not in known]:
         raise ConfigError(f"{absent[0]!r} has no release", f"There are: {', '.join(known) or 'none'}.")
     if not known:
