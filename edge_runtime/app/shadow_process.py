@@ -9,9 +9,11 @@ daemon. What it loads is in its first message.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import math
 import os
+import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.services.shadow import Answer, Facts
+
+_SET_PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG, prctl(2)."""
+
+
+def end_with_the_daemon() -> None:
+    """Be killed when the daemon's thread that started this process ends, however that comes.
+
+    Hanging up would do it too, but only once this process listens again, and it may be given no time for that.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
 
 def lower_priority(wanted: str) -> str:
@@ -46,6 +60,7 @@ def lower_priority(wanted: str) -> str:
 
 def serve(connection: Connection, memory: int) -> None:
     """Load, then answer until the daemon hangs up."""
+    end_with_the_daemon()
     order = json.loads(connection.recv_bytes())
     priority = lower_priority(order["priority"])
     from edge_runtime.app.shadow_wire import FrameMemory, encode  # noqa: PLC0415  (engines start threads)
