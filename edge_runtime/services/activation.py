@@ -21,6 +21,7 @@ from edge_runtime.domain.errors import UpdateError
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.services.activation_records import ActivationRecords
 from edge_runtime.services.decider import Decider
+from edge_runtime.services.model_loads import ModelLoads
 from edge_runtime.services.trial import Trials
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 LOOK_NS: Final = 50_000_000
 """So often the store, the trial and what is being loaded are looked at."""
-RETRY_NS: Final = 30_000_000_000
-"""A model that could not be loaded is tried again after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,7 @@ class ActivationStage:
         self._seen = -1
         self._due = True
         self._wake = threading.Event()
-        self._blocked_ns: dict[str, int] = {}
-        self._ahead_ns: dict[str, int] = {}
+        self._loads = ModelLoads(pool, self._records, line.clock)
         self.trials = Trials(store, line.monitor, trial_rules)
         self.standing: ProductStanding | None = None
         """Of the product that is inspected, as of the last look."""
@@ -140,8 +138,7 @@ class ActivationStage:
 
     def _look(self) -> None:
         self.decider.settle()
-        self._supervise()
-        self._due |= self.trials.settle()
+        troubles = [self._tried(self._supervise), self._tried(self._settle_failures)]
         if (arrival := self._pool.arrived()) is not None:
             self._arrived(arrival)
         if self.code_source is not None:
@@ -157,7 +154,22 @@ class ActivationStage:
             self._seen, self._due = generation, False
             self._plan()
         self._pool.rank(self._rank)
-        self._load_ahead()
+        if not self._due:
+            good = None if self.standing is None else self.standing.known_good
+            self._loads.ahead((*([] if good is None else [good]), *self._others.values()), self._rank)
+        for trouble in troubles:  # it has kept nobody from changing over to what the books say
+            if trouble is not None:
+                raise trouble
+
+    def _tried(self, act: Callable[[], None]) -> UpdateError | None:
+        try:
+            act()
+        except UpdateError as error:
+            return error
+        return None
+
+    def _settle_failures(self) -> None:
+        self._due |= self.trials.settle()
 
     def _plan(self) -> None:
         """What should decide?"""
@@ -165,10 +177,13 @@ class ActivationStage:
         others = {name: self._store.standing(name).known_good for name in self._products if name != self.product}
         self._others = {release.digest: release for release in others.values() if release is not None}
         self.trials.keep(self.product, "" if standing.trial is None else standing.trial.digest)
-        running, of_product = self.decider.running, self.decider.model.product
+        running, of_product = self.decider.running, self.decider.product
+        due = standing.armed or standing.trial
         match rules.next_step(standing, running, of_product, self.product):
             case rules.Try(release) if not self.trials.has_failed(release.digest):
                 self._bring(release, on_trial=True)
+            case rules.Change(release) if due is not None and self._loads.is_blocked(release):
+                self._bring(due, on_trial=True)  # the good one does not load: a new one may
             case rules.Change(release):
                 if not rules.may_go_on(standing, running, of_product, self.product):
                     self._suspend_until_loaded(release)
@@ -183,7 +198,7 @@ class ActivationStage:
     def _bring(self, release: StoredRelease, *, on_trial: bool) -> None:
         model = self._pool.get(release.digest)
         if model is None:
-            if self.decider.model.product != self.product:
+            if self.decider.product != self.product:
                 self._suspend_until_loaded(release)
             self._begin(release, on_trial=on_trial)
             return
@@ -200,18 +215,11 @@ class ActivationStage:
             self._suspend(f"{release.name} {release.version} of product {self.product} is being loaded")
 
     def _begin(self, release: StoredRelease, *, on_trial: bool) -> None:
-        now_ns = self._clock.monotonic_ns()
         if self._pool.loading is not None:
             return  # its arrival is the occasion for another look
-        if now_ns < self._blocked_ns.get(release.digest, 0):
+        self._pool.rank(self._rank)  # what was suspended a moment ago may go
+        if self._loads.is_blocked(release) or not self._loads.has_room(release):
             self._due = True
-        elif not self._pool.make_room(release, Rank.RUNNING, to_stay=False):
-            self._blocked_ns[release.digest], self._due = now_ns + RETRY_NS, True
-            text = (
-                f"there is no memory to load {release.name} {release.version} beside the model that runs; it is taken "
-                "up as soon as there is, or at the next start of the daemon"
-            )
-            self._records.tell("activation_waits", "warning", text, release)
         elif not on_trial or self._begun(release):
             self._pool.begin(release)
 
@@ -234,9 +242,8 @@ class ActivationStage:
         due = standing.armed or standing.trial
         if due is not None and due.digest == release.digest:
             self._fail(release, RolledBack(Failure.GOLDEN, arrival.why_not))
-            return
-        self._blocked_ns[release.digest] = self._clock.monotonic_ns() + RETRY_NS
-        self._records.tell("model_not_loaded", "error", f"{release.name} {release.version}: {arrival.why_not}", release)
+        else:
+            self._loads.failed(release, arrival.why_not)
 
     def _on_trial_now(self, release: StoredRelease, model: Model) -> None:
         if self.trials.begin(release, model.recipe):
@@ -279,21 +286,6 @@ class ActivationStage:
         self.decider.suspend(self.product, why)
         self.trials.rest()
 
-    def _load_ahead(self) -> None:
-        """What may be needed at once is loaded while nothing else is: the standby first, then other products."""
-        if self._due or self._pool.loading is not None:
-            return
-        good = None if self.standing is None else self.standing.known_good
-        now_ns = self._clock.monotonic_ns()
-        for release in (*([] if good is None else [good]), *self._others.values()):
-            not_yet = now_ns < max(self._ahead_ns.get(release.digest, 0), self._blocked_ns.get(release.digest, 0))
-            if not_yet or self._pool.get(release.digest) is not None:
-                continue
-            if self._pool.make_room(release, self._rank(release.digest), to_stay=True):
-                self._pool.begin(release)
-                return
-            self._ahead_ns[release.digest] = now_ns + RETRY_NS
-
     def _rank(self, digest: str) -> Rank:
         good = None if self.standing is None else self.standing.known_good
-        return rules.rank_of(digest, self.decider.model.digest, "" if good is None else good.digest, self._others)
+        return rules.rank_of(digest, self.decider.running, "" if good is None else good.digest, self._others)

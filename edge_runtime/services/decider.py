@@ -21,7 +21,7 @@ class Decider:
 
     def __init__(self, models: Models, records: ActivationRecords, clock: Clock) -> None:
         self.model: Model = models.current
-        """The one that was proposed last, suspended or not."""
+        """The one that was proposed last; while suspended what stands in, so that the other's memory can be used."""
         self.suspended_for: str | None = None
         """Why nothing may decide; None while something does."""
         self._models = models
@@ -33,6 +33,11 @@ class Decider:
     def running(self) -> str:
         """Digest of the release that decides; empty while none does."""
         return "" if self.suspended_for is not None else self.model.digest
+
+    @property
+    def product(self) -> str:
+        """What the release that decides inspects; empty while none does."""
+        return "" if self.suspended_for is not None else self.model.product
 
     def decides_now(self, digest: str) -> bool:
         """Whether the inspect stage has taken it over."""
@@ -52,7 +57,8 @@ class Decider:
         if why == self.suspended_for:
             return
         self._records.tell("model_suspended", "error", why)
-        self._swap = self._models.propose(suspended(self.model, product, why, self._clock)), "no model"
+        self.model = suspended(self.model, product, why, self._clock)
+        self._swap = self._models.propose(self.model), "no model"
         self.suspended_for = why
 
     def settle(self) -> None:

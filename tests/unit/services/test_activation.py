@@ -7,7 +7,7 @@ from activation_bench import BAD, MODEL_BYTES, ActivationBench, digest_of
 from makers import MS
 
 from edge_runtime.decision.update_rules import MAX_ATTEMPTS
-from edge_runtime.domain.errors import EngineError
+from edge_runtime.domain.errors import EngineError, UpdateError
 from edge_runtime.domain.status import LineReason
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.domain.verdict import Reason
@@ -292,3 +292,44 @@ def test_a_known_good_release_that_does_not_load_is_tried_again(tmp_path) -> Non
     bench.clock.advance(60_000 * MS)
     bench.looks()
     assert bench.decides() == 1
+
+
+def test_a_new_release_is_tried_where_the_known_good_one_does_not_load(tmp_path) -> None:
+    """The technician's way out of a line on which nothing decides."""
+    bench = on_trial(ActivationBench(tmp_path, budget=MODEL_BYTES))
+    bench.loader.broken.add(digest_of("part", 1))
+    bench.store.request_rollback("part", "a technician", "why not")
+    bench.looks()
+    bench.install(3)
+    bench.looks()
+    assert (bench.decides(), bench.state(3)) == (3, UpdateState.TRIAL)
+
+
+def test_a_confirmation_that_cannot_be_written_keeps_nobody_from_taking_it_back(
+    bench: ActivationBench, monkeypatch
+) -> None:
+    """Disk full while the trial is over: it goes on deciding, and a rollback still works."""
+    on_trial(bench)
+
+    def refuse(_self, digest):
+        raise UpdateError("the disk is full", "free space")
+
+    monkeypatch.setattr(type(bench.store), "confirm", refuse)
+    bench.parts(30)
+    bench.looks(1)
+    bench.clock.advance(2_000 * MS)
+    bench.looks(2)
+    assert (bench.decides(), bench.stage.failing) == (2, "the disk is full")
+    bench.store.request_rollback("part", "a technician", "it smells")
+    bench.looks(2)
+    assert (bench.decides(), bench.stage.failing) == (1, None)
+
+
+def test_a_device_with_memory_for_one_model_changes_products_all_the_same(tmp_path) -> None:
+    """The old model judges nothing any more, so its memory is the new one's."""
+    bench = ActivationBench(tmp_path, products=("part", "gear"), budget=MODEL_BYTES)
+    bench.memory.available_bytes = MODEL_BYTES * 6 // 10
+    bench.stage.switch_to("gear")
+    bench.looks()
+    assert (bench.models.current.product, bench.decides()) == ("gear", 1)
+    assert bench.pool.digests() == (digest_of("gear", 1),)
