@@ -5,7 +5,7 @@
 
 A file is a genuine stick with random damage, of its bytes or (with fresh headers) of its members' contents, names and
 order. It is refused, or it was damaged where nothing is signed, and then our copy is the genuine release, byte for
-byte. Ends with 1 on anything else: an untyped error, more than a second of computing, growing memory, something left over.
+byte. Ends with 1 on anything else: an untyped error, more than a second of computing, growing memory, a leftover.
 """
 
 from __future__ import annotations
