@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge_runtime.bundles.archive import CHECKSUM_NAME, MANIFEST_NAME, checksum_text
+from edge_runtime.bundles.archive import CHECKSUM_NAME, checksum_text
 from edge_runtime.bundles.manifest import MANIFEST_LIMIT_BYTES, from_domain, render_release
 from edge_runtime.bundles.members import END, MEMBERS_LIMIT, header, padding
+from edge_runtime.bundles.release_layout import MANIFEST_NAME
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.model_bundle import ModelBundle, PayloadRef, Requires
 from edge_runtime.domain.verdict import BundleIdentity
