@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from fnmatch import fnmatch
@@ -129,6 +130,8 @@ def _look(inspector: Inspector, image: Exposure) -> Look | None:
     try:
         score = inspector.inspect((image,)).score
     except (ImageError, EngineError):
+        return None
+    if not math.isfinite(score):
         return None
     duration_ns = time.monotonic_ns() - began_ns
     calibration = inspector.bundle.calibration
