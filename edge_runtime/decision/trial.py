@@ -25,9 +25,11 @@ FALSE_ALARM: Final = 0.001
 """Probability that a model which keeps to a stated rate is thrown out for it, over a whole trial."""
 FAULTS_IN_A_ROW: Final = 3
 """As many as the engine keeper takes for a broken engine."""
-LATE_IN_A_ROW: Final = 5
+LATE_IN_A_ROW: Final = 10
 FEWEST: Final = 3
-"""No rate is judged by fewer cases than this: lateness comes in bursts."""
+"""No rate is judged by fewer cases than this."""
+FEWEST_LATE: Final = 10
+"""Lateness comes in bursts, and often from elsewhere: another program, a daemon that has just started."""
 LONGEST: Final = 20
 """A trial that is not decided after so many times the parts that it asks for has failed."""
 
@@ -110,14 +112,22 @@ class RolledBack:
     """For a technician: what it did, and what was allowed."""
 
 
-def decide(tally: Tally, rules: TrialRules, elapsed_ns: int, *, hangs: bool) -> Confirmed | RolledBack | None:
+def decide(
+    tally: Tally, rules: TrialRules, elapsed_ns: int, *, hangs: bool, has_good: bool = True
+) -> Confirmed | RolledBack | None:
     """What is to become of the model now; None: the trial goes on.
+
+    Where there is nothing to go back to, a model that is merely late stays: its late parts get the fail-safe, and
+    without it all of them would.
 
     Args:
         elapsed_ns: since it began to decide.
         hangs: the inspect stage makes no progress, and the watchdog is not fed.
+        has_good: another release is known to be good.
     """
     failed = _failed(tally, rules, hangs=hangs)
+    if failed is not None and failed.failure is Failure.LATE and not has_good:
+        failed = None
     if failed is not None:
         return failed
     if tally.sound < rules.parts or elapsed_ns < rules.dwell_ns:
@@ -126,7 +136,7 @@ def decide(tally: Tally, rules: TrialRules, elapsed_ns: int, *, hangs: bool) -> 
     in_band = low <= tally.ejected / tally.sound <= high
     if in_band and tally.faults <= rules.fault_rate * tally.parts and tally.late <= rules.late_rate * tally.parts:
         return Confirmed(f"{_told(tally)} in {elapsed_ns / 1e9:.0f} s")
-    if tally.sound >= LONGEST * rules.parts:
+    if tally.sound >= LONGEST * rules.parts and has_good:
         text = f"after {_told(tally)} it still cannot be said that it keeps to its rates"
         return RolledBack(Failure.UNDECIDED, text)
     return None
@@ -145,7 +155,7 @@ def _failed(tally: Tally, rules: TrialRules, *, hangs: bool) -> RolledBack | Non
 def _beyond_its_rates(tally: Tally, rules: TrialRules) -> RolledBack | None:
     if is_beyond(tally.faults, tally.parts, rules.fault_rate):
         return RolledBack(Failure.FAULTS, _rate("could not be judged", tally.faults, tally.parts, rules.fault_rate))
-    if is_beyond(tally.late, tally.parts, rules.late_rate):
+    if tally.late >= FEWEST_LATE and is_beyond(tally.late, tally.parts, rules.late_rate):
         text = _rate("got no verdict before the deadline", tally.late, tally.parts, rules.late_rate)
         return RolledBack(Failure.LATE, text)
     low, high = rules.reject_rate

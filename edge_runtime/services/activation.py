@@ -255,7 +255,8 @@ class ActivationStage:
         if trial is None or not self.decider.decides_now(trial.release.digest):
             return
         trial.runs(self._clock.monotonic_ns())
-        outcome = trial.outcome(hangs=self._hangs())
+        has_good = self.standing is None or self.standing.known_good is not None
+        outcome = trial.outcome(hangs=self._hangs(), has_good=has_good)
         if isinstance(outcome, RolledBack):
             self._fail(trial.release, outcome)
         elif isinstance(outcome, Confirmed):

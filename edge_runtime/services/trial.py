@@ -40,9 +40,9 @@ class Trial:
         """Another product is inspected meanwhile; its time stands still."""
         self._since_ns = None
 
-    def outcome(self, *, hangs: bool) -> Confirmed | RolledBack | None:
+    def outcome(self, *, hangs: bool, has_good: bool) -> Confirmed | RolledBack | None:
         """See `decision.trial.decide`."""
-        return decide(self.tally, self._rules, self._ran_ns, hangs=hangs)
+        return decide(self.tally, self._rules, self._ran_ns, hangs=hangs, has_good=has_good)
 
 
 class Trials:

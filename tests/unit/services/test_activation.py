@@ -61,7 +61,7 @@ def test_a_release_that_fails_its_golden_images_never_decides(bench: ActivationB
 
 @pytest.mark.parametrize(
     ("outcome", "parts"),
-    [(Reason.ENGINE_ERROR, 3), (Reason.SCORE_INVALID, 3), (Reason.DEADLINE_MISSED, 5), (BAD, 15)],
+    [(Reason.ENGINE_ERROR, 3), (Reason.SCORE_INVALID, 3), (Reason.DEADLINE_MISSED, 10), (BAD, 15)],
 )
 def test_a_release_that_does_badly_is_taken_back_at_once(bench: ActivationBench, outcome, parts: int) -> None:
     """One look after the last straw the old model decides again, without being loaded; the books follow."""
