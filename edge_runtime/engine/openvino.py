@@ -204,7 +204,7 @@ def _name(port: Any) -> str:
     return stated if stated in names else min(names)
 
 
-def _first_lines(error: RuntimeError) -> str:
+def _first_lines(error: Exception) -> str:
     """OpenVINO's messages carry source lines and empty ones; keep what says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith("Exception from"))[:500] or type(error).__name__

@@ -137,6 +137,23 @@ class TestLedgerContract:
         assert ledger.prune(Retention(4), WALL_NS) == 5
         assert [row.sequence for row in ledger.recent(100)] == [12, 11, 10, 9, 8]
 
+    def test_what_is_set_apart_waits_beside_the_others(self, ledger) -> None:
+        """Neither delivery nor pruning waits for it, a copy outlives its record, and its mark ends it."""
+        ledger.append([verdict_record(number) for number in range(1, 9)])
+        ledger.set_apart([2, 5])
+        assert [row.sequence for row in ledger.unsent(0, 10)] == [1, 3, 4, 6, 7, 8]
+        ledger.mark_sent([1, 3, 4, 6, 7, 8])
+        assert (ledger.delivered_upto(), ledger.backlog(), ledger.newest()) == (8, 2, 8)
+        assert ledger.prune(Retention(3), WALL_NS) == 5
+        kept = ledger.apart(0, 10)
+        assert [row.sequence for row in kept] == [2, 5]
+        assert b'"part-2"' in kept[0].payload
+        assert [row.sequence for row in ledger.apart(2, 10)] == [5]
+        ledger.mark_sent([2])
+        assert [row.sequence for row in ledger.apart(0, 10)] == [5]
+        ledger.mark_sent([5, 9])
+        assert (ledger.apart(0, 10), ledger.backlog()) == ([], 0)
+
     def test_what_was_pruned_is_recorded(self, ledger) -> None:
         """The number and the hash of the last record that went stand in the chain."""
         ledger.append([verdict_record(number) for number in range(1, 11)])

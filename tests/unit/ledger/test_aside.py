@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
 import threading
 from contextlib import closing
@@ -185,3 +186,30 @@ def test_a_new_ledger_says_that_it_begins(tmp_path) -> None:
         ledger.append([event_record()])
     with closing(_create(path)) as ledger:
         assert ledger.opening.events(WALL_NS) == ()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_undelivered_records_behind_damaged_pages_are_taken_over(tmp_path, seed) -> None:
+    """Every one that can still be read by its number; those that were set apart stay so."""
+    path, dice = tmp_path / "ledger.sqlite", random.Random(seed)
+    with closing(_create(path)) as ledger:
+        ledger.append([verdict_record(number) for number in range(1, 301)])
+        ledger.mark_sent(range(1, 101))
+        ledger.set_apart([150])
+    content = bytearray(path.read_bytes())
+    for _ in range(3):
+        page = dice.randrange(8, len(content) // 4_096 - 4)
+        content[page * 4_096 : (page + 1) * 4_096] = dice.randbytes(4_096)
+    path.write_bytes(content)
+    readable = set()
+    with closing(sqlite3.connect(path)) as connection:
+        for number in range(101, 301):
+            with contextlib.suppress(sqlite3.Error):
+                readable.update(
+                    connection.execute("SELECT sequence FROM records WHERE sequence = ?", (number,)).fetchone()
+                )
+    with closing(_create(path)) as ledger:
+        assert ledger.opening.set_aside is not None
+        assert {row.sequence for row in ledger.unsent(0, 1_000)} == readable - {150}
+        assert [row.sequence for row in ledger.apart(0, 10)] == [150]
+        assert ledger.last_part_sequence() == 300
