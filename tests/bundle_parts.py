@@ -6,7 +6,8 @@ import io
 import tarfile
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundles.archive import CHECKSUM_NAME, MANIFEST_NAME, checksum_text, open_bundle
+from edge_runtime.bundles.archive import CHECKSUM_NAME, checksum_text, open_bundle
+from edge_runtime.bundles.release_layout import MANIFEST_NAME
 from edge_runtime.bundles.writer import BundleDraft, write_bundle
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.model_bundle import (
