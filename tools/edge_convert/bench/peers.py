@@ -94,6 +94,11 @@ class Peer:
         self.runs.scores.append(float(answer["score"]))
         self.runs.rss_bytes = int(answer.get("rss_bytes", 0))
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def forget(self) -> None:
         """What it has taken so far was warming up."""
         self.runs = PeerRuns()
