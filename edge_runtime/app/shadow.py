@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from edge_runtime.services.shadow import News
 
 _END_S = 1.0
+_DYING: list[subprocess.Popen[bytes]] = []
+"""Killed, but even for its end a process at idle priority may have to wait until somebody leaves it some time."""
 _NOT_ITS_OWN = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 """What systemd tells the daemon alone."""
 
@@ -118,8 +120,11 @@ class ShadowProcess:
         self._memory.close()
         if self._process.poll() is None:
             self._process.kill()  # it holds nothing that could be lost
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            _DYING.append(self._process)
+        _DYING[:] = [process for process in _DYING if process.poll() is None]
 
     def _send(self, message: object) -> None:
         with contextlib.suppress(OSError):  # it is gone: the next poll says so
