@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def newest_aside(path: Path) -> str | None:
+    """Name of the ledger that was set aside last from `path`; None if none was."""
+    prefix = f"{path.name}.aside-"
+    ends = [found.name.removeprefix(prefix) for found in path.parent.glob(f"{prefix}*")]
+    numbers = [int(end) for end in ends if end.isdigit()]
+    return f"{prefix}{max(numbers)}" if numbers else None
+
+
 def set_aside(path: Path) -> Path:
     """Keep a ledger that cannot be used beside a new one. The sequence floor stays.
 

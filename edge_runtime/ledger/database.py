@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 from edge_runtime.domain.errors import LedgerFullError
 from edge_runtime.domain.records import EventRecord, VerdictRecord
 from edge_runtime.ledger import delivery, rows, schema
-from edge_runtime.ledger.aside import set_aside
+from edge_runtime.ledger.aside import newest_aside, set_aside
 from edge_runtime.ledger.chain import HASH_BYTES, record_hash
 from edge_runtime.ledger.claim import claim
 from edge_runtime.ledger.failures import told
 from edge_runtime.ledger.floor import SequenceFloor
-from edge_runtime.ledger.opening import Opening
+from edge_runtime.ledger.opening import ASIDE_NOTE, Opening
 from edge_runtime.ledger.parts import newest_part
 from edge_runtime.ledger.port import Head, Room
 from edge_runtime.ledger.pruning import PRUNE_ROWS, prune_some
@@ -79,6 +79,9 @@ class SqliteLedger:
             self.close()
             raise
         self._reserve.hold()
+        aside = newest_aside(path)
+        if aside is not None and self.note(ASIDE_NOTE) != aside:  # killed before the record of it was committed
+            self.opening = replace(self.opening, set_aside=aside, damage="an earlier ledger was damaged")
 
     @property
     def head(self) -> Head:

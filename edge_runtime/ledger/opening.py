@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+ASIDE_NOTE = "set_aside"
+"""Noted with the record of a damaged ledger: which of those set aside are told of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What was found when the ledger was opened."""
@@ -54,4 +58,4 @@ class Opening:
             "damage": self.damage or "",
             "salvaged": self.salvaged,
         }
-        return EventRecord("ledger_damaged", "error", text, wall_ns, attributes)
+        return EventRecord("ledger_damaged", "error", text, wall_ns, attributes, {ASIDE_NOTE: self.set_aside or ""})

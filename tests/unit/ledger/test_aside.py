@@ -213,3 +213,15 @@ def test_undelivered_records_behind_damaged_pages_are_taken_over(tmp_path, seed)
         assert {row.sequence for row in ledger.unsent(0, 1_000)} == readable - {150}
         assert [row.sequence for row in ledger.apart(0, 10)] == [150]
         assert ledger.last_part_sequence() == 300
+
+
+def test_a_ledger_set_aside_whose_record_was_never_committed_is_told_of_at_the_next_start(path) -> None:
+    """Killed in between: the event was only in memory. Once it is committed it is not told again."""
+    with closing(_create(path)) as ledger:
+        ledger.begin_anew(LedgerDamagedError("damaged", "look at the disk"), WALL_NS)
+    with closing(_create(path)) as ledger:
+        told = ledger.opening.events(WALL_NS)
+        assert [event.kind for event in told] == ["ledger_damaged"]
+        ledger.append(told)
+    with closing(_create(path)) as ledger:
+        assert ledger.opening.events(WALL_NS) == ()
