@@ -17,7 +17,7 @@ demo: install
 	$(BIN)/edge-runtime demo
 
 test: install
-	@sh tools/need.sh $(PYTHON) mosquitto mosquitto_sub socat openssl systemd-analyze
+	@sh tools/need.sh $(PYTHON) mosquitto mosquitto_sub socat openssl systemd-analyze mkfs.ext4 mkfs.vfat mcopy fusefat
 	$(BIN)/pytest
 
 # Damaged bytes for every parser, for MINUTES in all; the suite does the same for ten seconds.

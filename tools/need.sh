@@ -29,6 +29,9 @@ package_of() {
     case $1 in
     mosquitto_sub | mosquitto_pub) echo mosquitto-clients ;;
     systemd-analyze) echo systemd ;;
+    mkfs.vfat) echo dosfstools ;;
+    mkfs.ext4) echo e2fsprogs ;;
+    mcopy) echo mtools ;;
     *) echo "$1" ;;
     esac
 }
