@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from edge_runtime.bundles import store_schema as schema
 from edge_runtime.domain.update import HistoryEntry
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -35,12 +35,12 @@ class StoreDatabase:
     def flaw(self) -> str | None:
         """See `store_schema.flaw`."""
         with self._lock:
-            found = schema.flaw(self._connection, self._path)
-            if found is None:
-                try:
+            try:
+                found = schema.flaw(self._connection, self._path)
+                if found is None:
                     books.check(self._connection)
-                except sqlite3.DatabaseError as error:
-                    return str(error)
+            except UnicodeDecodeError as error:  # also SQLite's own words, when they quote what is damaged
+                return f"text in it cannot be read: {error}"
             return found
 
     @contextmanager

@@ -75,5 +75,5 @@ def open_store(
 
 def _is_damage(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    missing = str(error).startswith(("no such table", "no such column"))
+    missing = str(error).startswith(("no such table", "no such column", "a release in it makes no sense"))
     return missing or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

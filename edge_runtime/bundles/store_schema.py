@@ -140,7 +140,7 @@ def told(path: Path, doing: str) -> Iterator[None]:
     """Failures of the database or of the disk leave as an UpdateError; `doing` is a verb."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise UpdateError(
             f"cannot {doing} the store of releases {path}: {error}",
             "Look at device.state_dir: its disk, its free space and its permissions. What runs goes on running.",
