@@ -33,7 +33,8 @@ class ReleaseTerms:
     """What a signed release demands of the device that takes it."""
 
     product: str
-    """What it inspects: 1 to 64 of `A-Z a-z 0-9 _ . -`, the first not `.` or `-`. A device keeps one line of versions per product."""
+    """What it inspects: 1 to 64 of `A-Z a-z 0-9 _ . -`, the first not `.` or `-`. A device keeps one line of versions
+    per product."""
     counter: int
     """From 1; grows with every release of a release station, over all its products."""
     min_counter: int
