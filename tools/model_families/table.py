@@ -99,7 +99,7 @@ def _route(attempt: Attempt | None) -> str:
     if attempt is None:
         return "not tried"
     if attempt.error is not None:
-        return f"refused: {_short(attempt.error)}"
+        return _short(attempt.error) if attempt.error.startswith("refused") else f"refused: {_short(attempt.error)}"
     kept = [str(text).split(":", 1)[0] for text in attempt.report.get("kept", ())]
     names = f"{len(kept)} kept ({', '.join(_counted(kept))})" if kept else "nothing kept"
     return f"{attempt.report['route']}; {names}{_speed(attempt.report.get('timings_ms', {}))}"

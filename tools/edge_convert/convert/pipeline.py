@@ -117,8 +117,8 @@ def _settle(
     after = prove(work, probes, detector_of(work.source, candidate.model, work.options, ANY_ENGINE, settings))
     if not after.beyond or work.options.allow_loss:
         return candidate, after, choice.refused
-    reason = f"{candidate.precision} ({candidate.route}) departs from the source model: {'; '.join(after.beyond)}"
+    reason = f"{candidate.precision} ({candidate.route}) departs from the source model"
     if work.options.precision != "auto":
         raise _refusal(reason, after.beyond, None)
     plain = replace(candidate, precision="fp32", route="plain", model=plain_model, kept=())
-    return plain, before, (*choice.refused, reason)
+    return plain, before, (*choice.refused, f"{reason}: {'; '.join(after.beyond)}")
