@@ -94,7 +94,7 @@ def test_a_refused_int8_leaves_the_float32_figures_alone():
     plain = _row().attempts[0]
     cells = dict(zip(HEADINGS, _cells(_row(attempts=(plain, Attempt("int8", "refused: flips 3")))), strict=True))
 
-    assert cells["INT8 route, kept in float"] == "refused: refused: flips 3"
+    assert cells["INT8 route, kept in float"] == "refused: flips 3"
     assert cells["INT8 parity"] == "–"
     assert cells["size (float32, INT8)"] == "12.3 MB, –"
 
