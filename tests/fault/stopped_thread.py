@@ -29,9 +29,12 @@ class StoppedThread:
         os.waitpid(thread, _WALL)
 
     def go(self) -> None:
-        """It goes on, if it still lives."""
-        with contextlib.suppress(OSError):
+        """It goes on. If it was killed meanwhile its end is taken note of: until then its process cannot end either."""
+        try:
             _ptrace(_DETACH, self._thread)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.waitpid(self._thread, _WALL)
 
 
 def threads_of(process: int) -> list[int]:
