@@ -18,7 +18,7 @@ demo: install
 
 test: install
 	@sh tools/need.sh $(PYTHON) mosquitto mosquitto_sub socat openssl systemd-analyze mkfs.ext4 mkfs.vfat mcopy fusefat
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 # Damaged bytes for every parser, for MINUTES in all; the suite does the same for ten seconds.
 MINUTES ?= 10
