@@ -134,7 +134,7 @@ def test_the_status_says_stopping_before_it_says_offline(tmp_path) -> None:
 
 
 def test_a_signed_bundle_is_demanded_in_production(tmp_path) -> None:
-    """Exit code 1 and what to do: the demo bundle is not signed."""
+    """A file, signed or not, has not gone through the store: the configuration is refused, and says what to do."""
     (tmp_path / "in").mkdir()
     file = tmp_path / "line.toml"
     file.write_text(
@@ -149,6 +149,7 @@ def test_a_signed_bundle_is_demanded_in_production(tmp_path) -> None:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.count("→") == 1
+    assert "product" in done.stderr
     assert "Traceback" not in done.stderr

@@ -112,7 +112,7 @@ def test_records_that_wait_are_slow_and_records_that_are_gone_are_lost_once() ->
 
 def test_a_broker_may_be_away_or_refuse() -> None:
     """The detail is the broker's own."""
-    publish = SimpleNamespace(refusal=None)
+    publish = SimpleNamespace(refusal=None, set_apart=0)
     status = BrokerStatus(connected=False, detail="nothing listens", connects=0)
     assert seen(BrokerProbe(SimpleNamespace(status=lambda: status), publish)) == {
         LineReason.BROKER_DOWN: "nothing listens"
