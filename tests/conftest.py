@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from pathlib import Path
@@ -23,9 +24,15 @@ if os.environ.get("CI") == "true":
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test marked `needs_mosquitto` skips without it, and fails without it in CI."""
+    """A test marked `needs_mosquitto` skips without it, and fails without it in CI. Each begins with a plain log."""
     if item.get_closest_marker("needs_mosquitto") is not None:
         require_mosquitto()
+    # Tests run in any order on two cores: what one of them set for the log must not silence another's.
+    logging.disable(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)
+    ours = logging.getLogger("edge_runtime")
+    ours.propagate = True
+    ours.setLevel(logging.NOTSET)
 
 
 def _open_files() -> int:

@@ -65,12 +65,13 @@ class Deliveries:
         Returns:
             Rows that are to be sent again: acknowledged shortly before the connection broke.
         """
-        while self._settling and now_ns - self._settling[0].acknowledged_ns >= SETTLE_NS:
-            self.settled.append(self._settling.popleft().sequence)
         again = []
+        # First: where a disk kept this thread waiting, age alone would settle a row whose connection broke meanwhile.
         while self._settling and self._settling[0].connection != connection:  # PUBACKs come in order of connections
             again.append(self._settling.popleft().sequence)
         self._known.difference_update(again)
+        while self._settling and now_ns - self._settling[0].acknowledged_ns >= SETTLE_NS:
+            self.settled.append(self._settling.popleft().sequence)
         return again
 
     def settle_all(self) -> None:

@@ -107,7 +107,8 @@ def test_a_waiting_release_comes_to_decide_by_shadow_and_canary(tmp_path, no_lea
 
 def _its_parts_are_those_of_the_rule(messages: list[tuple[str, dict]], active: str, candidate: str) -> None:
     handed_over = next(n for n, (_, m) in enumerate(messages) if m.get("kind") == "model_activated" and n > 5)
-    before = [message for channel, message in messages[:handed_over] if channel == "inspection"]
+    # Without a score nobody inspected it: on a busy machine a part may come too late for any model.
+    before = [m for channel, m in messages[:handed_over] if channel == "inspection" and m["score"] is not None]
     its = {message["part_sequence"] for message in before if message["bundle"]["digest"] == candidate}
     assert len(its) >= 5
     assert {message["bundle"]["digest"] for message in before} == {active, candidate}
