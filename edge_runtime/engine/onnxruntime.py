@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.domain.errors import EngineError
@@ -29,11 +30,15 @@ _ERRORS_ONLY = 3
 
 
 def import_onnxruntime() -> Any:
-    """The module.
+    """The module, without its telemetry.
+
+    From 1.31 on its import numbers the device, keeps a database of events in the user's home and is ready to send
+    them; `disable_telemetry_events` comes too late for that, the variable does not.
 
     Raises:
         EngineError: not installed, or broken.
     """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime  # noqa: PLC0415
     except ImportError as error:
