@@ -30,9 +30,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     # Tests run in any order on two cores: what one of them set for the log must not silence another's.
     logging.disable(logging.NOTSET)
     logging.getLogger().setLevel(logging.WARNING)
-    ours = logging.getLogger("edge_runtime")
-    ours.propagate = True
-    ours.setLevel(logging.NOTSET)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and name.split(".")[0] in {"edge_runtime", "edge_convert"}:
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 def _open_files() -> int:
