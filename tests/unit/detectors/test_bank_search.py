@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from exact_search_maker import PATCHES, bank_search, bundle_of, engine_named, exact, hard_banks
+from heard import heard
 
 from edge_runtime.bundles.writer import MemoryPayloads
 from edge_runtime.detectors.patchcore_search import create_search
@@ -61,11 +62,12 @@ def patches(seed: int) -> Floats:
     return np.random.default_rng(seed).normal(0, 1, (PATCHES, ROWS.shape[1])).astype(np.float32)
 
 
-def test_an_engine_whose_products_are_not_whole_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_engine_whose_products_are_not_whole_is_done_without() -> None:
     """Saturation is found at loading and told; the search then computes the products itself, and stays exact."""
-    search = exact(ROWS, SaturatingEngine())
+    with heard("edge_runtime.detectors.search_bundle") as told:
+        search = exact(ROWS, SaturatingEngine())
     assert isinstance(search.whole, PlainScreen)
-    assert "INT8 products" in caplog.text
+    assert any("INT8 products" in line for line in told)
     squared, rows = brute_force(patches(1), search.rows)
     found = search.farthest(patches(1))
     patch = int(np.argmax(squared))
