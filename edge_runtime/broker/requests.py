@@ -7,7 +7,16 @@ from pydantic import Field
 from edge_runtime.broker.messages import Wire
 
 
-class ReplayRequest(Wire):
+class DeviceRequest(Wire):
+    """What every request may say of itself; none of it is proved."""
+
+    who: str = Field(default="", max_length=200)
+    """Who asks; recorded."""
+    why: str = Field(default="", max_length=500)
+    """Recorded."""
+
+
+class ReplayRequest(DeviceRequest):
     """Asks for records once more: sent to `<root>/<device>/replay`, where `mqtt.commands` allows it.
 
     They come on their own topics, the payload byte for byte as it was, the user property `replay` added. Events
@@ -18,13 +27,9 @@ class ReplayRequest(Wire):
     """First record."""
     to_sequence: int = Field(ge=1)
     """Last record, included."""
-    who: str = Field(default="", max_length=200)
-    """Who asks; recorded."""
-    why: str = Field(default="", max_length=500)
-    """Recorded."""
 
 
-class CheckUpdatesRequest(Wire):
+class CheckUpdatesRequest(DeviceRequest):
     """Asks for a look into the release repository now: sent to `<root>/<device>/check_updates`.
 
     Taken where `mqtt.commands` allows it. It carries no address and no trust: the device looks where its own
@@ -32,13 +37,8 @@ class CheckUpdatesRequest(Wire):
     what becomes of it, `update_taken` and `update_refused` what came of the check.
     """
 
-    who: str = Field(default="", max_length=200)
-    """Who asks; recorded."""
-    why: str = Field(default="", max_length=500)
-    """Recorded."""
 
-
-class ProductRequest(Wire):
+class ProductRequest(DeviceRequest):
     """Says which product comes next: sent to `<root>/<device>/product`, where `mqtt.commands` allows it.
 
     Events `product_asked` and `product_changed`, or `product_unknown` and `product_refused`, say what becomes of it;
@@ -47,7 +47,3 @@ class ProductRequest(Wire):
 
     code: str = Field(min_length=1, max_length=100)
     """One of `products.codes`. Any other stops the inspection: every part gets the fail-safe."""
-    who: str = Field(default="", max_length=200)
-    """Who asks; recorded."""
-    why: str = Field(default="", max_length=500)
-    """Recorded."""

@@ -9,23 +9,18 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from edge_runtime.broker.requests import ReplayRequest
-from edge_runtime.domain.records import EventRecord
-from edge_runtime.domain.text import writable
-from edge_runtime.services.asked import INTERVAL_NS, MOST_REQUESTS, first_mistake
-from edge_runtime.services.asked import about as about_request
-from edge_runtime.services.queues import Allowance
+from edge_runtime.services.asked import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_runtime.broker.port import Request
-    from edge_runtime.domain.records import Outbox, OutboxRow
+    from edge_runtime.domain.records import EventRecord, Outbox, OutboxRow
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.asked import Attributes
 
+REFUSED = "replay_refused"
 MOST_ROWS = 100_000
 """Of one request; whoever lacks more asks again."""
 MOST_WAITING = 4
@@ -62,9 +57,8 @@ class Replayer:
         """
         self._outbox = outbox
         self._interval_ns = 1_000_000_000 // rows_per_s
-        self._record = record
         self._clock = clock
-        self._allowance = Allowance(MOST_REQUESTS, INTERVAL_NS)
+        self._intake = Intake(ReplayRequest, REFUSED, record, clock)
         self._jobs: deque[_Job] = deque()
         self._ready: deque[OutboxRow] = deque()
         self._in_flight: dict[int, OutboxRow] = {}
@@ -79,19 +73,11 @@ class Replayer:
 
     def ask(self, request: Request) -> None:
         """Take a request, or refuse it. Whatever it holds, nothing worse happens than a record of it."""
-        held_back = self._allowance.ask(request.command, self._clock.monotonic_ns())
-        if held_back is None:
+        taken = self._intake.read(request)
+        if taken is None:
             return
-        about = about_request(request)
-        if held_back:
-            about["requests_ignored_before"] = held_back
-        try:
-            wanted = ReplayRequest.model_validate_json(request.payload)
-        except ValidationError as error:
-            self._refuse(f"the request is not what docs/mqtt says: {first_mistake(error)}", about)
-            return
+        wanted, about = taken
         about |= {"from": wanted.from_sequence, "to": wanted.to_sequence}
-        about |= {"who": writable(wanted.who) or "not stated", "why": writable(wanted.why) or "not stated"}
         rows = wanted.to_sequence - wanted.from_sequence + 1
         if not 0 < rows <= MOST_ROWS:
             self._refuse(f"a request is for 1 to {MOST_ROWS} records, in ascending order", about)
@@ -99,7 +85,8 @@ class Replayer:
             self._refuse("too many requests wait already", about)
         else:
             self._jobs.append(_Job(wanted.from_sequence, wanted.to_sequence, about))
-            self._tell("replay_started", "info", f"records {wanted.from_sequence} to {wanted.to_sequence}", about)
+            text = f"records {wanted.from_sequence} to {wanted.to_sequence}"
+            self._intake.tell("replay_started", "info", text, about)
 
     def next_row(self, delivered_upto: int) -> OutboxRow | None:
         """The next record that may be sent now; hand it back with `keep` if it could not be.
@@ -156,10 +143,7 @@ class Replayer:
         job = self._jobs.popleft()
         gone = f", {job.missing} are no longer in the ledger" if job.missing else ""
         text = f"{job.sent} records were sent again{gone}"
-        self._tell("replay_finished", "info", text, {**job.about, "sent": job.sent, "missing": job.missing})
+        self._intake.tell("replay_finished", "info", text, {**job.about, "sent": job.sent, "missing": job.missing})
 
     def _refuse(self, why: str, about: Attributes) -> None:
-        self._tell("replay_refused", "warning", why, about)
-
-    def _tell(self, kind: str, severity: str, text: str, about: Attributes) -> None:
-        self._record(EventRecord(kind, severity, text, self._clock.wall_ns(), about))
+        self._intake.tell(REFUSED, "warning", why, about)
