@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.detectors.merge import worst_of
+from edge_runtime.detectors.patchcore_map import create_drawer
 from edge_runtime.detectors.patchcore_search import create_search
 from edge_runtime.detectors.port import Detection
 from edge_runtime.detectors.wiring import (
@@ -16,9 +17,8 @@ from edge_runtime.detectors.wiring import (
     require_output,
     whole_parameter,
 )
-from edge_runtime.domain.errors import EngineError
+from edge_runtime.domain.errors import BundleError, EngineError
 from edge_runtime.domain.inspection import DeferredMap
-from edge_runtime.vision.anomaly_map import read_only, smooth, upsample
 from edge_runtime.vision.prepare import prepare
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from edge_runtime.engine.port import Engine
     from edge_runtime.vision.cutting import Inspected
 
-DEFAULT_MAP_SIGMA_PX = 4.0
-"""The paper's, section 3.3."""
-
 
 class PatchCoreDetector:
     """Distance of each patch of the feature grid to the memory bank.
@@ -38,13 +35,15 @@ class PatchCoreDetector:
     `features` takes the prepared image and gives `patches`, float32 [P, C] with P = grid_height · grid_width in row
     order. How the bank is searched: see `patchcore_search`.
 
-    Score: the largest patch distance (equation 6); with `neighbours` in the bundle, reweighted by equation 7.
+    Score: the largest patch distance (equation 6); with `neighbours` in the bundle, reweighted by equation 7; times
+    `score_scale` plus `score_offset`, in which an imported model's own units are.
 
-    Map: distances on the grid, bilinear to the input size, Gaussian of `map_sigma_px`; drawn when it is asked for. The
-    score is taken before both, so the map's maximum is lower than the score.
+    Map: distances on the grid, bilinear to the input size, Gaussian of `map_sigma_px`, or what the graph `map` makes of
+    the distances; drawn when it is asked for. The score is taken before both, so the map's maximum is lower than it.
 
     Parameters: `grid_height`, `grid_width` (required), `map_sigma_px` (default 4, 0 switches smoothing off),
-    `exposures` (default 1; with more, the worst exposure decides).
+    `score_scale` (default 1, above 0), `score_offset` (default 0), `exposures` (default 1; with more, the worst
+    exposure decides).
     """
 
     def __init__(self, bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> None:
@@ -56,11 +55,17 @@ class PatchCoreDetector:
         """
         self._bundle = bundle
         self._grid = (whole_parameter(bundle, "grid_height"), whole_parameter(bundle, "grid_width"))
-        self._sigma_px = float(bundle.parameters.get("map_sigma_px", DEFAULT_MAP_SIGMA_PX))
+        self._scale = float(bundle.parameters.get("score_scale", 1.0))
+        self._offset = float(bundle.parameters.get("score_offset", 0.0))
+        if not self._scale > 0:
+            raise BundleError(
+                f"bundle {bundle.identity.name}: score_scale = {self._scale} is not above 0", "convert the bundle again"
+            )
         self._features = load_graph(bundle, "features", payloads, engine)
         self._image_input = require_input(bundle, self._features)
         self._patches_output = require_output(bundle, "patches", self._features)
         self._search = create_search(bundle, payloads, engine, self._grid[0] * self._grid[1])
+        self._drawer = create_drawer(bundle, payloads, engine, self._grid)
 
     @property
     def bundle(self) -> ModelBundle:
@@ -74,8 +79,8 @@ class PatchCoreDetector:
 
     def look(self, exposure: Exposure, inspected: Inspected | None = None) -> Detection:
         """See `WholeDetector`; a patch counts if any pixel of its cell is inspected."""
-        spec, (height, width) = self._bundle.input_spec, self._grid
-        image = prepare(exposure, spec)
+        height, width = self._grid
+        image = prepare(exposure, self._bundle.input_spec)
         patches = self._features.run({self._image_input: image}, [self._patches_output])[self._patches_output]
         if patches.ndim != 2 or patches.shape[0] != height * width:  # noqa: PLR2004  (P×C)
             raise EngineError(
@@ -85,12 +90,6 @@ class PatchCoreDetector:
         look = self._search.look(patches, None if cells is None else np.flatnonzero(cells))
 
         def draw() -> AnomalyMap:
-            grid = np.ascontiguousarray(look.distances().reshape(height, width))
-            if cells is not None:
-                grid = np.where(cells, grid, np.float32(0))
-            anomaly_map = smooth(upsample(grid, spec.height_px, spec.width_px), self._sigma_px)
-            if inspected is not None:
-                anomaly_map = anomaly_map * inspected.cells(spec.height_px, spec.width_px)
-            return read_only(anomaly_map)
+            return self._drawer.draw(look.distances(), inspected)
 
-        return Detection(look.score, DeferredMap(draw))
+        return Detection(look.score * self._scale + self._offset, DeferredMap(draw))

@@ -61,7 +61,7 @@ class SingleGraph:
         """
         results = self._graph.run({self._input: prepare(exposure, self._spec)}, list(self._outputs.values()))
         found = {role: results[name] for role, name in self._outputs.items()}
-        raw = _plane(found["anomaly_map"]) if "anomaly_map" in found else None
+        raw = plane_of(found["anomaly_map"]) if "anomaly_map" in found else None
         cells = None if inspected is None else inspected.cells(*_present(raw).shape)
         if "score" in found and cells is None:
             score = _single(found["score"])
@@ -88,7 +88,12 @@ def _sound(score: float, raw: AnomalyMap | None) -> bool:
     return abs(score) < _FLOAT32_MAX and (raw is None or bool(np.isfinite(raw).all()))
 
 
-def _plane(values: Tensor) -> AnomalyMap:
+def plane_of(values: Tensor) -> AnomalyMap:
+    """One map, H×W float32, whatever ones stand before.
+
+    Raises:
+        EngineError: it has another shape.
+    """
     shape = values.shape
     leading = shape[:-_MAP_DIMENSIONS]
     if len(shape) < _MAP_DIMENSIONS or any(side != 1 for side in leading) or values.size == 0:
