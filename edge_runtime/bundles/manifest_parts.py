@@ -22,7 +22,7 @@ from edge_runtime.domain.model_bundle import (
     Resize,
     Tiles,
 )
-from edge_runtime.domain.update import ReleaseTerms
+from edge_runtime.domain.update import PRODUCT_PATTERN, ReleaseTerms
 from edge_runtime.domain.verdict import Disposition, Limits
 
 _MEMBER_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
@@ -60,7 +60,6 @@ class Part(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         from_attributes=True,
     )
 
@@ -246,7 +245,7 @@ class RequiresPart(Part):
 class TermsPart(Part):
     """`terms`, only in format 1: see `ReleaseTerms`."""
 
-    product: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
+    product: str = Field(pattern=PRODUCT_PATTERN)
     counter: int = Field(ge=1, le=COUNTER_LIMIT)
     min_counter: int = Field(ge=0, le=COUNTER_LIMIT)
     hardware: Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], ...], Field(strict=False)] = ()

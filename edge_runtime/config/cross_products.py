@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from edge_runtime.config.camera import FolderCameraSettings
 from edge_runtime.config.finding import finding
 from edge_runtime.config.plc import ModbusRtuSettings, ModbusTcpSettings, SimulatedPlcSettings
+from edge_runtime.domain.update import PRODUCT_FORM, PRODUCT_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,6 @@ PRODUCT_WORDS: Final = 5
 """The code, our answer, and three spare ones behind it."""
 MOST_CODE: Final = 65_534
 """65535 is what the device answers where nothing can be inspected."""
-_PRODUCT: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def product_contradictions(config: LineConfig) -> Iterator[Finding]:
@@ -39,11 +39,8 @@ def product_contradictions(config: LineConfig) -> Iterator[Finding]:
             "bundle.product",
         )
     for name in products.codes.values():
-        if not _PRODUCT.fullmatch(name):
-            yield finding(
-                f'"{name}" is no name of a product: 1 to 64 letters, digits, dots, dashes or underscores',
-                "products.codes",
-            )
+        if not re.fullmatch(PRODUCT_PATTERN, name):
+            yield finding(f'"{name}" is no name of a product: {PRODUCT_FORM}', "products.codes")
     yield from {"plc": _plc, "mqtt": _mqtt, "file": _file}[products.source](config, products)
     if products.file_pattern is not None and products.source != "file":
         yield finding('is of use with products.source = "file" only', "products.file_pattern", "products.source")

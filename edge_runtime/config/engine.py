@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from edge_runtime.config.base import Settings
+from edge_runtime.domain.update import PRODUCT_FORM, PRODUCT_PATTERN
 
 
 class EngineSettings(Settings):
@@ -35,11 +36,7 @@ class BundleSettings(Settings):
 
     path: Path | None = None
     """One bundle, as `edge-convert teach` writes it; set this or `product`."""
-    product: str | None = Field(
-        default=None,
-        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        json_schema_extra={"form": "1 to 64 letters, digits, dots, dashes or underscores"},
-    )
+    product: str | None = Field(default=None, pattern=PRODUCT_PATTERN, json_schema_extra={"form": PRODUCT_FORM})
     """What the line inspects: the active signed release of this product, as `edge-runtime bundle install` and the
     updater put it there; set this or `path`."""
     trust: Literal["development", "production"] = "development"

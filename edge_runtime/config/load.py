@@ -95,6 +95,8 @@ def _note(messages: dict[KeyPath, str], before: Repair, after: Repair, path: Key
     written = before.written(path)
     if written[:-1] in messages and written[:-1] not in before.renamed.values():
         return  # its table is missing or wrong as a whole
+    if any(key != written and key[: len(written)] == written for key in messages):
+        return  # a rule of a table in which a key is wrong anyhow: it may be broken only by what was assumed for that
     if written in messages and written != path:
         messages[written] += f" Its value {message}"
     else:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+PRODUCT_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
+PRODUCT_FORM: Final = "1 to 64 letters, digits, dots, dashes or underscores, neither a dot nor a dash first"
+"""The pattern, for people."""
 
 
 class UpdateState(StrEnum):
@@ -33,8 +38,7 @@ class ReleaseTerms:
     """What a signed release demands of the device that takes it."""
 
     product: str
-    """What it inspects: 1 to 64 of `A-Z a-z 0-9 _ . -`, the first not `.` or `-`. A device keeps one line of versions
-    per product."""
+    """What it inspects, of the form `PRODUCT_PATTERN`. A device keeps one line of versions per product."""
     counter: int
     """From 1; grows with every release of a release station, over all its products."""
     min_counter: int

@@ -108,7 +108,14 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, text: s
         (FOLDER + GEAR + 'source = "file"\nfile_pattern = "x"\n', "products.file_pattern", "one group"),
         (SIM + GEAR + 'source = "file"\nfile_pattern = "(x)"\n', "products.source", "watched folder"),
         (FOLDER + PRODUCTS + 'codes.1 = "shaft"\nsource = "file"\nfile_pattern = "(x)"\n', "products.codes", "no code"),
-        (FOLDER + GEAR + 'codes.2 = "a b"\nsource = "file"\nfile_pattern = "(x)"\n', "products.codes", "no name"),
+        *(
+            (
+                FOLDER + GEAR + f'codes.2 = "{name}"\nsource = "file"\nfile_pattern = "(x)"\n',
+                "products.codes",
+                "no name",
+            )
+            for name in ("a b", "", ".", "-gear", "x" * 65)
+        ),
         (
             FOLDER + MODBUS + "product_address = 300\n" + GEAR + 'codes.A = "gear"\nsource = "plc"\n',
             "products.codes",

@@ -117,6 +117,7 @@ def test_the_error_names_file_line_and_what_to_do(tmp_path: Path) -> None:
         ("[plc]\nhost = 'x'", "plc.kind", 'is missing; it is one of "modbus_tcp"'),
         ("[plc]\nkind = 'modbus_tcp'", "plc.host", "is missing"),
         ("[recipe.reject]\ndelay_ms = 1\nencoder_ticks = 1", "recipe.reject", "either delay_ms or encoder_ticks"),
+        ("[recipe.reject]\ndelay_ms = '900'", "recipe.reject.delay_ms", "must be a number, not text"),
         ("[recipe]\nlimits = {review = 2, reject = 1}", "recipe.limits", "must not exceed"),
         ("[recipe]\nlimits = {review = nan, reject = 1.0}", "recipe.limits.review", "finite"),
         ("[recipe]\nfail_safe = 'PASS'", "recipe.fail_safe", '"REJECT", "REVIEW"'),

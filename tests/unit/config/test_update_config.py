@@ -20,6 +20,7 @@ HEAD = 'device = {name = "line", state_dir = "s"}\ncamera = {kind = "sim"}\n'
     ("bundle", "key", "message"),
     [
         ("", "bundle", "set either path or product"),
+        ('product = "-gear"\n', "bundle.product", "neither a dot nor a dash first"),
         ('path = "a"\nproduct = "b"\n', "bundle", "set either path or product"),
         ('path = "a"\ntrust = "production"\n', "bundle.trust", "name the product in bundle.product"),
         ('product = "a"\n', "bundle.product", 'set bundle.trust = "production"'),
