@@ -6,15 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_runtime.app.models import Opener, prove
-from edge_runtime.app.updates import load_stored
+from edge_runtime.app.stored import load_stored
 from edge_runtime.bundles.archive import open_bundle, open_release
-from edge_runtime.bundles.store_open import open_store
-from edge_runtime.decision.trial import TrialRules
 from edge_runtime.domain.errors import EdgeError, UpdateError
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.ops.memory import SystemMemory
-from edge_runtime.services.activation import ActivationStage, LineView
-from edge_runtime.services.model_pool import Budget, ModelPool
 
 if TYPE_CHECKING:
     from edge_runtime.app.inspection import Inspector
@@ -24,8 +20,10 @@ if TYPE_CHECKING:
     from edge_runtime.bundles.store_port import UpdateStore
     from edge_runtime.config.line import LineConfig
     from edge_runtime.config.trial import TrialSettings
+    from edge_runtime.decision.trial import TrialRules
     from edge_runtime.domain.update import StoredRelease
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.activation import ActivationStage
     from edge_runtime.services.model_swap import Model
     from edge_runtime.services.vitals import Vitals
 
@@ -51,6 +49,8 @@ def releases_of(config: LineConfig, clock: Clock) -> UpdateStore | None:
     """
     if config.bundle.product is None:
         return None
+    from edge_runtime.bundles.store_open import open_store  # noqa: PLC0415  (a line that runs a file has no store)
+
     return open_store(config.device.state_dir / STORE_FOLDER, clock, config.updates.keep_versions)
 
 
@@ -155,6 +155,8 @@ class StoreLoader:
 
 def trial_rules(settings: TrialSettings) -> TrialRules:
     """The settings as the rules take them."""
+    from edge_runtime.decision.trial import TrialRules  # noqa: PLC0415  (likewise)
+
     return TrialRules(
         parts=settings.parts,
         dwell_ns=round(settings.dwell_s * 1e9),
@@ -169,6 +171,9 @@ def activation_stage(line: Common, maker: ModelMaker, vitals: Vitals) -> Activat
     store, config = line.devices.store, line.config
     if store is None:
         return None
+    from edge_runtime.services.activation import ActivationStage, LineView  # noqa: PLC0415  (likewise)
+    from edge_runtime.services.model_pool import Budget, ModelPool  # noqa: PLC0415  (likewise)
+
     limit_mb, reserve_mb = config.trial.memory_budget_mb, config.ops.memory_reserve_mb
     budget = Budget(
         None if limit_mb is None else limit_mb * MEGABYTE, None if reserve_mb is None else reserve_mb * MEGABYTE

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.app.activation import activation_stage
 from edge_runtime.app.audit import opening_records
+from edge_runtime.app.beside import beside_of, rollout_service
 from edge_runtime.app.conditions import line_conditions
 from edge_runtime.app.models import ModelMaker
 from edge_runtime.app.numbering import start_numbering
 from edge_runtime.app.products import file_products, product_switch
 from edge_runtime.app.recording import evidence_stage, publish_stage, record_stage
-from edge_runtime.app.rollout import beside_of, rollout_service
 from edge_runtime.app.stages import (
     Common,
     capture_stage,

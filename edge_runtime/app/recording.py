@@ -15,7 +15,6 @@ from edge_runtime.services.evidence import EvidenceStage
 from edge_runtime.services.product_request import PRODUCT, ProductCommand
 from edge_runtime.services.publish import REPLAY, PublishStage
 from edge_runtime.services.record import RecordStage
-from edge_runtime.services.replay import Replayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +55,8 @@ def publish_stage(
         return None
     allowed, replayer = config.mqtt.commands, None
     if REPLAY in allowed:
+        from edge_runtime.services.replay import Replayer  # noqa: PLC0415  (off unless it is allowed)
+
         replayer = Replayer(devices.ledger, config.mqtt.replay_per_s, events.record, clock)
     commands: dict[str, Callable[[Request], None]] = {}
     if CHECK_UPDATES in allowed:

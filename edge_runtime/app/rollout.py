@@ -13,7 +13,6 @@ from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.decision.rollout_rules import RolloutTerms, StageTerms
 from edge_runtime.domain.errors import BundleError, UpdateError
 from edge_runtime.domain.verdict import BundleIdentity
-from edge_runtime.services.beside import Beside
 from edge_runtime.services.rollout import RolloutPlan, RolloutService
 from edge_runtime.services.rollout_books import BooksFile
 from edge_runtime.services.rollout_course import Course
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from edge_runtime.app.stages import Common
     from edge_runtime.bundles.store_port import UpdateStore
     from edge_runtime.config.line import LineConfig
+    from edge_runtime.services.beside import Beside
     from edge_runtime.services.model_swap import Model
     from edge_runtime.services.rollout_port import Contenders
     from edge_runtime.services.shadow import Onlooker
@@ -71,15 +71,8 @@ def rollout_terms(config: LineConfig) -> RolloutTerms:
     )
 
 
-def beside_of(config: LineConfig) -> Beside | None:
-    """What the inspect stage asks and tells; None where nothing is ever compared."""
-    return Beside() if config.rollout.enabled else None
-
-
-def rollout_service(line: Common, maker: ModelMaker, beside: Beside | None, vitals: Vitals) -> RolloutService | None:
-    """None where nothing is ever compared."""
-    if beside is None:
-        return None
+def make_rollout(line: Common, maker: ModelMaker, beside: Beside, vitals: Vitals) -> RolloutService:
+    """What compares a candidate with the model that decides, and lets it take over by its rules."""
     config, clock = line.config, line.clock
     settings = config.rollout
     store = line.devices.store

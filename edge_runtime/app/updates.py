@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from edge_runtime import __released__, engine
-from edge_runtime.app.inspection import Inspector, inspector_of, require_fit
+from edge_runtime.app.inspection import require_fit
 from edge_runtime.app.selftest_process import ProofLimits, run_proof
-from edge_runtime.bundles.archive import open_release
+from edge_runtime.app.stored import COMPILED, with_cache
 from edge_runtime.bundles.install import DeviceTerms, Installer, Proof
 from edge_runtime.bundles.store_open import open_store
 from edge_runtime.bundles.store_receipts import ReceiptStore
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
 
 MEGABYTE: Final = 1_000_000
-_COMPILED: Final = "compiled"
-"""Folder beside a stored release: what the engine has compiled of it for this device. Goes when the release goes."""
 
 
 def open_updates(config: LineConfig, clock: Clock) -> ReleaseStore | ReceiptStore:
@@ -134,26 +131,8 @@ class DeviceProver:
 
     def prove(self, bundle: Path, digest: str) -> Proof:
         """See `Prover`. What the engine compiles on the way is kept for the line."""
-        folder = bundle.with_name(_COMPILED)
+        folder = bundle.with_name(COMPILED)
         with told(folder, "make"):
             folder.mkdir(exist_ok=True)
             give_to_owner(folder)
         return run_proof(bundle, digest, with_cache(self.engine, bundle), self.limits)
-
-
-def with_cache(settings: EngineSettings, bundle: Path) -> EngineSettings:
-    """The engine's settings with the stored release's own folder for compiled models, unless one is configured."""
-    folder = bundle.with_name(_COMPILED)
-    if settings.cache_dir is not None or not os.access(folder, os.W_OK | os.X_OK):
-        return settings
-    return settings.model_copy(update={"cache_dir": folder})
-
-
-def load_stored(bundle: Path, digest: str, settings: EngineSettings) -> Inspector:
-    """Load a release of the store and warm it up; its file is hashed again.
-
-    Raises:
-        BundleError: it is damaged, or not meant for this runtime or engine.
-        EngineError: the engine is not there or cannot run it.
-    """
-    return inspector_of(open_release(bundle, digest=digest), with_cache(settings, bundle))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from edge_runtime.config.line import LineConfig
+from edge_runtime.config.meaning import meanings
 from edge_runtime.config.suggest import variants
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _section(name: str, field: FieldInfo) -> str:
         if tag:
             parts += [f"### `[{name}]` with `kind = {_toml(tag)}`\n", f"{_summary(model)}\n"]
         kind_first = sorted(model.model_fields.items(), key=lambda item: item[0] != "kind")
-        rows = [_row(name, key, inner) for key, inner in kind_first]
+        rows = [_row(name, model, key, inner) for key, inner in kind_first]
         parts.append(_table(("key", "type", "default", "meaning"), rows))
     return "\n".join(parts)
 
@@ -84,9 +85,9 @@ def _sentence(docstring: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _row(table: str, key: str, field: FieldInfo) -> tuple[str, str, str, str]:
+def _row(table: str, model: type[BaseModel], key: str, field: FieldInfo) -> tuple[str, str, str, str]:
     kind = f"table {_link(f'{table}.{key}')}" if variants(field) else _type(field)
-    return f"`{key}`", kind, _default(field), " ".join((field.description or "").split())
+    return f"`{key}`", kind, _default(field), " ".join(meanings(model).get(key, "").split())
 
 
 def _type(field: FieldInfo) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
+from edge_runtime.config.meaning import meanings
 from edge_runtime.config.source import dotted
 from edge_runtime.config.suggest import explain_unknown, nearest, variants
 
@@ -86,7 +87,7 @@ def _message(root: type[BaseModel], path: KeyPath, table: type[BaseModel] | None
     if kind == "extra_forbidden" and table is not None:
         message = explain_unknown(root, dotted(path[:-1]), table, str(path[-1]))
     elif kind == "missing":
-        message = f"is missing{_meaning(field)}"
+        message = f"is missing{_meaning(table, path)}"
     elif kind == "union_tag_not_found":
         message = f"is missing; it is one of {_choices(_tags(table, path))}"
     elif kind == "union_tag_invalid":
@@ -129,8 +130,8 @@ def _form(field: FieldInfo | None) -> str | None:
     return str(extra["form"]) if isinstance(extra, dict) and "form" in extra else None
 
 
-def _meaning(field: FieldInfo | None) -> str:
-    description = field.description if field is not None else None
+def _meaning(table: type[BaseModel] | None, path: KeyPath) -> str:
+    description = meanings(table).get(str(path[-1])) if table is not None and path else None
     return f": {description.splitlines()[0].strip()}" if description else ""
 
 
