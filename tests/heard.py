@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 class _Ear(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -21,9 +21,9 @@ class _Ear(logging.Handler):
 
 
 @contextmanager
-def heard(name: str) -> Iterator[list[str]]:
-    """Its messages from INFO on, while this lasts."""
-    logger, ear = logging.getLogger(name), _Ear()
+def heard(name: str, level: int = logging.INFO) -> Iterator[list[str]]:
+    """Its messages from this level on, while this lasts."""
+    logger, ear = logging.getLogger(name), _Ear(level)
     logger.addHandler(ear)
     try:
         yield ear.lines

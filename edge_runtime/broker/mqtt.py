@@ -96,7 +96,8 @@ class MqttBroker:
         """See `Broker`."""
         self._password = read_password(self._settings)
         self._tls = None if self._settings.tls is None else tls_context(self._settings.tls)
-        self._tell(connected=False, detail=f"connecting to {self._settings.host}:{self._settings.port}")
+        detail = f"connecting to {self._settings.host}:{self._settings.port}"
+        self._tell(connected=False, detail=detail, is_trouble=False)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
@@ -273,8 +274,9 @@ class MqttBroker:
             return why_refused(self._settings, *session.connack)
         return why_lost(self._settings, *session.end, accepted=accepted, soon_lost=self._soon_lost)
 
-    def _tell(self, *, connected: bool, detail: str, connects: int | None = None) -> None:
+    def _tell(self, *, connected: bool, detail: str, connects: int | None = None, is_trouble: bool = True) -> None:
         before = self._status
         self._status = BrokerStatus(connected, detail, before.connects if connects is None else connects)
         if detail != before.detail:
-            _log.log(logging.INFO if connected or self._stopping.is_set() else logging.WARNING, "MQTT %s", detail)
+            is_fine = connected or not is_trouble or self._stopping.is_set()
+            _log.log(logging.INFO if is_fine else logging.WARNING, "MQTT %s", detail)

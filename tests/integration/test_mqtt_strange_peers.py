@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import logging
 import random
 import socket
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from heard import heard
 from ledger_records import DEVICE, outbox_row
 from line_process import free_port, wait_until
 
@@ -118,8 +120,11 @@ def test_a_peer_that_says_nothing_does_not_hold_up_the_stop(make_peer) -> None:
 
 
 def test_an_absent_broker_is_not_an_error() -> None:
-    """The line starts without it; the status says what to do."""
+    """The line starts without it; the status says what to do, and so does the only warning."""
     broker = create(MqttSettings(port=free_port()), DEVICE, SystemClock())
-    broker.start()
-    wait_until(lambda: "start the broker" in broker.status().detail, "an explanation", 10.0)
-    broker.stop(2.0)
+    with heard("edge_runtime.broker.mqtt", logging.WARNING) as warnings:
+        broker.start()
+        wait_until(lambda: "start the broker" in broker.status().detail, "an explanation", 10.0)
+        broker.stop(2.0)
+    assert len(warnings) == 1
+    assert "start the broker" in warnings[0]
