@@ -79,8 +79,12 @@ def _cflow(_: Path) -> Any:
     return _models().Cflow(backbone="resnet18", layers=_LAYERS_23, fiber_batch_size=1024)
 
 
-def _csflow(_: Path) -> Any:
-    return _models().Csflow(cross_conv_hidden_channels=256)
+def _csflow(fit: Path) -> Any:
+    from model_families.offline import settle_norms  # noqa: PLC0415 — needs torch
+
+    model = _models().Csflow(cross_conv_hidden_channels=256)
+    settle_norms(model.model.feature_extractor, fit / "good")
+    return model
 
 
 def _uflow(_: Path) -> Any:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BATCH_NORM_EPSILON = 1e-5
-_CODE_IMAGES = 4
+_IMAGES = 4
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def without_downloads(resnet18: Path | None = None) -> None:
@@ -58,19 +59,63 @@ def _without(create: Callable[..., Any], *options: str) -> Callable[..., Any]:
 
 
 @torch.no_grad()
+def settle_norms(network: torch.nn.Module, folder: Path) -> None:
+    """Set an untrained network's batch norms to what these images make of its layers; weights stay as they are.
+
+    Behind a deep network whose norms still have mean 0 and variance 1 nothing of the image is left: every image gets
+    the same score, and a recording of that tells nothing.
+
+    Args:
+        network: N×3×256×256 in, normalised as for ImageNet; left in evaluation mode.
+        folder: images.
+    """
+    settled: set[torch.nn.Module] = set()
+
+    def settle(norm: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if norm not in settled:  # a network of several scales goes by the largest, which comes first
+            norm.running_mean.copy_(inputs[0].mean(dim=(0, 2, 3)))
+            norm.running_var.fill_(inputs[0].var(dim=(0, 2, 3)).mean())  # a channel's own may be next to nothing
+            settled.add(norm)
+
+    norms = [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(settle) for norm in norms]
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in _IMAGENET)
+    network.eval()
+    network((_pixels(folder) - mean) / std)
+    for hook in hooks:
+        hook.remove()
+
+
+@torch.no_grad()
 def fill_codebooks(latent: Any, folder: Path) -> None:
     """Draw the codes of DSR's untrained quantizers from what its own encoder makes of these images.
 
     Random codes lie so far from an untrained encoder's features that one code stands for all of them: every image would
-    become the same, and scores would differ by rounding alone.
+    become the same, and scores would differ by rounding alone. The features are brought to mean 0 and variance 1 first:
+    an untrained encoder's differ by a thousandth of their length, and which code is nearest would be rounding, too.
     """
-    images = [Image.open(file).convert("RGB").resize((256, 256)) for file in sorted(folder.iterdir())[:_CODE_IMAGES]]
-    pixels = torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in images]) / 255.0
+    pixels = _pixels(folder)
     fine = latent._encoder_b(pixels)  # noqa: SLF001 — its forward gives quantized features only
-    coarse = latent._pre_vq_conv_top(latent._encoder_t(fine))  # noqa: SLF001 — likewise
-    _draw_codes(latent.vq_vae_top, coarse)
-    upsampled = latent.upsample_t(latent.vq_vae_top(coarse))
-    _draw_codes(latent.vq_vae_bot, latent._pre_vq_conv_bot(torch.cat((fine, upsampled), dim=1)))  # noqa: SLF001
+    coarse = latent._encoder_t(fine)  # noqa: SLF001 — likewise
+    _draw_codes(latent.vq_vae_top, _settled(latent._pre_vq_conv_top, coarse))  # noqa: SLF001 — likewise
+    upsampled = latent.upsample_t(latent.vq_vae_top(latent._pre_vq_conv_top(coarse)))  # noqa: SLF001 — likewise
+    joined = torch.cat((fine, upsampled), dim=1)
+    _draw_codes(latent.vq_vae_bot, _settled(latent._pre_vq_conv_bot, joined))  # noqa: SLF001 — likewise
+
+
+def _pixels(folder: Path) -> torch.Tensor:
+    """A few images, N×3×256×256 in 0…1."""
+    images = [Image.open(file).convert("RGB").resize((256, 256)) for file in sorted(folder.iterdir())[:_IMAGES]]
+    return torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in images]) / 255.0
+
+
+def _settled(convolution: torch.nn.Conv2d, features: torch.Tensor) -> torch.Tensor:
+    """Scale the convolution so that each of its channels has mean 0 and variance 1 on these; what it then gives."""
+    given = convolution(features)
+    mean, std = given.mean(dim=(0, 2, 3)), given.std(dim=(0, 2, 3))
+    convolution.weight.div_(std[:, None, None, None])
+    convolution.bias.sub_(mean).div_(std)
+    return convolution(features)
 
 
 def _draw_codes(quantizer: Any, features: torch.Tensor) -> None:

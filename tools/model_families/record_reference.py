@@ -43,7 +43,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -136,15 +136,25 @@ def write_reference(answers: Iterable[Answer], folder: Path, out: Path, source: 
     """Write `reference.json` and the maps; the JSON comes last, so a folder that has one is complete.
 
     Raises:
-        ValueError: a score is not a finite number, or a map is not H×W.
+        ValueError: a score is not a finite number, a map is not H×W, or all images have the same score.
     """
     out.mkdir(parents=True, exist_ok=True)
     listing = out / "reference.json"
     listing.unlink(missing_ok=True)
     images = [_entry(answer, folder, out, number) for number, answer in enumerate(answers, start=1)]
+    _require_difference(images)
     document = {"format": FORMAT, "source": source, "images": images}
     listing.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return listing
+
+
+def _require_difference(images: Sequence[Mapping[str, Any]]) -> None:
+    scores = {entry.get("unclamped", entry["score"]) for entry in images}
+    if len(images) > 1 and len(scores) == 1 and not scores & {0.0, 1.0}:  # those may be cut, and tell their side
+        raise ValueError(
+            f"the model gives all {len(images)} images the same score, {scores.pop()}, which proves nothing; "
+            "it is not trained, its features vanish, or its normalisation found no spread"
+        )
 
 
 def before_the_cut(raw: float, threshold: float, low: float, high: float) -> float | None:

@@ -74,6 +74,14 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path):
         find_images(tmp_path)
 
 
+def test_one_score_for_all_images_is_refused(images: Path, tmp_path: Path):
+    """A model that sees nothing is found where it is trained; scores that are all cut to 0 still tell their side."""
+    with pytest.raises(ValueError, match=r"all 3 images the same score, 0\.5"):
+        record(lambda _: (0.5, None), images, tmp_path / "reference", "s")
+    assert not (tmp_path / "reference" / "reference.json").exists()
+    assert record(lambda _: (0.0, None), images, tmp_path / "cut", "s").is_file()
+
+
 @pytest.mark.parametrize("score", [math.nan, math.inf])
 def test_a_score_that_is_no_number_is_refused(images: Path, tmp_path: Path, score: float):
     """A diverged model is named with the image, and leaves no listing that looks complete."""

@@ -92,7 +92,7 @@ def _scorer(options: ImportOptions, export: Export, images: ImageSet, recording:
     paths = list(images.files)
     if options.convert.dataset is not None:
         paths += [sample.path for sample in open_dataset(options.convert.dataset).samples if sample.is_defect]
-    scores = {path: found.score for path in paths if (found := recording.of(path)) is not None}
+    scores = {path: found.sharpest for path in paths if (found := recording.of(path)) is not None}
     sharp = {path: score for path, score in scores.items() if score not in {0.0, 1.0}}
     telling = sharp if len(sharp) >= _LOWEST_SHARP else scores
     witnesses = witnesses_of(telling, telling.get, _WITNESSES)

@@ -18,7 +18,7 @@ from edge_convert.importing.documents import number, read_object
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from edge_runtime.domain.inspection import AnomalyMap
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FILE_NAME = "reference.json"
 _ACTION = "Record it again with the recorder of tools/model_families (record_reference.py)."
 _MAP_RANK = 2
+_CUT = (0.0, 1.0)
+"""Scores that may have been cut there: good parts that are all cut to 0 tell at least their side."""
+_ROUNDINGS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ class Recorded:
     score: float
     unclamped: float | None
     map_file: str | None
+
+    @property
+    def sharpest(self) -> float:
+        """The score before its cut, where that is known."""
+        return self.score if self.unclamped is None else self.unclamped
 
     @property
     def good(self) -> bool:
@@ -85,7 +93,7 @@ def read_recording(folder: Path) -> Recording:
     """Read a recording.
 
     Raises:
-        ConfigError: missing, damaged, of another format, or without a finite score.
+        ConfigError: missing, damaged, of another format, without a finite score, or with one score for all images.
     """
     path = folder / FILE_NAME
     document = read_object(path, "the recorded reference")
@@ -93,7 +101,21 @@ def read_recording(folder: Path) -> Recording:
     if document.get("format") != 0 or not isinstance(entries, list) or not entries:
         raise ConfigError(f"{path} is no recorded reference of format 0, or has no images", _ACTION)
     images = dict(_entry(entry, path) for entry in entries)
+    _require_difference(tuple(images.values()), path)
     return Recording(folder, str(document.get("source", "unknown")), images)
+
+
+def _require_difference(images: Sequence[Recorded], path: Path) -> None:
+    """Refuse scores that differ by rounding alone: any graph that ignores its input would agree with them."""
+    scores = [image.sharpest for image in images]
+    finest = _ROUNDINGS * float(np.finfo(np.float32).eps) * max(map(abs, scores))
+    cut = any(image.unclamped is None and image.score in _CUT for image in images)
+    if len(images) > 1 and not cut and max(scores) - min(scores) <= finest:
+        raise ConfigError(
+            f"{path} gives all {len(images)} images the same score ({scores[0]:.6g}): nothing can be compared with it",
+            "Look at the model in its own framework: it is not trained, its features vanish, or its normalisation "
+            "found no spread. Record it again once its scores differ.",
+        )
 
 
 def _entry(entry: Any, path: Path) -> tuple[str, Recorded]:

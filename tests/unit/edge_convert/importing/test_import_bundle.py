@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from edge_convert.cli import app
 from edge_convert.convert.source import ConvertOptions
 from edge_convert.images import load_image
-from edge_convert.importing.case import ImportOptions, open_export
+from edge_convert.importing.case import ImportOptions, gather, open_export
 from edge_convert.importing.importer import import_model
 from edge_convert.importing.recording import read_recording
 from edge_convert.importing.reference import GraphReference, RecordedReference
@@ -189,6 +189,22 @@ def test_a_recording_may_state_scores_before_the_cut(parts: Path, tmp_path: Path
     assert reference.inspect(path, load_image(path)).anomaly_map is None
 
 
+def test_departures_are_measured_by_the_scores_before_the_cut(parts: Path, tmp_path: Path) -> None:
+    """Good parts that are cut to 0 have lost their spread: where the score before the cut is known, that one counts."""
+    document = json.loads((parts / "cut" / "reference.json").read_text())
+    exact = json.loads((parts / "unclamped" / "reference.json").read_text())
+    scores = {image["sha256"]: image["score"] for image in exact["images"]}
+    document["images"] = [{**image, "unclamped": scores[image["sha256"]], "map": None} for image in document["images"]]
+    (tmp_path / "reference.json").write_text(json.dumps(document))
+    model = bench.anomalib_2(tmp_path / "m.onnx")
+    found = []
+    for reference in (tmp_path, parts / "unclamped"):
+        case = gather(options(parts, model, tmp_path / "x.bundle", reference=reference), Silent())
+        assert case.scorer is not None
+        found.append(case.scorer.departure(case.stated))
+    assert found[0] == pytest.approx(found[1])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -203,6 +219,26 @@ def test_a_damaged_recording_is_refused(tmp_path: Path, content: str, message: s
     """Never half of it."""
     (tmp_path / "reference.json").write_text(content)
     with pytest.raises(ConfigError, match=message):
+        read_recording(tmp_path)
+
+
+@pytest.mark.parametrize("step", [0.0, 1e-8])
+def test_one_score_for_all_images_is_refused(tmp_path: Path, step: float) -> None:
+    """A model whose answers differ by rounding alone proves nothing, and no cause must be guessed from it."""
+    images = [{"sha256": str(index), "score": 0.5 + step * index} for index in range(8)]
+    (tmp_path / "reference.json").write_text(json.dumps({"format": 0, "images": images}))
+    with pytest.raises(ConfigError, match=r"all 8 images the same score \(0\.5\)"):
+        read_recording(tmp_path)
+
+
+def test_one_score_where_all_were_cut_is_read(tmp_path: Path) -> None:
+    """Good parts that are all cut to 0 are usual; a score from before the cut that is the same for all is not."""
+    images = [{"sha256": str(index), "score": 0.0} for index in range(3)]
+    (tmp_path / "reference.json").write_text(json.dumps({"format": 0, "images": images}))
+    assert len(read_recording(tmp_path).images) == 3
+    known = [{**image, "unclamped": -0.25} for image in images]
+    (tmp_path / "reference.json").write_text(json.dumps({"format": 0, "images": known}))
+    with pytest.raises(ConfigError, match="same score"):
         read_recording(tmp_path)
 
 
