@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from edge_runtime.config.camera import AfterInspection, FolderCameraSettings, SimulatedCameraSettings
+from edge_runtime.config.cross_combine import combine_contradictions
 from edge_runtime.config.cross_products import product_contradictions
 from edge_runtime.config.cross_rollout import rollout_contradictions, rollout_doubts
 from edge_runtime.config.cross_updates import update_contradictions, update_doubts
@@ -56,6 +57,7 @@ def contradictions(config: LineConfig) -> Iterator[Finding]:
     yield from update_contradictions(config)
     yield from rollout_contradictions(config)
     yield from product_contradictions(config)
+    yield from combine_contradictions(config)
 
 
 def _bundle(config: LineConfig) -> Iterator[Finding]:

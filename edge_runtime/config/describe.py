@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_runtime.config.camera import CameraSettings
+    from edge_runtime.config.combine import CombineSettings
     from edge_runtime.config.line import LineConfig
     from edge_runtime.config.plc import PlcSettings
 
@@ -37,6 +38,7 @@ def describe(config: LineConfig) -> Mapping[str, str]:
         "bundle": _bundle(config),
         "engine": _engine(config),
         "decision": _decision(config),
+        **({} if config.recipe.combine is None else {"models": _models(config.recipe.combine)}),
         "gate": _gate(config),
         "messages": _messages(config),
         "evidence": _evidence(config),
@@ -97,6 +99,21 @@ def _decision(config: LineConfig) -> str:
         f"{limits}; faults, and verdicts later than {recipe.decision_deadline_ms:g} ms, are {recipe.fail_safe}; "
         f"a part under review {'is ejected' if recipe.on_review == 'eject' else 'passes'}"
     )
+
+
+def _models(combine: CombineSettings) -> str:
+    others = ", ".join(str(member.bundle) for member in combine.members)
+    if combine.rule == "cascade":
+        low, high = combine.doubt_from_percent, combine.doubt_to_percent
+        where = "" if low == high == 100 else f" (from {low:g} % of its review limit to {high:g} % of its reject limit)"  # noqa: PLR2004
+        return f"cascade: where the bundle is in doubt{where}, {others} decides"
+    how = {
+        "majority": "what more than half of them say, in a tie the stricter side",
+        "any": "one REJECT rejects",
+        "all": "only what all reject is rejected",
+        "weighted": "the weighted mean of their scores",
+    }[combine.rule]
+    return f"the bundle and {others} look at every part; {how}. One that fails makes the part a fault"
 
 
 def _gate(config: LineConfig) -> str:

@@ -9,7 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from edge_runtime.config.base import Settings
 from edge_runtime.config.camera import CameraSettings, SimulationSettings
+from edge_runtime.config.combine import CombineSettings
 from edge_runtime.config.engine import BundleSettings, EngineSettings
+from edge_runtime.config.limits import LimitSettings
 from edge_runtime.config.mqtt import MqttSettings
 from edge_runtime.config.plc import NoPlcSettings, PlcLinkSettings, PlcSettings
 from edge_runtime.config.products import ProductSettings
@@ -35,22 +37,6 @@ class DeviceSettings(Settings):
     )
     """What a signed release calls this kind of device, if it is for some kinds only. Unset: the processor's name as
     `uname -m` gives it, like `x86_64` or `aarch64`."""
-
-
-class LimitSettings(Settings):
-    """Overrides the bundle's own limits without touching it."""
-
-    review: float
-    """Scores at or below this are PASS."""
-    reject: float
-    """Scores above this are REJECT, between the two REVIEW; not less than `review`."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> LimitSettings:
-        if not self.review <= self.reject:
-            message = f"review ({self.review}) must not exceed reject ({self.reject})"
-            raise ValueError(message)
-        return self
 
 
 class RejectSettings(Settings):
@@ -90,6 +76,8 @@ class RecipeSettings(Settings):
     """Where the gate is."""
     decision_deadline_ms: float = Field(default=500.0, gt=0)
     """From the trigger; a later verdict is DEADLINE_MISSED."""
+    combine: CombineSettings | None = None
+    """Several models for one part. Unset: the line's own alone."""
 
 
 class LedgerSettings(Settings):

@@ -134,6 +134,8 @@ def _anchored(settings: M, folder: Path) -> M:
     for name, value in settings:
         if isinstance(value, BaseModel):
             changes[name] = _anchored(value, folder)
+        elif isinstance(value, tuple) and any(isinstance(item, BaseModel) for item in value):
+            changes[name] = tuple(_anchored(item, folder) for item in value)
         elif isinstance(value, Path):
             changes[name] = Path(os.path.normpath(folder / value.expanduser()))
         elif name == "source" and isinstance(value, str) and is_file_source(value):

@@ -94,7 +94,8 @@ def drop(document: dict[str, Any], path: KeyPath) -> None:
 
 def _at(document: Any, path: KeyPath) -> Any:
     for name in path:
-        if not isinstance(document, dict) or name not in document:
+        known = range(len(document)) if isinstance(document, list) else document if isinstance(document, dict) else ()
+        if name not in known:
             return None
         document = document[name]
     return document

@@ -55,6 +55,8 @@ def locate(root: type[BaseModel], location: Sequence[str | int]) -> tuple[KeyPat
         if not options:
             path += [part for part in rest if isinstance(part, int)]
             break
+        if "" in options and rest and isinstance(rest[0], int):  # one of a list of tables
+            path.append(rest.pop(0))
         model = options.get("") or (options.get(str(rest.pop(0))) if rest else None)
     return tuple(path), table
 

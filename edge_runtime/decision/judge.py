@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 _STRICTNESS = {Disposition.PASS: 0, Disposition.REVIEW: 1, Disposition.REJECT: 2}
 
 
+def strictness(disposition: Disposition) -> int:
+    """0 for PASS, 1 for REVIEW, 2 for REJECT."""
+    return _STRICTNESS[disposition]
+
+
 def stricter(one: Disposition, other: Disposition) -> Disposition:
     """The one that lets less pass: REJECT over REVIEW over PASS."""
-    return max(one, other, key=_STRICTNESS.__getitem__)
+    return max(one, other, key=strictness)
 
 
 def classify(score: float, limits: Limits) -> tuple[Disposition, Reason]:

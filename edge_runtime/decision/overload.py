@@ -59,6 +59,14 @@ class Durations:
         """Remember one."""
         self._recent_ns.append(duration_ns)
 
+    def doubt(self) -> None:
+        """Something was left undone because it was expected to take too long: the oldest is forgotten.
+
+        What is expected could be wrong, and nothing that is left undone corrects it: in the end it is tried again.
+        """
+        if self._recent_ns:
+            self._recent_ns.popleft()
+
     @property
     def expected_ns(self) -> int:
         """The 90th percentile of the last 16; 0 before the first."""

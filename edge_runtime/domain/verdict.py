@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.combination import Combined
 
 
 class Disposition(StrEnum):
@@ -91,3 +95,5 @@ class Verdict:
     """UTC nanoseconds since 1970."""
     detail: str = ""
     """For faults: what happened, in words."""
+    combined: Combined | None = None
+    """What stands behind it where several models are combined."""
