@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from edge_runtime.app.rollout_metrics import RolloutMetrics
 from edge_runtime.domain.status import LineReason, LineState
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class LineMetrics:
         self._swaps = registry.counter("edge_model_changes_total", "How often another model began to decide.")
         self._rollbacks = registry.counter("edge_model_rollbacks_total", "Trials that ended in a rollback.")
         self._on_trial = registry.gauge("edge_model_on_trial", "1 while the release that decides is on trial.")
+        self._rollout = RolloutMetrics(registry)
         self._state = registry.gauge("edge_state", "1 for the line's present state.", ["state"])
 
     def refresh(self, line: Line) -> None:
@@ -84,6 +86,8 @@ class LineMetrics:
         if (activation := line.stages.activation) is not None:
             _raise_to(self._rollbacks, activation.trials.failures)
             self._on_trial.set(float(activation.trials.current is not None))
+        if (rollout := line.stages.rollout) is not None:
+            self._rollout.refresh(rollout.report)
 
     def _refresh_disk(self, line: Line) -> None:
         room, evidence = line.stages.record.housekeeping.room, line.stages.evidence

@@ -39,8 +39,8 @@ class Course:
         self.books: Books = file.load()
         self._resumed_ns = clock.monotonic_ns()
         self._report_at_ns = self._resumed_ns + report_ns
-        self.report: RolloutReport | None = None
-        """The newest one; None before the first."""
+        self.report: RolloutReport | None = self._make_report()
+        """The newest one; None before the first candidate."""
 
     @property
     def stage(self) -> RolloutStage:
@@ -116,18 +116,24 @@ class Course:
         return self.books.lasted_ns + self._clock.monotonic_ns() - self._resumed_ns
 
     def _tell(self) -> None:
-        books = self.books
-        if books.active is None:
+        report = self._make_report()
+        if report is None:
             return
         self._report_at_ns = self._clock.monotonic_ns() + self._report_ns
-        self.report = make_report(
+        self.report = report
+        self._told.report(report)
+
+    def _make_report(self) -> RolloutReport | None:
+        books = self.books
+        if books.active is None or books.candidate is None:
+            return None
+        return make_report(
             books.stage,
             books.evidence,
             self._terms,
-            (books.active, self.candidate),
+            (books.active, books.candidate),
             since_ns=books.since_ns,
             stage_ns=self._stage_ns(),
             reason=books.reason,
             compared_as=books.compared_as,
         )
-        self._told.report(self.report)
