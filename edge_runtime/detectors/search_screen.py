@@ -1,11 +1,12 @@
-"""INT8 products with the bank through the engine, and the same in float64 where its INT8 cannot be trusted."""
+"""INT8 products with the bank through the engine, and the same by NumPy where its INT8 cannot be trusted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from edge_runtime.detectors.search_lattice import BANK_CODES, PATCH_CODES
 from edge_runtime.domain.errors import EngineError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 _CHUNK_ROWS: Final = 1_024
+_FLOAT32_WHOLE: Final = 2**24
+"""Up to here float32 holds every whole number, so sums of them are exact in any order."""
 _SEED: Final = 6_265
 _TOLERANCE: Final = 2.0**-21
 """Of the largest term: the float32 roundings of a scale and a difference. One unit of a product is far above it."""
@@ -78,13 +81,15 @@ class GraphScreen:
 
 
 class PlainScreen:
-    """The same numbers without an engine: codes are whole numbers, and float64 adds them without rounding."""
+    """The same numbers without an engine: codes are whole numbers, which floats wide enough add without rounding."""
 
     def __init__(self, rows: Floats, lattice: Lattice, bank: BankErrors, batch: int) -> None:
         self._rows = rows
         self._lattice = lattice
         self._bank = bank
         self._batch = batch
+        largest = len(lattice.origin) * max(map(abs, PATCH_CODES)) * max(map(abs, BANK_CODES))
+        self._wide = np.float32 if largest <= _FLOAT32_WHOLE else np.float64  # half the time
 
     @property
     def batch(self) -> int:
@@ -93,12 +98,13 @@ class PlainScreen:
 
     def screened(self, codes: Floats) -> Floats:
         """See `Screen`."""
-        wide = codes.astype(np.float64)
+        wide: npt.NDArray[Any] = codes.astype(self._wide, copy=False)
         found = np.empty((len(codes), len(self._rows)), dtype=np.float32)
         for start in range(0, len(self._rows), _CHUNK_ROWS):
-            part = self._lattice.bank_codes(self._rows[start : start + _CHUNK_ROWS]).astype(np.float64)
+            part = self._lattice.bank_codes(self._rows[start : start + _CHUNK_ROWS]).astype(self._wide, copy=False)
             end = start + len(part)
-            found[:, start:end] = self._bank.norms[start:end] - float(self._lattice.product_scale) * (wide @ part.T)
+            products = (wide @ part.T).astype(np.float64)
+            found[:, start:end] = self._bank.norms[start:end] - float(self._lattice.product_scale) * products
         return found
 
 

@@ -126,6 +126,8 @@ class OpenVinoEngine:
         return self._core.read_model(xml, self._openvino.Tensor(np.frombuffer(weights, dtype=np.uint8)))
 
     def _require_device(self) -> None:
+        if self._device == "CPU":
+            return  # always there; to ask what else there is loads every driver, which stay: 4 MiB
         family = self._device.split(".")[0].split(":")[0]
         if family in _VIRTUAL_DEVICES:
             raise EngineError(
