@@ -84,6 +84,12 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
             return item
 
+    def waiting(self, timeout_s: float) -> tuple[T, ...]:
+        """What waits, oldest first, and stays; waits for the first item. With a single consumer it is there later."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._items), timeout_s)
+            return tuple(self._items)
+
     def pick(self, choose: Callable[[Sequence[T]], tuple[int | None, Sequence[int]]], timeout_s: float) -> Picked[T]:
         """Wait for an item, then let `choose` say which one to take and which ones to give up.
 
