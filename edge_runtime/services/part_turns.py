@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class PartTurns:
     """Takes a turn for each part. Used by one thread.
 
-    A turn begins before the part is taken off its queue, so that the choice is made as late as it can be, and lasts until
-    the stage asks for the next one or rests.
+    A turn begins before the part is taken off its queue, so that the choice is made as late as it can be, and lasts
+    until the stage asks for the next one or rests.
     """
 
     def __init__(
