@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from edge_convert.images import ImageSet
-    from edge_convert.progress import Observer
+    from edge_convert.progress import Observer, Stage
     from edge_convert.teaching.area import Area
     from edge_convert.teaching.proof import Proof
     from edge_runtime.detectors.port import Detection, Detector
@@ -74,6 +74,18 @@ class _Candidate:
         return max(abs(other.score - self.score) for other in self.found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The golden images of one kind, and what the search for them saw."""
+
+    kept: tuple[_Candidate, ...]
+    answers: tuple[Answer, ...]
+    """The source's, to each that is kept."""
+    tried: int
+    right: int
+    """Of the tried ones, those that the model put on the side where they belong."""
+
+
 def make_golden(
     images: ImageSet,
     area: Area,
@@ -100,43 +112,46 @@ def make_golden(
         each: how many of both, at least 1.
         seed: of the choice and of the defects.
     """
-    good: list[_Candidate] = []
-    bad: list[_Candidate] = []
-    references: list[Answer] = []
     engines = (detector, *proof.agreement.detectors)
-    tried = caught = 0
     with observer.stage("golden images", 2 * each) as stage:
-        for wanted, kept in ((Disposition.PASS, good), (Disposition.REJECT, bad)):
-            for candidate in _candidates(images, area, engines, wanted, each, seed):
-                if len(kept) == each:
-                    break
-                found = classify(candidate.score, limits)[0]
-                tried += wanted is Disposition.REJECT
-                caught += wanted is Disposition.REJECT and found is not Disposition.PASS
-                fits = (found is Disposition.PASS) == (wanted is Disposition.PASS)
-                if not fits or not _steady(candidate, limits):
-                    continue
-                reference = _faithful(candidate, proof, limits)
-                if reference is not None:
-                    kept.append(candidate)
-                    references.append(reference)
-                    stage.advance()
-    doubts = _doubts(len(good), len(bad), each, tried, caught)
-    return _pack(good + bad, references, limits, doubts)
+        good, bad = (
+            _choose(_candidates(images, area, engines, wanted, each, seed), limits, proof, each, stage)
+            for wanted in (Disposition.PASS, Disposition.REJECT)
+        )
+    return _pack(good.kept + bad.kept, good.answers + bad.answers, limits, _doubts(good, bad, each))
 
 
-def _doubts(good: int, bad: int, each: int, tried: int, caught: int) -> list[str]:
+def _choose(candidates: Iterator[_Candidate], limits: Limits, proof: Proof, each: int, stage: Stage) -> _Chosen:
+    """The first that will do, until there are enough."""
+    kept: list[_Candidate] = []
+    answers: list[Answer] = []
+    tried = right = 0
+    for candidate in candidates:
+        found = classify(candidate.score, limits)[0]
+        fits = (found is Disposition.PASS) == (candidate.wanted is Disposition.PASS)
+        tried, right = tried + 1, right + fits
+        answer = _faithful(candidate, proof, limits) if fits and _steady(candidate, limits) else None
+        if answer is not None:
+            kept.append(candidate)
+            answers.append(answer)
+            stage.advance()
+            if len(kept) == each:
+                break
+    return _Chosen(tuple(kept), tuple(answers), tried, right)
+
+
+def _doubts(good: _Chosen, bad: _Chosen, each: int) -> list[str]:
     """What the search for golden images says about the model."""
     warnings = []
-    if tried and caught < tried / 2:
+    if bad.tried and bad.right < bad.tried / 2:
         warnings.append(
-            f"the model stopped only {caught} of {tried} planted defects: it may be blind to small marks; try a larger "
-            "--size, or --region around the part"
+            f"the model stopped only {bad.right} of {bad.tried} planted defects: it may be blind to small marks; try a "
+            "larger --size, or --region around the part"
         )
-    if good + bad < 2 * each:
+    if len(good.kept) + len(bad.kept) < 2 * each:
         warnings.append(
-            f"only {good} good and {bad} defective golden images of {each} each were found whose disposition "
-            "cannot tip: the rest would lie too near a limit"
+            f"only {len(good.kept)} good and {len(bad.kept)} defective golden images of {each} each were found whose "
+            "disposition cannot tip: the rest would lie too near a limit"
         )
     return warnings
 

@@ -64,16 +64,9 @@ def bring(
         content = build(read_tensors(source), metadata, tf_padding=tf_padding)
     else:
         content = _annotated(source, metadata)
+    unproven = _open_beside(out)
     try:
-        descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".onnx")
-    except OSError as error:
-        raise ConfigError(
-            f"--out: cannot write into {out.parent}: {error.strerror}", "Choose another folder."
-        ) from error
-    unproven = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        unproven.write_bytes(content)
         loaded = load_backbone(unproven, _PROBE_PX, _PROBE_PX, mean, std)
         unproven.write_bytes(_stated(content, loaded.mean, loaded.std))
         unproven.chmod(0o644)  # mkstemp's 0600 would hide it from other users
@@ -85,6 +78,18 @@ def bring(
     )
     notices = tuple(notice.replace(unproven.name, source.name) for notice in loaded.notices)
     return Brought(str(out), digest, layers, loaded.mean, loaded.std, notices)
+
+
+def _open_beside(out: Path) -> Path:
+    """An empty file in the same folder, under a name that nobody else has."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".onnx")
+    except OSError as error:
+        raise ConfigError(
+            f"--out: cannot write into {out.parent}: {error.strerror}", "Choose another folder."
+        ) from error
+    os.close(descriptor)
+    return Path(name)
 
 
 def _read(source: Path) -> bytes:

@@ -99,19 +99,21 @@ def gather(
     items: list[Probe] = []
     with observer.stage("asking the source model", len(good) + len(defects) + _PLANTED_PROBES) as stage:
         for path, defective in [*((path, False) for path in good), *((path, True) for path in defects)]:
-            exposure = load_image(path)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            items.append(Probe(path.name, exposure, defective, answer_of(reference.inspect(path, exposure)), digest))
+            items.append(_of_file(path, reference, defective=defective))
             stage.advance()
         for turn in range(_PLANTED_PROBES):
             whole = load_image(good[turn * 5 % len(good)])
             exposure = source.plant(whole, seed + 1_000 + turn, turn % len(KINDS))
             found = reference.inspect(None, exposure) if live else plain.inspect((exposure,))
-            items.append(
-                Probe(f"planted defect {turn + 1}", exposure, defective=True, reference=answer_of(found), sha256=None)
-            )
+            items.append(Probe(f"planted defect {turn + 1}", exposure, True, answer_of(found), None))
             stage.advance()
     return Probes(tuple(items), _ruler(items), live)
+
+
+def _of_file(path: Path, reference: ReferenceModel, *, defective: bool) -> Probe:
+    exposure = load_image(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Probe(path.name, exposure, defective, answer_of(reference.inspect(path, exposure)), digest)
 
 
 def _ruler(items: Sequence[Probe]) -> GoodParts:

@@ -62,6 +62,27 @@ class _Meter:
         return {name: np.stack([run[name] for run in runs]) for name in wanted}
 
 
+class _Measured:
+    """Spans by what they do; those of several operations can be taken out again, the worst first."""
+
+    def __init__(self) -> None:
+        self._turn = itertools.count()  # equal effects keep the graph's order
+        self._divisible: list[tuple[float, int, Span]] = []
+        self._single: list[Span] = []
+
+    def add(self, span: Span) -> None:
+        if len(span.nodes) == 1:
+            self._single.append(span)
+        else:
+            heapq.heappush(self._divisible, (-span.effect, next(self._turn), span))
+
+    def take_worst(self) -> Span | None:
+        return heapq.heappop(self._divisible)[2] if self._divisible else None
+
+    def all(self) -> list[Span]:
+        return [*self._single, *(item[2] for item in self._divisible)]
+
+
 def rank_operations(
     graph: FloatGraph,
     nodes: Sequence[str],
@@ -85,31 +106,19 @@ def rank_operations(
     Raises:
         EngineError: the engine cannot run the graph.
     """
-    meter = _Meter(graph, engine, probes)
-    turn = itertools.count()  # equal effects keep the graph's order
-    heap: list[tuple[float, int, Span]] = []
-    done: list[Span] = []
+    meter, measured = _Meter(graph, engine, probes), _Measured()
     left = _RUNS
+    parts = _parts(tuple(nodes), len(nodes) if len(nodes) <= _RUNS else _FIRST_SPANS)
     with observer.stage("what each operation costs", min(len(nodes), _RUNS)) as stage:
-
-        def look(part: tuple[str, ...]) -> None:
-            span = meter.measure(part, alone(frozenset(part)))
-            stage.advance()
-            if len(part) == 1:
-                done.append(span)
-            else:
-                heapq.heappush(heap, (-span.effect, next(turn), span))
-
-        for part in _parts(tuple(nodes), len(nodes) if len(nodes) <= _RUNS else _FIRST_SPANS):
-            look(part)
-            left -= 1
-        while heap and left >= 2:  # noqa: PLR2004  (a span has two halves)
-            for part in _parts(heapq.heappop(heap)[2].nodes, 2):
-                look(part)
-                left -= 1
+        while parts:
+            for part in parts:
+                measured.add(meter.measure(part, alone(frozenset(part))))
+                stage.advance()
+            left -= len(parts)
+            worst = measured.take_worst() if left >= 2 else None  # noqa: PLR2004  (a span has two halves)
+            parts = [] if worst is None else _parts(worst.nodes, 2)
     order = {name: index for index, name in enumerate(nodes)}
-    spans = [*done, *(item[2] for item in heap)]
-    return tuple(sorted(spans, key=lambda span: (-span.effect, order[span.nodes[0]])))
+    return tuple(sorted(measured.all(), key=lambda span: (-span.effect, order[span.nodes[0]])))
 
 
 def _parts(nodes: tuple[str, ...], count: int) -> list[tuple[str, ...]]:
