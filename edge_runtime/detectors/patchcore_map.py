@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edge_runtime.detectors.single_graph import plane_of
-from edge_runtime.detectors.wiring import load_graph, require_output
+from edge_runtime.detectors.wiring import load_graph
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.vision.anomaly_map import read_only, smooth, upsample
 
@@ -44,7 +44,7 @@ def create_drawer(bundle: ModelBundle, payloads: PayloadReader, engine: Engine, 
     """By the bundle's own graph `map`, if it has one.
 
     Raises:
-        BundleError: the graph or its output is wrong.
+        BundleError: the graph is none of one input and one output.
         EngineError: the engine cannot load it.
     """
     return MapGraph(bundle, payloads, engine) if "map" in bundle.graphs else GridMap(bundle, grid)
@@ -71,19 +71,19 @@ class GridMap:
 
 
 class MapGraph:
-    """`map` has one input, the distances, float32 [P], and gives `anomaly_map`, as the imported model draws it."""
+    """`map` has one input, the distances, float32 [P], and one output, the map as the imported model draws it."""
 
     def __init__(self, bundle: ModelBundle, payloads: PayloadReader, engine: Engine) -> None:
         """Load it; raises as `create_drawer` does."""
         self._graph = load_graph(bundle, "map", payloads, engine)
-        self._output = require_output(bundle, "anomaly_map", self._graph)
-        inputs = [info.name for info in self._graph.inputs]
-        if len(inputs) != 1:
+        inputs, outputs = ([info.name for info in infos] for infos in (self._graph.inputs, self._graph.outputs))
+        if len(inputs) != 1 or len(outputs) != 1:
             raise BundleError(
-                f"the map graph of bundle {bundle.identity.name} has the inputs {inputs}, it should have one",
+                f"the map graph of bundle {bundle.identity.name} has the inputs {inputs} and the outputs {outputs}, it "
+                "should have one of each",
                 "convert the bundle again",
             )
-        self._input = inputs[0]
+        self._input, self._output = inputs[0], outputs[0]
 
     def draw(self, distances: Floats, inspected: Inspected | None) -> AnomalyMap:
         """See `MapDrawer`."""

@@ -34,6 +34,8 @@ _IR_VERSION: Final = 8
 _OPSET: Final = 17
 _PRODUCTS: Final = 1 << 18
 """Pairs of a patch and a row per call: about half a millisecond with AVX-512 VNNI on two cores, and 1 MB of results."""
+_MEETING: Final = 64
+"""Patches that meet the whole bank at once, at most: of a small bank few need to, and each costs its errors."""
 _COARSE_PER_ROOT: Final = 4.0
 """Rows that stand for all: 4 √M, 512 of 16,384."""
 _AROUND_FROM: Final = 4_096
@@ -75,7 +77,7 @@ def build_search(rows: Floats, patches: int, neighbours: int = 0) -> SearchPaylo
         "bank": _npy(ordered),
         "origin": _npy(lattice.origin),
         "coarse": coarse_graph(ordered[:coarse], lattice, patches),
-        "whole": screen_graph(ordered, lattice, min(patches, max(1, _PRODUCTS // count))),
+        "whole": screen_graph(ordered, lattice, min(patches, _MEETING, max(1, _PRODUCTS // count))),
     }
     if count >= _AROUND_FROM:
         payloads["around"] = _npy(neighbours_of(ordered, coarse, _AROUND + 1)[:, 1:])

@@ -34,7 +34,7 @@ def draft_of(
         created=source.created,
         kind=source.kind,
         input_spec=source.input_spec,
-        graphs={"model": source.payload},
+        graphs=source.graphs,
         outputs=source.outputs,
         parameters=source.parameters,
         calibration=calibration,

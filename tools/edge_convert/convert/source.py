@@ -43,13 +43,22 @@ class SourceModel:
     `SerializeToString()` that these engines load, and its numbers stay as they are."""
     payload: str = "model.onnx"
     """Its name in the bundle."""
+    role: str = "model"
+    """Its role in the bundle."""
+    further: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+    """Role → payload name and content, of what the model needs beside its graph: never quantized."""
     area: Area | None = None
     """The tiles and the mask of `input_spec`; None: it has neither."""
 
     @property
+    def graphs(self) -> Mapping[str, str]:
+        """Role → payload name, of the model and all that it needs."""
+        return {self.role: self.payload, **{role: name for role, (name, _) in self.further.items()}}
+
+    @property
     def payloads(self) -> Mapping[str, bytes]:
         """What belongs into the bundle beside the model."""
-        return {} if self.area is None else self.area.payloads
+        return {**dict(self.further.values()), **({} if self.area is None else self.area.payloads)}
 
     def plant(self, frame: Exposure, seed: int, kind: int) -> Exposure:
         """The frame with a defect where it is inspected; same arguments, same pixels."""

@@ -10,6 +10,7 @@ from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
 from edge_convert.importing.case import gather
 from edge_convert.importing.causes import likely_cause
+from edge_convert.importing.cutting import cut_patchcore
 from edge_convert.importing.provenance import created_at
 from edge_convert.importing.reference import UNPROVEN, GraphReference, RecordedReference, saturated
 from edge_convert.importing.stated import Stated
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
     from edge_runtime.vision.residual import Criterion
 
+_WHOLE: Final = "this looks like a PatchCore, but is imported as one graph, without the exact search of its bank"
 _SOFTER: Final = {Resize.LINEAR: Resize.LINEAR_ANTIALIAS, Resize.CUBIC: Resize.CUBIC_ANTIALIAS}
 
 
@@ -61,7 +63,17 @@ def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> Co
             stage.advance()
         return found
 
-    return convert(source, reference, case.images, _limits(options, built), observer, clock, diagnose)
+    told = _limits(options, built)
+    cut = cut_patchcore(source, built, case.images, told)
+    reason = cut.reason
+    if cut.source is not None:
+        try:
+            return convert(cut.source, reference, case.images, told, observer, clock)
+        except ConfigError as error:
+            reason = error.what
+    if reason:
+        source = replace(source, notices=(*source.notices, f"{_WHOLE}: {reason}"))
+    return convert(source, reference, case.images, told, observer, clock, diagnose)
 
 
 def _settle_resize(case: Case) -> tuple[Stated, tuple[str, ...]]:

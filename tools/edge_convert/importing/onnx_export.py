@@ -78,7 +78,7 @@ class OnnxExport:
             exported=exported,
             threshold=threshold,
             clamped=clamped,
-            keep_float=_outer_nodes(model, spec.tensor),
+            keep_float=outer_nodes(model, spec.tensor),
             notices=(*assumed, *notices),
             masked=masked,
         )
@@ -262,7 +262,7 @@ def _finish(model: Any, outputs: Iterable[str]) -> None:
         names.add(node.name)
 
 
-def _outer_nodes(model: Any, tensor: str) -> frozenset[str]:
+def outer_nodes(model: Any, tensor: str) -> frozenset[str]:
     """Nodes before the first and behind the last layer that computes: they normalise, and stay in float."""
     before: set[str] = set()
     reached = {tensor}

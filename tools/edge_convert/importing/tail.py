@@ -50,7 +50,7 @@ def unclamp(model: Any, output: str) -> Tail:
         clamped = True
         graphs.bypass(model, node, bound)
         name = bound
-    return Tail(clamped, _normalisation(model, name))
+    return Tail(clamped, normalisation_of(model, name))
 
 
 def threshold_of(model: Any, score: str) -> float | None:
@@ -75,8 +75,8 @@ def _bound(model: Any, node: Any) -> str | None:
     return None
 
 
-def _normalisation(model: Any, name: str) -> Normalisation | None:
-    """Read (x − threshold) / width + 0.5 backwards."""
+def normalisation_of(model: Any, name: str) -> Normalisation | None:
+    """Read (x − threshold) / width + 0.5 backwards; None where the tensor is made otherwise."""
     half = _step(model, name, {"Add": 1.0, "Sub": -1.0})
     if half is None or abs(half[1] - NORMALISED_THRESHOLD) > 1e-6:  # noqa: PLR2004  (float32)
         return None
