@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
+from altered_engine import QUANTIZED, PacedEngine
 from precision_graphs import division_graph, images, judge_on, overflowing_graph, plain_graph
 
 from edge_convert.convert.source import SourceModel
@@ -19,59 +20,12 @@ from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpe
 from edge_runtime.ops.clock import SimulatedClock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from edge_convert.precision.choice import PrecisionChoice
     from edge_convert.precision.routes import FloatGraph
-    from edge_runtime.engine.port import Engine, Graph, Tensor, TensorInfo
+    from edge_runtime.engine.port import Engine
 
-QUANTIZED = b"QuantizeLinear"
 ORT = EngineSettings(name="onnxruntime", threads=1)
 OPENVINO = EngineSettings(name="openvino", threads=1)
-
-
-class PacedGraph:
-    """A real graph whose every run takes a stated time on the simulated clock."""
-
-    def __init__(self, graph: Graph, clock: SimulatedClock, milliseconds: int) -> None:
-        self._graph = graph
-        self._clock = clock
-        self._milliseconds = milliseconds
-
-    @property
-    def inputs(self) -> Sequence[TensorInfo]:
-        """See the port."""
-        return self._graph.inputs
-
-    @property
-    def outputs(self) -> Sequence[TensorInfo]:
-        """See the port."""
-        return self._graph.outputs
-
-    def run(self, feeds: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
-        """See the port."""
-        self._clock.advance(self._milliseconds * 1_000_000)
-        return self._graph.run(feeds, outputs)
-
-
-class PacedEngine:
-    """A real engine with a stated time per run for quantized and for all other graphs."""
-
-    description = "paced"
-
-    def __init__(self, settings: EngineSettings, clock: SimulatedClock, *, int8_ms: int = 2, fp32_ms: int = 5) -> None:
-        self._engine = engines.create(settings)
-        self._clock = clock
-        self._times = {True: int8_ms, False: fp32_ms}
-
-    @property
-    def name(self) -> str:
-        """See the port."""
-        return self._engine.name
-
-    def load(self, model: bytes) -> Graph:
-        """See the port."""
-        return PacedGraph(self._engine.load(model), self._clock, self._times[QUANTIZED in model])
 
 
 def bench(
@@ -79,7 +33,7 @@ def bench(
 ) -> Bench:
     """Eight pictures, the judge of the small graphs, a stated pace, no NNCF."""
     clock = SimulatedClock()
-    engine: Engine = PacedEngine(settings, clock, int8_ms=int8_ms, fp32_ms=fp32_ms)
+    engine: Engine = PacedEngine(engines.create(settings), clock, int8_ms=int8_ms, fp32_ms=fp32_ms)
     judge = judge_on(graph, engine, limit)
     return Bench(graph, images, judge, engine, clock, Silent(), routes=("ort-qdq",))
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from altered_engine import AlteredGraph
 from tiny_backbone import write_backbone, write_parts
 
 from edge_convert.agreement import compare_engines
@@ -20,35 +21,12 @@ from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edge_convert.images import ImageSet
-    from edge_runtime.engine.port import Engine, Graph, Tensor, TensorInfo
+    from edge_runtime.engine.port import Engine, Graph
 
 SETTINGS = EngineSettings(name="onnxruntime", threads=1)
-
-
-class DistortedGraph:
-    """A real graph whose every output is multiplied."""
-
-    def __init__(self, graph: Graph, gain: float) -> None:
-        self._graph = graph
-        self._gain = gain
-
-    @property
-    def inputs(self) -> Sequence[TensorInfo]:
-        """See the port."""
-        return self._graph.inputs
-
-    @property
-    def outputs(self) -> Sequence[TensorInfo]:
-        """See the port."""
-        return self._graph.outputs
-
-    def run(self, feeds: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
-        """See the port."""
-        return {name: value * np.float32(self._gain) for name, value in self._graph.run(feeds, outputs).items()}
 
 
 class DistortedEngine:
@@ -65,7 +43,7 @@ class DistortedEngine:
         """See the port."""
         if not self._gain:
             raise EngineError("an operator is not known", "choose another engine")
-        return DistortedGraph(self._engine.load(model), self._gain)
+        return AlteredGraph(self._engine.load(model), self._gain)
 
 
 @pytest.fixture

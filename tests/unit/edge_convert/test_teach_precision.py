@@ -3,8 +3,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
+from altered_engine import QUANTIZED, AlteredGraph, PacedEngine
 from tiny_backbone import write_backbone, write_parts
 
 from edge_convert.backbone import choose_layers, load_backbone
@@ -19,58 +19,14 @@ from edge_runtime.config.engine import EngineSettings
 from edge_runtime.ops.clock import SimulatedClock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edge_convert.graphs import FeatureGraph
     from edge_convert.images import ImageSet
-    from edge_runtime.engine.port import Engine, Graph, Tensor, TensorInfo
+    from edge_runtime.engine.port import Graph
 
 SPEC = input_spec(64, 64, None)
 SETTINGS = EngineSettings(name="onnxruntime", threads=1)
-
-
-class PacedGraph:
-    """A real graph whose every run takes a stated time on the simulated clock, and whose output may be distorted."""
-
-    def __init__(self, graph: Graph, clock: SimulatedClock, milliseconds: int, gain: float) -> None:
-        self._graph = graph
-        self._clock = clock
-        self._milliseconds = milliseconds
-        self._gain = gain
-
-    @property
-    def inputs(self) -> Sequence[TensorInfo]:
-        """See the port."""
-        return self._graph.inputs
-
-    @property
-    def outputs(self) -> Sequence[TensorInfo]:
-        """See the port."""
-        return self._graph.outputs
-
-    def run(self, feeds: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
-        """See the port."""
-        self._clock.advance(self._milliseconds * 1_000_000)
-        return {name: value * np.float32(self._gain) for name, value in self._graph.run(feeds, outputs).items()}
-
-
-class PacedEngine:
-    """onnxruntime with a stated time per run for quantized and plain graphs."""
-
-    name = "onnxruntime"
-    description = "paced"
-
-    def __init__(self, clock: SimulatedClock, *, int8_ms: int, fp32_ms: int, int8_gain: float = 1.0) -> None:
-        self._engine: Engine = engines.create(SETTINGS)
-        self._clock = clock
-        self._int8 = (int8_ms, int8_gain)
-        self._fp32 = (fp32_ms, 1.0)
-
-    def load(self, model: bytes) -> Graph:
-        """See the port."""
-        milliseconds, gain = self._int8 if b"QuantizeLinear" in model else self._fp32
-        return PacedGraph(self._engine.load(model), self._clock, milliseconds, gain)
 
 
 @pytest.fixture
@@ -89,14 +45,14 @@ def graph(tmp_path: Path) -> FeatureGraph:
 def test_int8_is_taken_where_it_is_faster_and_true(images: ImageSet, graph: FeatureGraph) -> None:
     """Quantized to U8S8 QDQ, the scores of planted defects stay near float32's, and the faster graph is taken."""
     clock = SimulatedClock()
-    engine = PacedEngine(clock, int8_ms=2, fp32_ms=5)
+    engine = PacedEngine(engines.create(SETTINGS), clock, int8_ms=2, fp32_ms=5)
     choice = FeaturesChooser(graph, images, SPEC, engine, clock, Silent(), seed=0).choose()
     assert (choice.precision, choice.warnings) == ("int8", ())
     assert (choice.int8_ms, choice.fp32_ms) == (2.0, 5.0)
     assert choice.parity is not None
     assert 0.95 < choice.parity.median < 1.05
     assert choice.parity.lowest > 0.8
-    assert b"QuantizeLinear" in choice.model
+    assert QUANTIZED in choice.model
 
 
 @pytest.mark.parametrize(
@@ -107,7 +63,7 @@ def test_otherwise_float32_stays_with_a_warning(
 ) -> None:
     """INT8 that is no faster here, or that shrinks the scores of defects, is refused, and the warning says why."""
     clock = SimulatedClock()
-    engine = PacedEngine(clock, int8_ms=int8_ms, fp32_ms=5, int8_gain=gain)
+    engine = PacedEngine(engines.create(SETTINGS), clock, int8_ms=int8_ms, fp32_ms=5, int8_gain=gain)
     choice = FeaturesChooser(graph, images, SPEC, engine, clock, Silent(), seed=0).choose()
     assert choice.precision == "fp32"
     assert word in choice.warnings[-1]
@@ -124,7 +80,9 @@ def test_no_int8_asks_for_nothing(graph: FeatureGraph) -> None:
 def test_a_choice_that_missed_is_made_nearer_to_float32(images: ImageSet, graph: FeatureGraph) -> None:
     """Asked again, the chooser holds its probes to what the finished bundle needs: more stays in float32, or all."""
     clock = SimulatedClock()
-    chooser = FeaturesChooser(graph, images, SPEC, PacedEngine(clock, int8_ms=2, fp32_ms=5), clock, Silent(), seed=0)
+    chooser = FeaturesChooser(
+        graph, images, SPEC, PacedEngine(engines.create(SETTINGS), clock, int8_ms=2, fp32_ms=5), clock, Silent(), seed=0
+    )
     first = chooser.choose()
     assert first.precision == "int8"
     again = chooser.choose_nearer(3.0)
@@ -147,7 +105,7 @@ def test_good_parts_judge_too(images: ImageSet, graph: FeatureGraph) -> None:
     assert same.good_drift == pytest.approx(0, abs=1e-6)
     assert same.holds
     assert same.swapped == 0
-    far = scores.compare(PacedGraph(exact, SimulatedClock(), 1, 1.04))
+    far = scores.compare(AlteredGraph(exact, 1.04))
     assert far.median == pytest.approx(1.04, rel=1e-3)
     assert 0.1 < (far.good_drift or 0) < 0.25
     assert (far.swapped or 0) > 0.02
