@@ -158,3 +158,11 @@ class ActivationBench:
         while (item := self.records.get(0)) is not None:
             kinds.append(item.record.kind)
         return kinds
+
+
+def on_trial(bench: ActivationBench) -> ActivationBench:
+    """Release 2 has just begun to decide."""
+    bench.install(2)
+    bench.looks()
+    assert (bench.decides(), bench.state(2)) == (2, UpdateState.TRIAL)
+    return bench

@@ -12,8 +12,10 @@ from rollout_parts import make_terms
 from shadow_bench import CANDIDATE, SimulatedOnlooker
 
 from edge_runtime.decision.judge import judge
+from edge_runtime.decision.rollout_rules import StageTerms
 from edge_runtime.domain.errors import EdgeError, UpdateError
 from edge_runtime.domain.inspection import Inspection
+from edge_runtime.domain.rollout import RolloutStage
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.beside import Beside
 from edge_runtime.services.rollout import LOOK_NS, RolloutPlan, RolloutService
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from edge_runtime.domain.rollout import RolloutReport, RolloutStage
+    from edge_runtime.domain.rollout import RolloutReport
     from edge_runtime.domain.verdict import BundleIdentity
     from edge_runtime.services.shadow import News
 
@@ -212,3 +214,16 @@ class RolloutBench:
 
 OTHER = replace(CANDIDATE, version="3", digest="d" * 64)
 UNUSABLE = UpdateError("it is pinned", "take the pin out")
+
+
+SHORT = {"shadow": StageTerms(80, 0), "canary": StageTerms(20, 0), "least_agreement": 0.9}
+"""Terms that a test can meet."""
+
+
+def in_canary(bench: RolloutBench) -> RolloutBench:
+    """On `SHORT` terms: the candidate has begun to decide its share."""
+    bench.look()
+    bench.run(100)
+    bench.until(RolloutStage.CANARY)
+    bench.until_it_decides()
+    return bench

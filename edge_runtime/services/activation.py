@@ -124,6 +124,7 @@ class ActivationStage:
             if self.failing is None:
                 self._records.tell("updates_unavailable", "error", error.diagnostics())
             self.failing = error.what
+            self._due = True  # what was not carried out is planned again
         else:
             self.failing = None
 

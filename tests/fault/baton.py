@@ -69,7 +69,7 @@ class World:
         self.main = Task("main", "harness")
         self.current = self.main
         self.group = "harness"
-        """Threads that start now belong to this process."""
+        """Threads that the harness starts now belong to this process; others to that of their starter."""
         self.tasks: list[Task] = [self.main]
         self._ready: list[Task] = []
         self._timers: list[tuple[int, int, Task | Callable[[], None], int]] = []
@@ -115,8 +115,8 @@ class World:
             self._die_if_killed(task)
 
     def start(self, name: str, run: Callable[[], None]) -> Task:
-        """A new thread, of the process that is being set up now."""
-        task = Task(name, self.group)
+        """A new thread, of the process that is being set up now, or of its starter's."""
+        task = Task(name, self.group if self.current is self.main else self.current.group)
         self.tasks.append(task)
         threading.Thread(target=self._body, args=(task, run), name=f"sim-{name}", daemon=True).start()
         self._ready.append(task)

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from release_books import ReleaseFacts, release_account, release_findings
+
 if TYPE_CHECKING:
     from plant_schedule import PlantSchedule
 
@@ -28,6 +30,7 @@ class PlantFacts:
     """How often the ledger's file was damaged."""
     destroyed: frozenset[int]
     """Records that can be read nowhere any more."""
+    releases: ReleaseFacts
     passed: set[int]
     """Parts that went past the gate."""
     nobodys: list[int]
@@ -54,7 +57,7 @@ def audit(facts: PlantFacts) -> PlantAudit:
     by_part: dict[int, list[dict[str, Any]]] = {}
     for message in verdicts:
         by_part.setdefault(message["part_sequence"], []).append(message)
-    findings = [*_triggers(facts, by_part), *_gate(facts, by_part)]
+    findings = [*_triggers(facts, by_part), *_gate(facts, by_part), *release_findings(facts.messages, facts.releases)]
     sequences = [m["sequence"] for m in facts.messages if m["sequence"] not in facts.destroyed]
     if lost := [sequence for sequence in sequences if not facts.auditor.has_record(sequence)]:
         findings.append(f"committed but never delivered: {lost[:10]} ({len(lost)})")
@@ -111,6 +114,7 @@ def _account(facts: PlantFacts, verdicts: list[dict[str, Any]], findings: list[s
         + (f"; damaged {facts.damages} times, {len(facts.destroyed)} records destroyed" if facts.damages else ""),
         f"  subscriber {auditor.distinct} distinct verdicts, {auditor.duplicates} duplicates",
         f"  gate       {len(facts.passed)} passed, {rejected} good ones rejected",
+        *release_account(facts.messages, facts.releases),
         f"  reasons    {', '.join(f'{reason} {count}' for reason, count in reasons.most_common())}",
         *(f"  FINDING    {finding}" for finding in findings),
     ]

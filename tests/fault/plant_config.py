@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 TCP_PLC = 'kind = "modbus_tcp"\nhost = "127.0.0.1"\nport = {port}'
+FILE = 'path = "{path}"'
+RELEASES = """
+product = "part"
+trust = "production"
+[trial]
+parts = 20
+dwell_s = 2.0
+[updates]
+disk_reserve_mb = 1
+"""
 SERIAL_PLC = 'kind = "modbus_rtu"\ndevice = "{device}"\nparity = "N"'
 CONFIG = """
 [device]
 name = "plant"
 state_dir = "{work}/state"
 [bundle]
-path = "{bundle}"
+{bundle}
 [camera]
 kind = "folder"
 path = "{work}/in"

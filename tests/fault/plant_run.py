@@ -13,10 +13,12 @@ from dice import dice
 from line_process import DEMO_BUNDLE, free_port
 from plant_books import PlantAudit, PlantFacts, audit
 from plant_broker import PlantBroker
-from plant_config import CONFIG, SERIAL_PLC, TCP_PLC
+from plant_config import CONFIG, FILE, RELEASES, SERIAL_PLC, TCP_PLC
 from plant_parts import PlantDaemon, PlantDisk, PlantPlc, Shim
+from plant_releases import PlantReleases
 from plant_troubles import PlantTroubles
 from plug_cable import PlugCable
+from release_books import ReleaseFacts
 
 from edge_runtime.app.soak.auditor import Auditor
 from edge_runtime.camera.sim_scene import render_part
@@ -52,39 +54,21 @@ class PlantRun:
         self._work = work
         self._folder = work / "in"
         self._folder.mkdir(parents=True)
-        self._start_ns = time.monotonic_ns() + round(BELT_AFTER_S * S)
-        self.times_ns = schedule.times_ns(self._start_ns)
-        self._shown = [(7 * schedule.seed + 13 * n) % len(pictures) for n in range(len(self.times_ns))]
-        belt = work / "belt.json"
-        truth = [pictures[shown].passes for shown in self._shown]
-        belt.write_text(json.dumps({"times_ns": self.times_ns, "passes": truth, "travel_ns": TRAVEL_MS * 1_000_000}))
-        self.broker = PlantBroker(work / "mosquitto", with_tls=True)
-        stack.callback(self.broker.close)
-        self.cable = PlugCable(work / "by-id") if schedule.link == "serial" else None
-        if self.cable is not None:
-            stack.callback(self.cable.close)
-        link = free_port() if self.cable is None else self.cable.plc_device
-        self.plc = PlantPlc(belt, link, work / "gate.jsonl")
-        self.plc.start()
-        stack.callback(self.plc.close)
-        self.disk = PlantDisk(work / "state")
-        stack.callback(self.disk.close)
-        self.shim = Shim(work)
-        stack.callback(self.shim.close)
-        self.shim.set(Shim.DEVICE, self.disk.place.stat().st_dev)
-        self.auditor = Auditor("127.0.0.1", self.broker.port, "5", "plant")
-        stack.callback(self.auditor.close)
         self._config = work / "line.toml"
-        plc = TCP_PLC.format(port=link) if self.cable is None else SERIAL_PLC.format(device=self.cable.link)
-        broker = {"broker": self.broker.tls_port, "authority": self.broker.authority}
-        self._config.write_text(CONFIG.format(work=work, bundle=DEMO_BUNDLE, plc=plc, **broker))
-        self.daemon = PlantDaemon(self._config, work / "daemon.log", self.shim.environment)
-        stack.callback(self.daemon.stop)
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._given = 0
         self._withheld: list[tuple[str, bytes]] = []
         self._never_seen: list[int] = []
         self._trouble: str | None = None
+        self._open_disk(stack)
+        self._start_ns = time.monotonic_ns() + round(BELT_AFTER_S * S)
+        self.times_ns = schedule.times_ns(self._start_ns)
+        self._shown = [(7 * schedule.seed + 13 * n) % len(pictures) for n in range(len(self.times_ns))]
+        self._open_peers(stack)
+        self.auditor = Auditor("127.0.0.1", self.broker.port, "5", "plant")
+        stack.callback(self.auditor.close)
+        self.daemon = PlantDaemon(self._config, work / "daemon.log", self.shim.environment)
+        stack.callback(self.daemon.stop)
         self._troubles = PlantTroubles(
             self.broker,
             self.plc,
@@ -94,8 +78,40 @@ class PlantRun:
             self.daemon,
             self.auditor,
             self._config,
+            self.releases,
             dice(f"plant troubles/{schedule.seed}"),
         )
+
+    def _open_disk(self, stack: ExitStack) -> None:
+        """The daemon's disk, with its releases, where it has some."""
+        self.disk = PlantDisk(self._work / "state")
+        stack.callback(self.disk.close)
+        self.shim = Shim(self._work)
+        stack.callback(self.shim.close)
+        self.shim.set(Shim.DEVICE, self.disk.place.stat().st_dev)
+        self.releases: PlantReleases | None = None
+        if kinds := self.schedule.releases:
+            self.releases = PlantReleases(self._work, self.disk.place, self._config, kinds)
+            stack.callback(self.releases.close)
+
+    def _open_peers(self, stack: ExitStack) -> None:
+        """Broker and PLC, and the configuration that names them."""
+        work, belt = self._work, self._work / "belt.json"
+        truth = [self._pictures[shown].passes for shown in self._shown]
+        belt.write_text(json.dumps({"times_ns": self.times_ns, "passes": truth, "travel_ns": TRAVEL_MS * 1_000_000}))
+        self.broker = PlantBroker(work / "mosquitto", with_tls=True)
+        stack.callback(self.broker.close)
+        self.cable = PlugCable(work / "by-id") if self.schedule.link == "serial" else None
+        if self.cable is not None:
+            stack.callback(self.cable.close)
+        link = free_port() if self.cable is None else self.cable.plc_device
+        self.plc = PlantPlc(belt, link, work / "gate.jsonl")
+        self.plc.start()
+        stack.callback(self.plc.close)
+        plc = TCP_PLC.format(port=link) if self.cable is None else SERIAL_PLC.format(device=self.cable.link)
+        bundle = FILE.format(path=DEMO_BUNDLE) if self.releases is None else RELEASES
+        broker = {"broker": self.broker.tls_port, "authority": self.broker.authority}
+        self._config.write_text(CONFIG.format(work=work, bundle=bundle, plc=plc, **broker))
 
     def run(self) -> PlantAudit:
         """See above."""
@@ -182,6 +198,8 @@ class PlantRun:
     # the books
 
     def _is_settled(self) -> bool:
+        if self.releases is not None and not self.releases.is_settled():
+            return False
         return not any(self._folder.glob("*.png")) and self.auditor.distinct_parts >= self._given - len(self._nobodys())
 
     def _facts(self, code: int) -> PlantFacts:
@@ -199,6 +217,7 @@ class PlantRun:
             messages=[json.loads(committed[sequence]) for sequence in sorted(committed)],
             destroyed=damages.destroyed(self.disk.place / "ledger.sqlite", kept.keys()),
             damages=damages.times,
+            releases=ReleaseFacts() if self.releases is None else self.releases.close(),
             passed=self.plc.passed(),
             nobodys=self._nobodys(),
             auditor=self.auditor,

@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "clock": ("year_ahead", "year_back"),
     "config": ("torn",),
     "belt": ("overload",),
+    "model": ("installed", "taken_back", "install_killed", "refused", "damaged"),
 }
 """Device → what can be wrong with it."""
 _WEIGHTS = {
@@ -40,6 +41,9 @@ _WEIGHTS = {
 }
 _LONGEST_S = {"daemon": 4.0, "broker": 12.0, "plc": 6.0, "folder": 5.0, "disk": 8.0, "belt": 1.0, "thread": 5.0}
 BURST = 10
+MODEL_SHARE = 0.4
+"""In so many schedules releases come; drawn apart, so that a seed's other faults do not depend on it."""
+MOST_MODELS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ class PlantSchedule:
     faults: tuple[Fault, ...]
     link: str = "tcp"
     """To the PLC: "tcp" or "serial"."""
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """What is the matter with those that come, in their order; none: the line runs a file."""
+        return tuple(fault.kind for fault in self.faults if fault.device == "model")
 
     def times_ns(self, start_ns: int) -> tuple[int, ...]:
         """When each part is at the trigger sensor."""
@@ -69,9 +78,24 @@ def draw_plant(seed: int, line_s: float, without: frozenset[str] = frozenset()) 
     """The schedule of this number; devices in `without` cannot be put in trouble on this machine."""
     drawn = dice(f"plant/{seed}")
     faults = [_fault(drawn, line_s) for _ in range(drawn.randint(2, 6))]
+    faults += _models(dice(f"plant model/{seed}"), line_s)
     kept = sorted((fault for fault in faults if fault.device not in without), key=lambda fault: fault.begin_s)
     is_serial = any(fault.device == "serial" for fault in kept)
     return PlantSchedule(seed, line_s, drawn.choice((4.0, 6.0, 8.0)), tuple(kept), "serial" if is_serial else "tcp")
+
+
+def _models(drawn: random.Random, line_s: float) -> list[Fault]:
+    """Releases that come; in half of these schedules the daemon is killed while one of them is on its way."""
+    if drawn.random() >= MODEL_SHARE:
+        return []
+    found = [
+        Fault("model", kind, round(drawn.uniform(2.0, line_s * 0.6), 3), round(drawn.uniform(0.5, 12.0), 3))
+        for kind in drawn.sample(KINDS["model"], drawn.randint(1, MOST_MODELS))
+    ]
+    if drawn.random() < 0.5:
+        at_s = min(found[0].begin_s + drawn.uniform(0.0, 10.0), line_s - 1.0)
+        found.append(Fault("daemon", "killed", round(at_s, 3), 1.0))
+    return found
 
 
 def _fault(drawn: random.Random, line_s: float) -> Fault:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from plant_broker import PlantBroker
     from plant_parts import PlantDaemon, PlantDisk, PlantPlc
+    from plant_releases import PlantReleases
     from plug_cable import PlugCable
     from schedule import Fault
 
@@ -45,6 +46,7 @@ class PlantTroubles:
     daemon: PlantDaemon
     auditor: Auditor
     config: Path
+    releases: PlantReleases | None
     drawn: random.Random
     damages: Damages = field(default_factory=Damages)
 
@@ -61,6 +63,7 @@ class PlantTroubles:
             "clock": self._clock,
             "config": self._config,
             "belt": lambda _: None,  # its times know it
+            "model": self._model,
         }
         return doing[fault.device](fault.kind)
 
@@ -149,6 +152,10 @@ class PlantTroubles:
     def _clock(self, kind: str) -> End:
         self.shim.set(Shim.AHEAD_S, YEAR_S if kind == "year_ahead" else -YEAR_S)
         return lambda: self.shim.set(Shim.AHEAD_S, 0)
+
+    def _model(self, kind: str) -> End:
+        assert self.releases is not None
+        return self.releases.begin(kind)
 
     def _config(self, kind: str) -> End:
         del kind

@@ -70,7 +70,8 @@ def main() -> None:
     drawn = draw(seed, line_s)
     # The PLC can be asked at every start: what is lost where it cannot is in docs/reliability.md.
     # A ledger that is damaged by more than the cut loses more than a cut may: that is the schedules' subject.
-    faults = tuple(fault for fault in drawn.faults if fault.device != "plc" and fault.kind != "corrupt")
+    # Cuts in the store of releases are `updates_cut.py`'s.
+    faults = tuple(f for f in drawn.faults if f.device not in {"plc", "model"} and f.kind != "corrupt")
     schedule = replace(drawn, ledger="disk", gate="permit", parts_per_s=8.0, faults=faults)
     _MarkedPlant(schedule, folder, Marks(folder)).run()
 

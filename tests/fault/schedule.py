@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "stage": ("capture", "inspect", "dispatch", "record", "publish", "plc"),
     "process": ("paused", "killed"),
     "belt": ("overload",),
+    "model": ("confirmed", "taken_back", "nonsense", "rejecting", "hanging", "refused", "damaged", "rotten"),
 }
 """Device → what can be wrong with it."""
 _WEIGHTS = {
@@ -46,6 +47,9 @@ SLOW_BELT_PER_S = 4.0
 """While a broker is away for minutes parts go on coming, at this rate."""
 COMPOUND_SHARE = 0.3
 """So many schedules hold a kill in the middle of another trouble."""
+MODEL_SHARE = 0.35
+"""In so many of them releases come; drawn apart, so that a seed's other faults do not depend on it."""
+MOST_MODELS = 4
 _PARTIAL = {"camera", "engine", "plc", "ledger"}
 """Where a fault may strike only some of the calls."""
 _WHOLE = {"hangs", "gone", "replugged", "corrupt"}
@@ -82,6 +86,11 @@ class Schedule:
     ledger: str
     faults: tuple[Fault, ...]
 
+    @property
+    def has_releases(self) -> bool:
+        """Whether the line takes its models from a store of releases; else it runs a file."""
+        return any(fault.device == "model" for fault in self.faults)
+
     def times_ns(self, start_ns: int) -> tuple[int, ...]:
         """When each part is at the trigger sensor: evenly with a little jitter, much faster in an overload."""
         drawn = dice(f"belt/{self.seed}")
@@ -100,6 +109,7 @@ def draw(seed: int, line_s: float = 30.0) -> Schedule:
     found = [_fault(drawn, line_s) for _ in range(drawn.randint(3, 9))]
     if drawn.random() < COMPOUND_SHARE:
         found += _compound(drawn, line_s)
+    found += _models(dice(f"schedule model/{seed}"), line_s)
     faults = sorted(found, key=lambda fault: fault.begin_s)
     # A daemon that is killed in gate mode fire passes everything: documented, and of no use as a test.
     gate = "fire" if drawn.random() < 0.15 else "permit"
@@ -130,6 +140,20 @@ def _compound(drawn: random.Random, line_s: float) -> list[Fault]:
     return [
         replace(fault, begin_s=round(fault.begin_s, 3)) for fault in (*chosen, Fault("process", "killed", at_s, 1.0))
     ]
+
+
+def _models(drawn: random.Random, line_s: float) -> list[Fault]:
+    """Releases that come, sound and bad ones; in half of these schedules a kill strikes one on its way."""
+    if drawn.random() >= MODEL_SHARE:
+        return []
+    found = [
+        Fault("model", kind, round(drawn.uniform(BEFORE_FIRST_S, line_s - 4.0), 3), round(drawn.uniform(0.5, 15.0), 3))
+        for kind in drawn.sample(KINDS["model"], drawn.randint(1, MOST_MODELS))
+    ]
+    if drawn.random() < 0.5:
+        at_s = min(found[0].begin_s + drawn.uniform(0.0, 6.0), line_s - 1.0)
+        found.append(Fault("process", "killed", round(at_s, 3), 1.0))
+    return found
 
 
 def _fault(drawn: random.Random, line_s: float) -> Fault:

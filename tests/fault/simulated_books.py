@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from release_books import release_findings
 from schedule import MS, S
 from simulated_account import account
 
@@ -41,6 +42,7 @@ def audit(outcome: Outcome) -> Audit:
         *_delivered(outcome),
         *_gate(outcome, by_part),
         *_in_time(outcome, verdicts),
+        *release_findings(outcome.ledger, outcome.releases),
     ]
     return Audit(tuple(findings), account(outcome, verdicts, findings, len(_owed(outcome))))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from baton import World, WorldClock
@@ -12,13 +13,9 @@ from grey_bundle import GreyInspector, grey_bundle
 from quiet_log import QuietLog
 from schedule import MS, S
 from simulated_outcome import Life, Outcome
+from simulated_releases import SimulatedReleases
 from trouble import TimedBelt, Trouble
-from troubled import (
-    TroubledBroker,
-    TroubledCamera,
-    TroubledDetector,
-    TroubledLink,
-)
+from troubled import TroubledBroker, TroubledCamera, TroubledDetector, TroubledLink
 from troubled_ledger import TroubledLedger
 
 from edge_runtime import ledger as ledgers
@@ -68,13 +65,16 @@ class SimulatedPlant:
         self.acknowledged: list[tuple[int, int]] = []
         mode = GateMode(schedule.gate)
         self.plc = SimulatedPlcModel(self.belt, mode=mode, keep=None, on_entry=self._took_over)
-        self.troubles = {name: Trouble(f"{name}/{schedule.seed}") for name in ("camera", "engine", "plc", "ledger")}
+        names = ("camera", "engine", "plc", "ledger", "model")
+        self.troubles = {name: Trouble(f"{name}/{schedule.seed}") for name in names}
+        self.releases = self._releases() if schedule.has_releases else None
         self.outcome = Outcome(schedule, self.belt, self.plc, acknowledged=self.acknowledged)
         self._damages = Damages()
 
     def run(self) -> Outcome:
         """From the first part to the last one past the gate, every trouble over and every record delivered."""
-        with self.world.installed(), QuietLog() as states:
+        store = nullcontext() if self.releases is None else self.releases.installed()
+        with self.world.installed(), QuietLog() as states, store:
             self.broker = TroubledBroker(self.world)
             self._memory = MemoryLedger(encoder(DEVICE))
             self._kills: list[int] = []
@@ -99,10 +99,8 @@ class SimulatedPlant:
         self._ledger = self._open_ledger()
         self.troubles["ledger"].end_all("corrupt")
         config = self._config()
-        detector = GenericDetector(*grey_bundle(), SimulatedEngine())
-        usual_ns = round(self.schedule.inspect_ms * MS)
         devices = Devices(
-            inspector=GreyInspector(TroubledDetector(detector, world, self.troubles["engine"], usual_ns)),
+            **(self._file() if self.releases is None else self.releases.first(config)),
             camera=TroubledCamera(config.camera, self.clock, self.belt, world, self.troubles["camera"]),
             plc=HandshakePlc(
                 TroubledLink(self.plc, world, self.troubles["plc"]),
@@ -120,6 +118,15 @@ class SimulatedPlant:
         world.group = "harness"
         self.outcome.lives.append(Life(world.now_ns))
 
+    def _file(self) -> dict[str, Any]:
+        """A line that runs a file, which is loaded once."""
+        detector = GenericDetector(*grey_bundle(), SimulatedEngine())
+        usual_ns = round(self.schedule.inspect_ms * MS)
+        return {"inspector": GreyInspector(TroubledDetector(detector, self.world, self.troubles["engine"], usual_ns))}
+
+    def _releases(self) -> SimulatedReleases:
+        return SimulatedReleases(self.schedule, self._folder, self.world, self.clock, self.troubles)
+
     def _feed(self) -> None:
         self._fed_ns = self.world.now_ns
 
@@ -130,6 +137,8 @@ class SimulatedPlant:
         self._note_counters()
         if self.schedule.ledger == "disk":
             self._ledger.close()
+        if self.releases is not None:
+            self.releases.close_daemons()
         self.broker.stop(0)
 
     def _open_ledger(self) -> Any:
@@ -139,6 +148,7 @@ class SimulatedPlant:
 
     def _config(self) -> LineConfig:
         schedule = self.schedule
+        tables = {} if self.releases is None else self.releases.tables
         return LineConfig.model_validate(
             {
                 "device": {"name": DEVICE, "state_dir": str(self._folder)},
@@ -154,6 +164,7 @@ class SimulatedPlant:
                 "evidence": {"enabled": False},
                 "ledger": {"reserve_mb": 1},
                 "ops": {"inspect_queue": 4},
+                **tables,
             }
         )
 
@@ -169,7 +180,7 @@ class SimulatedPlant:
         end_ns = self.world.now_ns + duration_ns
         match fault.device, fault.kind:
             case "broker", kind:
-                self._trouble_broker(kind, end_ns)
+                self.broker.begin(kind, end_ns)
             case "clock", kind:
                 year_ns = 365 * 86_400 * S
                 self.world.wall_offset_ns += year_ns if kind == "year_ahead" else -year_ns
@@ -183,6 +194,9 @@ class SimulatedPlant:
                 pass  # the belt's times know it
             case "ledger", "corrupt":
                 self._damage_ledger()
+            case "model", kind:
+                assert self.releases is not None
+                self.releases.begin(kind, end_ns)
             case device, kind:
                 trouble = self.troubles[device]
                 number = trouble.begin(kind, fault.share)
@@ -195,29 +209,6 @@ class SimulatedPlant:
             self._damages.strike(
                 self._folder / "ledger.sqlite", dice(f"damage/{self.schedule.seed}/{self._damages.times}")
             )
-
-    def _trouble_broker(self, kind: str, end_ns: int) -> None:
-        broker, world = self.broker, self.world
-        match kind:
-            case "away" | "away_for_minutes" | "queue_lost":
-                broker.lose_queue() if kind == "queue_lost" else broker.go_away()
-                world.call_at(end_ns, broker.come_back)
-            case "over_quota":
-                broker.refuse("Quota exceeded")
-                world.call_at(end_ns, lambda: broker.refuse(None))
-            case "flapping":
-                for instant_ns in range(world.now_ns, end_ns, 300 * MS):
-                    world.call_at(instant_ns, broker.go_away)
-                    world.call_at(instant_ns + 150 * MS, broker.come_back)
-            case "refusing":
-                broker.refuse("not authorized")
-                world.call_at(end_ns, lambda: broker.refuse(None))
-            case "holding":
-                broker.hold()
-                world.call_at(end_ns, broker.release)
-            case "no_memory":
-                broker.out_of_memory = True
-                world.call_at(end_ns, lambda: setattr(broker, "out_of_memory", False))
 
     def _supervise(self) -> None:
         world = self.world
@@ -237,7 +228,12 @@ class SimulatedPlant:
     def _settle(self) -> None:
         until_ns = self.world.now_ns + SETTLE_WITHIN_NS
         stages = self.line.stages
-        while self.world.now_ns < until_ns and (stages.record.waiting or self._ledger.backlog() > 0):
+        releases = self.releases
+        while self.world.now_ns < until_ns and (
+            (releases is not None and not releases.is_settled(self.line))
+            or stages.record.waiting
+            or self._ledger.backlog() > 0
+        ):
             self.line.tick()
             self.world.sleep(TICK_NS)
 
@@ -265,6 +261,9 @@ class SimulatedPlant:
         self.outcome.destroyed = self._damages.destroyed(self._folder / "ledger.sqlite", rows)
         if self.schedule.ledger == "disk":
             ledger.close()
+        if self.releases is not None:
+            self.releases.close_daemons()
+            self.outcome.releases = self.releases.close()
         self.outcome.delivered = [_message(str(row.channel), row.payload) for row in self.broker.delivered]
         self.plc.advance(self.world.now_ns)
 

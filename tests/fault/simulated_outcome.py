@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from release_books import ReleaseFacts
+
 if TYPE_CHECKING:
     from schedule import Schedule
     from trouble import TimedBelt
@@ -44,5 +46,6 @@ class Outcome:
     left_behind: list[str] = field(default_factory=list)
     """Stages that did not end when the daemon was stopped."""
     gate: dict[str, int] = field(default_factory=dict)
+    releases: ReleaseFacts = field(default_factory=ReleaseFacts)
     states: list[str] = field(default_factory=list)
     switches: int = 0

@@ -31,6 +31,7 @@ def pictures():
         (Fault("disk", "slow", 0.5, 2.0), Fault("plc", "killed", 1.5, 1.0), Fault("clock", "year_back", 2.0, 1.0)),
         (Fault("broker", "wrong_certificate", 0.5, 1.5), Fault("ledger", "corrupt", 2.5, 0.1)),
         (Fault("serial", "replugged", 1.0, 1.0), Fault("thread", "stopped", 2.5, 1.0)),
+        (Fault("model", "damaged", 0.5, 1.0), Fault("daemon", "killed", 2.0, 1.0), Fault("disk", "full", 2.5, 1.0)),
     ],
     ids=[
         "killed, and the broker's queue is lost",
@@ -38,6 +39,7 @@ def pictures():
         "slow syncs, PLC killed, clock set",
         "the broker's certificate is a stranger's, the ledger damaged",
         "the serial adapter comes back under another name, a thread stands still",
+        "a release comes damaged, killed with it, disk full at the start",
     ],
 )
 def test_the_books_agree_whatever_happens_to_the_processes(faults, pictures, tmp_path, mosquitto) -> None:

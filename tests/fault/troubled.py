@@ -190,6 +190,27 @@ class TroubledBroker(SimulatedBroker):
             raise MemoryError
         return super().publish(row)
 
+    def begin(self, kind: str, end_ns: int) -> None:
+        """Trouble of this kind, until this instant."""
+        world = self._world
+        match kind:
+            case "away" | "away_for_minutes" | "queue_lost":
+                self.lose_queue() if kind == "queue_lost" else self.go_away()
+                world.call_at(end_ns, self.come_back)
+            case "over_quota" | "refusing":
+                self.refuse("Quota exceeded" if kind == "over_quota" else "not authorized")
+                world.call_at(end_ns, lambda: self.refuse(None))
+            case "flapping":
+                for instant_ns in range(world.now_ns, end_ns, 300 * MS):
+                    world.call_at(instant_ns, self.go_away)
+                    world.call_at(instant_ns + 150 * MS, self.come_back)
+            case "holding":
+                self.hold()
+                world.call_at(end_ns, self.release)
+            case "no_memory":
+                self.out_of_memory = True
+                world.call_at(end_ns, lambda: setattr(self, "out_of_memory", False))
+
     def lose_queue(self) -> None:
         """Killed: away, and what came last was never written to its disk."""
         self.go_away()

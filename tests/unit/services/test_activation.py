@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
-from activation_bench import BAD, MODEL_BYTES, ActivationBench, digest_of
+from activation_bench import BAD, MODEL_BYTES, ActivationBench, digest_of, on_trial
 from makers import MS
 
 from edge_runtime.decision.update_rules import MAX_ATTEMPTS
-from edge_runtime.domain.errors import EngineError, UpdateError
+from edge_runtime.domain.errors import EngineError
 from edge_runtime.domain.status import LineReason
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.domain.verdict import Reason
@@ -18,14 +16,6 @@ from edge_runtime.services.condition import ActivationProbe
 def bench(tmp_path) -> ActivationBench:
     """Memory for everything."""
     return ActivationBench(tmp_path)
-
-
-def on_trial(bench: ActivationBench) -> ActivationBench:
-    """Release 2 has just begun to decide."""
-    bench.install(2)
-    bench.looks()
-    assert (bench.decides(), bench.state(2)) == (2, UpdateState.TRIAL)
-    return bench
 
 
 def test_a_new_release_is_tried_and_confirmed(bench: ActivationBench) -> None:
@@ -154,23 +144,6 @@ def test_a_stop_on_purpose_is_no_crash(bench: ActivationBench) -> None:
     assert (release.state, release.attempts) == (UpdateState.ARMED, 0)
 
 
-def test_a_store_that_refuses_does_not_keep_a_bad_model_on_the_line(bench: ActivationBench, monkeypatch) -> None:
-    """The line first, then the books; and it is not tried again while they cannot be written."""
-    on_trial(bench)
-
-    def refuse(*_args):
-        raise sqlite3.OperationalError("disk I/O error")
-
-    bench.parts(3, Reason.ENGINE_ERROR)
-    with monkeypatch.context() as broken:
-        broken.setattr("edge_runtime.bundles.store_moves.fail", refuse)
-        bench.looks()
-        assert (bench.decides(), bench.state(2)) == (1, UpdateState.TRIAL)
-        assert bench.stage.failing is not None
-    bench.looks()
-    assert (bench.decides(), bench.state(2), bench.stage.failing) == (1, UpdateState.ROLLED_BACK, None)
-
-
 def test_where_there_is_no_memory_beside_the_running_model_the_release_waits(bench: ActivationBench) -> None:
     """It is not rolled back for it, the line goes on, and it is taken up as soon as there is room."""
     bench.memory.available_bytes = MODEL_BYTES
@@ -193,71 +166,6 @@ def test_the_standby_goes_when_memory_runs_short(bench: ActivationBench) -> None
     assert bench.pool.digests() == (digest_of("part", 2),)
 
 
-def test_products_are_changed_without_loading(tmp_path) -> None:
-    """All of them were loaded ahead; each keeps its own model, limits and books."""
-    bench = ActivationBench(tmp_path, products=("part", "gear", "shaft"))
-    bench.looks()
-    assert len(bench.pool.digests()) == 3
-    loads = len(bench.loader.loads)
-    for product in ("gear", "shaft", "part"):
-        bench.stage.switch_to(product)
-        bench.looks(1)
-        assert bench.models.current.product == product
-        assert bench.in_force.bundle.digest == digest_of(product, 1)
-    assert len(bench.loader.loads) == loads
-
-
-def test_a_product_that_is_not_loaded_is_judged_by_nobody_elses_model(tmp_path) -> None:
-    """Until its own is there every part gets the fail-safe."""
-    bench = ActivationBench(tmp_path, products=("part", "gear"), budget=MODEL_BYTES)
-    bench.looks(1)
-    bench.stage.switch_to("gear")
-    bench.stage.look()
-    bench.models.between_frames()
-    assert bench.decides() == 0
-    bench.looks()
-    assert bench.models.current.product == "gear"
-    assert bench.decides() == 1
-
-
-def test_nothing_decides_while_nobody_can_say_which_product_it_is(bench: ActivationBench) -> None:
-    """And the same product goes on as soon as somebody can."""
-    bench.stage.switch_to("", "product code 99 is unknown")
-    bench.looks(2)
-    assert bench.decides() == 0
-    bench.stage.switch_to("part")
-    bench.looks(2)
-    assert bench.decides() == 1
-
-
-def test_a_trial_rests_while_another_product_is_inspected(tmp_path) -> None:
-    """Its counts are kept, its time stands still, and it goes on afterwards."""
-    bench = on_trial(ActivationBench(tmp_path, products=("part", "gear")))
-    bench.parts(5)
-    bench.looks(1)
-    bench.stage.switch_to("gear")
-    bench.looks()
-    bench.parts(40, BAD)
-    bench.clock.advance(3_600_000 * MS)
-    bench.stage.switch_to("part")
-    bench.looks()
-    assert (bench.decides(), bench.stage.trials.current.tally.parts) == (2, 5)
-    bench.parts(20)
-    bench.looks(2)
-    assert bench.state(2) is UpdateState.TRIAL, "its dwell time has not passed"
-
-
-def test_a_product_without_a_release_stops_the_inspection(tmp_path) -> None:
-    """And its first release is put on trial when it comes."""
-    bench = ActivationBench(tmp_path)
-    bench.stage.switch_to("gear")
-    bench.looks(2)
-    assert bench.decides() == 0
-    bench.install(1, "gear")
-    bench.looks()
-    assert (bench.models.current.product, bench.state(1, "gear")) == ("gear", UpdateState.TRIAL)
-
-
 def test_the_line_says_that_a_release_is_on_trial_and_that_the_store_is_silent(bench: ActivationBench) -> None:
     """A notice with how far it is; a degraded line where nothing can be taken up."""
     probe = ActivationProbe(on_trial(bench).stage)
@@ -265,71 +173,3 @@ def test_the_line_says_that_a_release_is_on_trial_and_that_the_store_is_silent(b
     assert dict(probe(0)) == {LineReason.MODEL_ON_TRIAL: "part 2: 7 parts judged"}
     bench.stage.failing = "disk full"
     assert dict(probe(0))[LineReason.RELEASES_UNAVAILABLE] == "disk full"
-
-
-def test_a_load_that_crashes_in_any_way_ends_the_trial_and_nothing_else(bench: ActivationBench) -> None:
-    """Whatever an engine throws while it loads."""
-
-    def crash(_release):
-        raise MemoryError("no memory for the bank")
-
-    bench.loader.load = crash
-    bench.install(2)
-    bench.looks()
-    assert (bench.decides(), bench.state(2)) == (1, UpdateState.ROLLED_BACK)
-    assert "MemoryError" in bench.store.find(digest_of("part", 2)).reason
-
-
-def test_a_known_good_release_that_does_not_load_is_tried_again(tmp_path) -> None:
-    """It is not thrown out for it; meanwhile the line says that nothing decides."""
-    bench = on_trial(ActivationBench(tmp_path, budget=MODEL_BYTES))
-    bench.loader.broken.add(digest_of("part", 1))
-    bench.store.request_rollback("part", "a technician", "why not")
-    bench.looks()
-    assert (bench.decides(), bench.state(1)) == (0, UpdateState.CONFIRMED)
-    assert "model_not_loaded" in bench.told()
-    bench.loader.broken.clear()
-    bench.clock.advance(60_000 * MS)
-    bench.looks()
-    assert bench.decides() == 1
-
-
-def test_a_new_release_is_tried_where_the_known_good_one_does_not_load(tmp_path) -> None:
-    """The technician's way out of a line on which nothing decides."""
-    bench = on_trial(ActivationBench(tmp_path, budget=MODEL_BYTES))
-    bench.loader.broken.add(digest_of("part", 1))
-    bench.store.request_rollback("part", "a technician", "why not")
-    bench.looks()
-    bench.install(3)
-    bench.looks()
-    assert (bench.decides(), bench.state(3)) == (3, UpdateState.TRIAL)
-
-
-def test_a_confirmation_that_cannot_be_written_keeps_nobody_from_taking_it_back(
-    bench: ActivationBench, monkeypatch
-) -> None:
-    """Disk full while the trial is over: it goes on deciding, and a rollback still works."""
-    on_trial(bench)
-
-    def refuse(_self, digest):
-        raise UpdateError("the disk is full", "free space")
-
-    monkeypatch.setattr(type(bench.store), "confirm", refuse)
-    bench.parts(30)
-    bench.looks(1)
-    bench.clock.advance(2_000 * MS)
-    bench.looks(2)
-    assert (bench.decides(), bench.stage.failing) == (2, "the disk is full")
-    bench.store.request_rollback("part", "a technician", "it smells")
-    bench.looks(2)
-    assert (bench.decides(), bench.stage.failing) == (1, None)
-
-
-def test_a_device_with_memory_for_one_model_changes_products_all_the_same(tmp_path) -> None:
-    """The old model judges nothing any more, so its memory is the new one's."""
-    bench = ActivationBench(tmp_path, products=("part", "gear"), budget=MODEL_BYTES)
-    bench.memory.available_bytes = MODEL_BYTES * 6 // 10
-    bench.stage.switch_to("gear")
-    bench.looks()
-    assert (bench.models.current.product, bench.decides()) == ("gear", 1)
-    assert bench.pool.digests() == (digest_of("gear", 1),)

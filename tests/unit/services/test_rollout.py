@@ -5,19 +5,16 @@ from dataclasses import replace
 
 import pytest
 from makers import BUNDLE
-from rollout_bench import OTHER, SECOND, UNUSABLE, RolloutBench, a_model
+from rollout_bench import OTHER, SECOND, SHORT, RolloutBench, a_model, in_canary
 from shadow_bench import CANDIDATE
 
-from edge_runtime.decision.rollout_rules import StageTerms
 from edge_runtime.domain.errors import EngineError
 from edge_runtime.domain.rollout import RolloutStage
 from edge_runtime.services.rollout import RESTART_NS
-from edge_runtime.services.rollout_requests import FRESH_NS
 from edge_runtime.services.shadow import Lost, Refused
 
 SHADOW, CANARY, FULL = RolloutStage.SHADOW, RolloutStage.CANARY, RolloutStage.FULL
 ROLLED_BACK, WITHDRAWN = RolloutStage.ROLLED_BACK, RolloutStage.WITHDRAWN
-SHORT = {"shadow": StageTerms(80, 0), "canary": StageTerms(20, 0), "least_agreement": 0.9}
 
 
 @pytest.fixture
@@ -26,17 +23,9 @@ def bench(tmp_path) -> RolloutBench:
     return RolloutBench(tmp_path, **SHORT)
 
 
-def _in_canary(bench: RolloutBench) -> RolloutBench:
-    bench.look()
-    bench.run(100)
-    bench.until(CANARY)
-    bench.until_it_decides()
-    return bench
-
-
 def test_by_rule_a_good_candidate_goes_all_the_way(bench) -> None:
     """Shadow, a tenth of the parts, then its trial; every step is told with its report."""
-    _in_canary(bench)
+    in_canary(bench)
     assert bench.store.onlookers[0].closed
     assert [model.digest for model in bench.remembered] == [CANDIDATE.digest]
     deciders = [bench.part() for _ in range(300)]
@@ -53,23 +42,6 @@ def test_by_rule_a_good_candidate_goes_all_the_way(bench) -> None:
     assert bench.store.notes[-1].startswith("full: promoted by rule")
 
 
-def test_by_hand_nothing_moves_until_somebody_says_so(tmp_path) -> None:
-    """However good it looks; and a promotion says what was still missing, and who did it all the same."""
-    bench = RolloutBench(tmp_path, by_rule=False, **SHORT)
-    bench.look()
-    bench.run(100)
-    bench.look()
-    assert bench.stage is SHADOW
-    assert bench.course.waits_for() == ()
-    bench.ask("promote")
-    assert bench.stage is CANARY
-    bench.ask("promote")
-    assert bench.stage is FULL
-    assert bench.told.stages[-1][1] == (
-        "promoted by Ada: seen (although it still waits for 20 more parts); it goes on trial"
-    )
-
-
 def test_a_candidate_that_rejects_too_much_is_stopped_in_the_shadow(bench) -> None:
     """The guardrail needs no thousand parts, and what it stopped is not begun again."""
     bench.look()
@@ -84,7 +56,7 @@ def test_a_candidate_that_rejects_too_much_is_stopped_in_the_shadow(bench) -> No
 
 def test_a_canary_that_fails_stops_deciding_with_that_part(bench) -> None:
     """Parts that it cannot judge are the active model's; after a few it decides no more."""
-    _in_canary(bench)
+    in_canary(bench)
     bench.run(400, candidate=None)
     assert bench.stage is ROLLED_BACK
     assert bench.told.stages[-1][1] == "the candidate could not judge 3 of 3 parts"
@@ -94,7 +66,7 @@ def test_a_canary_that_fails_stops_deciding_with_that_part(bench) -> None:
 
 def test_a_canary_that_is_late_stops_deciding(bench) -> None:
     """While the active model is in time."""
-    _in_canary(bench)
+    in_canary(bench)
     for _ in range(400):
         its = bench.beside.canary is not None and bench.beside.decider(_next(bench), bench.models.current).digest
         bench.part(late=its == CANDIDATE.digest)
@@ -125,7 +97,7 @@ def test_a_restart_changes_nothing(bench) -> None:
 
 def test_a_daemon_that_keeps_dying_under_a_canary_stops_it(bench) -> None:
     """That it is about to decide is written down before it does; three lives may end that way, not four."""
-    _in_canary(bench)
+    in_canary(bench)
     for _ in range(3):
         bench.part()
         bench.start()  # it died: nothing was finished
@@ -140,7 +112,7 @@ def test_a_daemon_that_keeps_dying_under_a_canary_stops_it(bench) -> None:
 
 def test_a_canary_under_which_an_inspection_hangs_is_stopped_before_the_watchdog_comes(bench) -> None:
     """After the restart the active model is alone, and nobody has to die four times."""
-    _in_canary(bench)
+    in_canary(bench)
     bench.hangs = True
     bench.look()
     assert bench.stage is ROLLED_BACK
@@ -166,7 +138,7 @@ def test_where_it_cannot_be_written_down_it_does_not_decide(bench, tmp_path) -> 
 
 def test_another_active_model_begins_the_comparison_anew(bench) -> None:
     """Evidence is about two models; what decides a share beside a third one was never compared with it."""
-    _in_canary(bench)
+    in_canary(bench)
     bench.models.current = a_model(replace(BUNDLE, version="1.1", digest="e" * 64))
     assert bench.part() == bench.models.current.bundle.identity
     bench.look()
@@ -200,44 +172,6 @@ def test_while_another_product_is_inspected_the_rollout_waits(bench) -> None:
     assert bench.stage is SHADOW
     assert bench.course.books.evidence.pairs == 30
     assert bench.beside.shadow is not None
-
-
-def test_withdrawn_stays_withdrawn_until_it_is_asked_for_again(bench) -> None:
-    """By name: nobody moves a candidate that he has not seen."""
-    bench.look()
-    bench.ask("withdraw", "f" * 64)
-    assert bench.stage is SHADOW
-    assert bench.told.refusals == ["there is no running rollout of ffffffffffff"]
-    bench.ask("withdraw")
-    bench.look()
-    assert bench.stage is WITHDRAWN
-    bench.ask("again")
-    bench.look()
-    assert bench.stage is SHADOW
-
-
-def test_a_request_that_nobody_took_in_time_is_none(bench, tmp_path) -> None:
-    """One that was written while the line stood still must not promote at the next start. Nonsense is none either."""
-    bench.look()
-    bench.clock.set_wall(bench.clock.wall_ns() + 2 * FRESH_NS)
-    bench.ask("promote")
-    assert bench.stage is CANARY
-    request = json.loads('{"wish": "promote", "digest": "c", "who": "", "why": "", "asked_ns": 5}')
-    for text in (json.dumps(request), "{", "[]", "1"):
-        (tmp_path / "request.json").write_text(text, encoding="utf-8")
-        bench.look()
-        assert bench.stage is CANARY
-        assert not (tmp_path / "request.json").exists()
-
-
-def test_what_cannot_be_activated_stays_a_canary(bench) -> None:
-    """Another release is pinned: the reason is told, and nothing is lost."""
-    _in_canary(bench)
-    bench.store.refuses = UNUSABLE
-    bench.ask("promote")
-    assert bench.stage is CANARY
-    assert "it is pinned" in bench.told.refusals[-1]
-    assert bench.beside.canary is not None
 
 
 def test_what_cannot_be_loaded_to_decide_is_stopped(bench) -> None:
