@@ -1,10 +1,9 @@
-"""Exports as frameworks write them, the trained model behind them in NumPy, and recordings of its answers."""
+"""Exports as frameworks write them, and recordings of what the trained model behind them answers."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,6 +11,7 @@ import numpy as np
 import onnx
 import tiny_anomaly
 from onnx import TensorProto, helper, numpy_helper
+from trained_model import IMAGENET_MEAN, IMAGENET_STD, Trained
 
 from edge_runtime.vision.encode import encode_png
 
@@ -21,35 +21,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edge_runtime.domain.frame import Exposure
-
-    Image = npt.NDArray[np.float64]
-
 SIDE_PX = tiny_anomaly.SIDE_PX
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 THRESHOLD, LOWEST, HIGHEST = 0.66, 0.1, 1.2
 """What anomalib's validation could have found for these parts: some good ones are cut to exactly 0."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """How the model was trained to see: resize in floats with antialiasing, RGB, ImageNet's normalisation."""
-
-    antialias: bool = True
-    resized_px: int | None = None
-    """Side before a centre crop."""
-
-    def answer(self, exposure: Exposure) -> tuple[float, npt.NDArray[np.float32]]:
-        """Raw score and map."""
-        side = self.resized_px or SIDE_PX
-        across, down = (_weights(length, side, antialias=self.antialias) for length in exposure.shape[1::-1])
-        small = np.einsum("ow,hwc->hoc", across, exposure.astype(np.float64))
-        small = np.einsum("oh,hwc->owc", down, small)
-        first = round((side - SIDE_PX) / 2)
-        inner = small[first : first + SIDE_PX, first : first + SIDE_PX]
-        plane = _contrast((inner / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD))
-        return float(plane.max()), plane
 
 
 def normalised(value: float) -> float:
@@ -118,21 +92,10 @@ def anomalib_2(
     external_data: bool = False,
 ) -> Path:
     """What anomalib 2.x exports: resize without antialiasing, crop, normalisation and post-processing in the graph."""
-    side = crop_from or SIDE_PX
-    nodes = [
-        helper.make_node("Shape", ["input"], ["outer"], start=0, end=2),
-        helper.make_node("Concat", ["outer", "inner"], ["sizes"], axis=0),
-        helper.make_node("Resize", ["input", "", "", "sizes"], ["small"], mode="linear"),
-    ]
-    constants = [numpy_helper.from_array(np.array([side, side]), "inner")]
-    last = "small"
+    nodes, constants, last = _resize(crop_from or SIDE_PX)
     if crop_from is not None:
-        first = round((crop_from - SIDE_PX) / 2)
-        nodes.append(helper.make_node("Slice", ["small", "first", "last", "axes"], ["cropped"]))
-        for name, value in (("first", first), ("last", first + SIDE_PX)):
-            constants.append(numpy_helper.from_array(np.array([value] * 2), name))
-        constants.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
-        last = "cropped"
+        crop, corners, last = _crop(last, crop_from)
+        nodes, constants = [*nodes, crop], [*constants, *corners]
     more_nodes, more, last = _normalisation(last)
     layers, weights, heat = _layers(last, tiny_anomaly.kernel())
     nodes += [*more_nodes, *layers, _largest(heat, "amax")]
@@ -163,19 +126,15 @@ def anomalib_2(
 
 def anomalib_1(path: Path, *, with_score: bool) -> Path:
     """What anomalib 1.x exports: raw values under the one name `output`, and the rest in metadata.json."""
-    nodes = [
-        helper.make_node("Shape", ["input"], ["outer"], start=0, end=2),
-        helper.make_node("Concat", ["outer", "inner"], ["sizes"], axis=0),
-        helper.make_node("Resize", ["input", "", "", "sizes"], ["small"], mode="linear"),
-    ]
-    more_nodes, constants, last = _normalisation("small")
+    nodes, sizes, last = _resize(SIDE_PX)
+    more_nodes, constants, last = _normalisation(last)
     layers, weights, heat = _layers(last, tiny_anomaly.kernel())
     nodes += [*more_nodes, *layers, helper.make_node("Identity", [heat], ["output"])]
     outputs: tuple[str, ...] = ("output",)
     if with_score:
         nodes.append(_largest(heat, "401"))
         outputs = ("output", "401")
-    constants += [*weights, numpy_helper.from_array(np.array([SIDE_PX, SIDE_PX]), "inner")]
+    constants += [*weights, *sizes]
     metadata = {
         "task": "segmentation",
         "image_threshold": THRESHOLD,
@@ -205,6 +164,23 @@ def other_training(path: Path) -> Path:
         _largest("heat", "grade"),
     ]
     return _write(path, nodes, ("x", [1, 3, SIDE_PX, SIDE_PX]), ("grade",), [])
+
+
+def _resize(side_px: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]:
+    nodes = [
+        helper.make_node("Shape", ["input"], ["outer"], start=0, end=2),
+        helper.make_node("Concat", ["outer", "inner"], ["sizes"], axis=0),
+        helper.make_node("Resize", ["input", "", "", "sizes"], ["small"], mode="linear"),
+    ]
+    return nodes, [numpy_helper.from_array(np.array([side_px, side_px]), "inner")], "small"
+
+
+def _crop(source: str, side_px: int) -> tuple[onnx.NodeProto, list[onnx.TensorProto], str]:
+    """The middle of a square of this side."""
+    first = round((side_px - SIDE_PX) / 2)
+    corners = {"first": [first] * 2, "last": [first + SIDE_PX] * 2, "axes": [2, 3]}
+    constants = [numpy_helper.from_array(np.array(values), name) for name, values in corners.items()]
+    return helper.make_node("Slice", [source, *corners], ["cropped"]), constants, "cropped"
 
 
 def _post_processing(source: str, name: str) -> list[onnx.NodeProto]:
@@ -286,27 +262,3 @@ def _write(
         size_threshold=0,
     )
     return path
-
-
-def _contrast(image: Image) -> npt.NDArray[np.float32]:
-    """The layers of `_layers`, in float64."""
-    response = np.zeros(image.shape[:2])
-    for channel in range(3):
-        kernel = tiny_anomaly.kernel()[0, channel].astype(np.float64)
-        response += cv2.filter2D(image[:, :, channel], cv2.CV_64F, kernel, borderType=cv2.BORDER_CONSTANT)
-    padded, counts = np.pad(np.abs(response), 1), np.pad(np.ones_like(response), 1)
-    height, width = response.shape
-    shifts = [(y, x) for y in range(3) for x in range(3)]
-    total = sum(padded[y : y + height, x : x + width] for y, x in shifts)
-    inside = sum(counts[y : y + height, x : x + width] for y, x in shifts)
-    return np.asarray(total / inside, dtype=np.float32)
-
-
-def _weights(length: int, side: int, *, antialias: bool) -> Image:
-    factor = length / side
-    centres = (np.arange(side)[:, np.newaxis] + 0.5) * factor
-    if not antialias:
-        centres = np.clip(centres, 0.5, length - 0.5)
-    reach = max(1.0, factor) if antialias else 1.0
-    weights = np.maximum(0, 1 - np.abs(np.arange(length) + 0.5 - centres) / reach)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tiny_backbone import draw_part, write_backbone, write_parts
 from typer.testing import CliRunner
 
 from edge_convert.adding.add import AddOptions, add
-from edge_convert.adding.cover import distances_to, scores_without_themselves, uncovered
 from edge_convert.cli import app
 from edge_convert.coreset import CoresetSize
 from edge_convert.exact_search import read_rows
@@ -273,24 +270,6 @@ def test_what_has_no_memory_bank_is_refused(bundle: Path, tmp_path: Path) -> Non
         run(tmp_path / "other.bundle", new, tmp_path / "grown.bundle")
     with pytest.raises(BundleError, match="no memory bank"):
         read_bank(payloads["features.onnx"])
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(0.3, 3.0))
-def test_every_patch_ends_within_the_radius(seed: int, parts: int, radius: float) -> None:
-    """Whatever is added, no patch of the parts stays farther from the bank than asked, and no distance grows."""
-    draw = np.random.default_rng(seed)
-    bank = bank_of(draw.normal(0, 1, (20, 6)).astype(np.float32))
-    patches = [draw.normal(draw.uniform(0, 2), 1, (15, 6)).astype(np.float32) for _ in range(parts)]
-    added = uncovered(patches, bank, radius, 1_000)
-    grown = bank.grown(added)
-    for rows in patches:
-        assert (grown.distances(rows) <= radius + 1e-3).all()
-        assert (grown.distances(rows) <= bank.distances(rows) + 1e-3).all()
-    assert len(uncovered(patches, bank, radius, 2)) <= 2
-    alone = scores_without_themselves(patches, bank, radius, 1_000)
-    assert all(score <= bank.distances(rows).max() + 1e-3 for score, rows in zip(alone, patches, strict=True))
-    assert np.isinf(distances_to(patches[0], added[:0])).all()
 
 
 def test_the_command_tells_before_and_after(bundle: Path, tmp_path: Path) -> None:
