@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from edge_runtime.app.combine import combination_record
 from edge_runtime.config.flat import flat
 from edge_runtime.domain.audit import (
+    COMBINATION_NOTE,
     CONFIGURATION_NOTE,
     LIMITS_NOTE,
     MODEL_NOTE,
@@ -65,6 +67,7 @@ def _changes(config: LineConfig, devices: Devices, limits: Limits, wall_ns: int)
         model_by,
         wall_ns,
     )
+    yield combination_record(config, ledger.note(COMBINATION_NOTE), devices.members, by, wall_ns)
     limits_by = by if config.recipe.limits is not None else model_by
     yield limits_changed(ledger.note(LIMITS_NOTE), limits, limits_by, wall_ns)
 

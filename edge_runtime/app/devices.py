@@ -12,6 +12,7 @@ from edge_runtime import ledger as ledgers
 from edge_runtime import plc as plcs
 from edge_runtime.app.activation import releases_of, start_release
 from edge_runtime.app.belt import belt_plan
+from edge_runtime.app.combine import open_members
 from edge_runtime.app.models import open_file, prove
 from edge_runtime.broker.encoding import encoder
 from edge_runtime.domain.errors import EdgeError
@@ -19,6 +20,7 @@ from edge_runtime.domain.recipe import GateMode
 from edge_runtime.plc.model import SimulatedPlcModel
 
 if TYPE_CHECKING:
+    from edge_runtime.app.combine import Member
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import Opener
     from edge_runtime.broker.port import Broker
@@ -49,6 +51,8 @@ class Devices:
     """This device's releases; None on a line that runs a file."""
     release: StoredRelease | None = None
     """The one that the inspector runs."""
+    members: tuple[Member, ...] = ()
+    """Further models beside the inspector's."""
 
     def close(self) -> None:
         """Release everything, where no line is there to do it. Idempotent."""
@@ -60,12 +64,14 @@ class Devices:
     def close_model(self) -> None:
         """Close what the line does not: the bundle's file and the store. Idempotent."""
         self.inspector.close()
+        for member in self.members:
+            member.inspector.close()
         if self.store is not None:
             self.store.close()
 
 
 def open_devices(config: LineConfig, clock: Clock) -> Devices:
-    """Create every device; prove the model on its golden images before anything else.
+    """Create every device; prove the model, and those beside it, on their golden images before anything else.
 
     Raises:
         EdgeError: what cannot work as configured, with what to do.
@@ -76,6 +82,9 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
             undo.callback(store.close)
         inspector, opener, release = _first_model(config, store)
         undo.callback(inspector.close)
+        members = open_members(config, inspector)
+        for member in members:
+            undo.callback(member.inspector.close)
         state_dir, name = config.device.state_dir, config.device.name
         ledger = ledgers.create(config.ledger, state_dir / "ledger.sqlite", name, encoder(name))
         undo.callback(ledger.close)
@@ -91,6 +100,7 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
             opener=opener,
             store=store,
             release=release,
+            members=members,
         )
         undo.pop_all()
         return devices

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.app.activation import activation_stage
 from edge_runtime.app.audit import opening_records
 from edge_runtime.app.beside import beside_of, rollout_service
+from edge_runtime.app.combine import member_models
 from edge_runtime.app.conditions import line_conditions
 from edge_runtime.app.models import ModelMaker
 from edge_runtime.app.numbering import start_numbering
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import MapSource
+    from edge_runtime.domain.verdict import Verdict
     from edge_runtime.ops.clock import Clock
 
 
@@ -43,13 +45,13 @@ def build_line(
     config: LineConfig,
     devices: Devices,
     clock: Clock,
-    preview: Callable[[Frame, MapSource | None], None] | None = None,
+    preview: Callable[[Frame, MapSource | None, Verdict], None] | None = None,
     progress: Callable[[], None] | None = None,
 ) -> Line:
     """Wire the stages around the devices. Nothing runs yet.
 
     Args:
-        preview: gets every inspected frame, in the inspect stage's thread.
+        preview: gets every inspected frame with its verdict, in the inspect stage's thread.
         progress: called by the inspect stage in every round while the whole deadline path is alive; feeds the
             watchdog.
     """
@@ -85,7 +87,7 @@ def _common(config: LineConfig, devices: Devices, maker: ModelMaker, clock: Cloc
         config=config,
         devices=devices,
         recipe=recipe,
-        models=Models(model, recipe, clock, events),
+        models=Models(model, recipe, clock, events, member_models(devices.members, maker)),
         queues=queues,
         monitor=LineMonitor(),
         events=events,

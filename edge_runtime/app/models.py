@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge_runtime.app.inspection import Inspector, load_inspector
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.config.line import LineConfig
     from edge_runtime.detectors.port import Detector
-    from edge_runtime.domain.verdict import BundleIdentity
+    from edge_runtime.domain.verdict import BundleIdentity, Limits
     from edge_runtime.ops.clock import Clock
     from edge_runtime.plc.port import PlcCapability
 
@@ -90,14 +90,25 @@ class ModelMaker:
             return self.made(inspector, opener, product, memory_bytes, self.clock.monotonic_ns() - began_ns)
 
     def made(
-        self, inspector: Inspector, opener: Opener | None, product: str = "", memory_bytes: int = 0, load_ns: int = 0
+        self,
+        inspector: Inspector,
+        opener: Opener | None,
+        product: str = "",
+        memory_bytes: int = 0,
+        load_ns: int = 0,
+        limits: Limits | None = None,
     ) -> Model:
-        """From what is loaded and proved already. Without `opener` it is never loaded anew."""
+        """From what is loaded and proved already. Without `opener` it is never loaded anew.
+
+        Args:
+            limits: those of a model that stands beside the line's own. None: the bundle's, or the recipe's.
+        """
         bundle = inspector.bundle
+        recipe = build_recipe(self.config.recipe, bundle.calibration.limits, self.capabilities)
         renew = None if opener is None else lambda: renewed(opener, bundle.identity)
         return Model(
             EngineKeeper(inspector.detector, renew, self.clock),
-            build_recipe(self.config.recipe, bundle.calibration.limits, self.capabilities),
+            recipe if limits is None else replace(recipe, limits=limits),
             inspector.engine_description,
             product,
             memory_bytes or _smallest(inspector),

@@ -27,6 +27,7 @@ from edge_runtime.vision.sharpness import sharpness
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from edge_runtime.domain.combination import Combined
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.model_bundle import ModelBundle
@@ -54,6 +55,8 @@ class Sample:
     taken_ns: int
     bundle: ModelBundle | None = None
     """Whose map it is."""
+    combined: Combined | None = None
+    """What each model said, where several are combined."""
 
 
 class PreviewFeed:
@@ -66,20 +69,27 @@ class PreviewFeed:
         self._newest: LatestValue[Sample] = LatestValue()
         self._newest_map: LatestValue[Sample] = LatestValue()
 
-    def offer(self, frame_pixels: Exposure, anomaly_map: MapSource | None, bundle: ModelBundle | None = None) -> None:
+    def offer(
+        self,
+        frame_pixels: Exposure,
+        anomaly_map: MapSource | None,
+        bundle: ModelBundle | None = None,
+        combined: Combined | None = None,
+    ) -> None:
         """Show this frame, unless one was shown less than 200 ms ago. Costs microseconds; both arrays stay as they are.
 
         Args:
             frame_pixels: an exposure, read-only: it is looked at later, without a copy.
             anomaly_map: what the detector found in it; None where there is no map.
             bundle: of that detector: it says how its map is drawn.
+            combined: what each model said, where several are combined.
         """
         now_ns = self._clock.monotonic_ns()
         if now_ns < self._next_ns:
             return
         self._next_ns = now_ns + _INTERVAL_NS
         self._count += 1
-        sample = Sample(self._count, frame_pixels, anomaly_map, now_ns, bundle)
+        sample = Sample(self._count, frame_pixels, anomaly_map, now_ns, bundle, combined)
         self._newest.put(sample)
         if anomaly_map is not None:
             self._newest_map.put(sample)
@@ -126,6 +136,17 @@ def _full_scale(pixels: Exposure) -> int:
     if pixels.dtype == np.uint8:
         return 255
     return int((1 << max(int(pixels.max(initial=0)).bit_length(), 8)) - 1)
+
+
+def _said(combined: Combined | None) -> list[str]:
+    """One line for each model that looked; none where there is one model only."""
+    if combined is None:
+        return []
+    return [
+        f"{look.bundle.name} {look.bundle.version}: "
+        + (look.detail if look.score is None else f"{look.disposition}, {look.score:.4g}")
+        for look in combined.looks
+    ]
 
 
 class PreviewPages:
@@ -183,6 +204,7 @@ class PreviewPages:
                 "bright_percent": round(figures.bright_percent, 2),
                 "dark_percent": round(figures.dark_percent, 2),
                 "mean_percent": round(figures.mean_percent, 1),
+                "models": _said(sample.combined),
             }
         return Answer(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
 

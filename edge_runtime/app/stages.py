@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.app.combine import panel_of
 from edge_runtime.config.camera import Overflow
 from edge_runtime.plc.port import PlcCapability
 from edge_runtime.services.capture import CaptureStage
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.reject import RejectCommand
+    from edge_runtime.domain.verdict import Verdict
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.beside import Beside
     from edge_runtime.services.condition import ConfigProbe
@@ -106,7 +108,7 @@ def dispatch_stage(line: Common) -> DispatchStage:
 def inspect_stage(
     line: Common,
     vitals: Vitals,
-    preview: Callable[[Frame, MapSource | None], None] | None,
+    preview: Callable[[Frame, MapSource | None, Verdict], None] | None,
     progress: Callable[[], None] | None,
     products: FileProducts | None,
     beside: Beside | None = None,
@@ -123,6 +125,7 @@ def inspect_stage(
         newest_first=line.config.camera.overflow is Overflow.REJECT,
         beside=beside,
         products=products,
+        panel=panel_of(line.config, line.models.others, line.clock),
     )
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from edge_runtime import __version__
 from edge_runtime.broker.encoding import bundle_field, iso_time, limits_field, status_payload
-from edge_runtime.broker.messages import CountersField, LedgerField, ReasonField, ReleaseField, StatusMessage
+from edge_runtime.broker.message_parts import CombinationField, MemberField
+from edge_runtime.broker.messages import (
+    CountersField,
+    LedgerField,
+    ReasonField,
+    ReleaseField,
+    StatusMessage,
+)
 from edge_runtime.domain.status import Weight
 from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.ops.health import Health
@@ -57,6 +64,7 @@ class StatusReporter:
                 bundle=bundle_field(bundle),
                 release=self._release(),
                 limits=limits_field(recipe.limits),
+                combination=self._combination(),
                 recipe=recipe.name,
                 gate_mode=self._gate_mode(),
                 camera=f"{line.camera.name}: {line.camera.status().state}",
@@ -84,6 +92,7 @@ class StatusReporter:
                 "reasons": [self._reason(standing).model_dump(mode="json") for standing in line.health.reasons],
                 "bundle": f"{bundle.name} {bundle.version}",
                 "trust": bundle.trust,
+                "combination": None if (found := self._combination()) is None else found.model_dump(mode="json"),
                 "release": None if (release := self._release()) is None else release.model_dump(),
                 "camera": str(line.camera.status().state),
                 "plc": self._plc(),
@@ -114,6 +123,26 @@ class StatusReporter:
             standing="suspended" if current.is_stand_in else "confirmed" if trial is None else "trial",
             trial_parts=None if trial is None else trial.tally.sound,
             standby_loaded=stage.is_standby_loaded,
+        )
+
+    def _combination(self) -> CombinationField | None:
+        line, panel = self._line, self._line.stages.inspect.panel
+        if panel is None:
+            return None
+        models = (line.models.current, *panel.others)
+        limits = (line.recipe.current.limits, *(other.recipe.limits for other in panel.others))
+        return CombinationField(
+            rule=panel.combination.rule,
+            models=[
+                MemberField(
+                    bundle=bundle_field(model.bundle.identity),
+                    limits=limits_field(own),
+                    engine=model.engine,
+                    looked=counters.looked,
+                    decided=counters.decided,
+                )
+                for model, own, counters in zip(models, limits, panel.counters, strict=True)
+            ],
         )
 
     def _reason(self, standing: Standing) -> ReasonField:

@@ -7,12 +7,11 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from edge_runtime.broker.message_parts import BundleField, CombinedField, LimitsField, LookField
 from edge_runtime.broker.messages import (
-    BundleField,
     EventMessage,
     FileField,
     InspectionMessage,
-    LimitsField,
     ResultEvaluation,
     RolloutMessage,
     RolloutSideField,
@@ -26,6 +25,7 @@ from edge_runtime.domain.verdict import Disposition, Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_runtime.domain.combination import Combined
     from edge_runtime.domain.frame import FileIdentity
     from edge_runtime.domain.records import EventRecord
     from edge_runtime.domain.rollout import SideFigures
@@ -97,6 +97,7 @@ def inspection_message(record: VerdictRecord, sequence: int, device: str) -> Ins
         file=_file_field(record.file),
         evidence=None if record.evidence is None else writable(record.evidence),
         detail=_free_text(verdict.detail),
+        combined=_combined_field(verdict.combined),
     )
 
 
@@ -189,6 +190,24 @@ def _rollout_side(side: SideFigures) -> RolloutSideField:
         p50_ms=side.p50_ms,
         p99_ms=side.p99_ms,
     )
+
+
+def _combined_field(combined: Combined | None) -> CombinedField | None:
+    if combined is None:
+        return None
+    looks = [
+        LookField(
+            bundle=bundle_field(look.bundle),
+            limits=limits_field(look.limits),
+            score=finite(look.score),
+            disposition=look.disposition,
+            reason=look.reason,
+            took_ms=max(look.took_ns, 0) / 1e6,
+            detail=_free_text(look.detail),
+        )
+        for look in combined.looks
+    ]
+    return CombinedField(rule=combined.rule, looks=looks)
 
 
 def _file_field(file: FileIdentity | None) -> FileField | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from edge_runtime.broker.message_parts import WIRE, BundleField, CombinationField, CombinedField, LimitsField
 from edge_runtime.domain.rollout import RolloutStage
 from edge_runtime.domain.status import LineReason, LineState
 from edge_runtime.domain.verdict import Disposition, Reason
@@ -27,8 +28,7 @@ class ResultEvaluation(IntEnum):
 class Wire(BaseModel):
     """What all messages have in common."""
 
-    # allow_inf_nan is off so that a NaN is an error here and never a word that JSON does not know.
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = WIRE
 
 
 class _Message(Wire):
@@ -40,26 +40,6 @@ class _Message(Wire):
     """ISO 8601, UTC, microseconds."""
     time_ns: int = Field(ge=0)
     """The same instant, nanoseconds since 1970. Exceeds 2^53: readers with floating-point numbers use `time`."""
-
-
-class LimitsField(Wire):
-    """The limits behind the disposition."""
-
-    review: float | None
-    """PASS at or below; null: no finite limit."""
-    reject: float | None
-    """REJECT above; null: no finite limit."""
-
-
-class BundleField(Wire):
-    """Which model spoke."""
-
-    name: str
-    version: str
-    digest: str
-    """SHA-256 of the bundle file, hexadecimal."""
-    trust: Literal["development", "production"]
-    """`development`: unsigned, not for production."""
 
 
 class FileField(Wire):
@@ -98,6 +78,9 @@ class InspectionMessage(_Message):
     """Path of the evidence image on the device, relative to its evidence folder."""
     detail: str = ""
     """For faults: what happened."""
+    combined: CombinedField | None = None
+    """Null on a line with one model. Else `score`, `limits` and `bundle` are those of the model that decided; with rule
+    `weighted` score and limits are on the common scale, and the bundle is the one that weighed most."""
 
 
 class EventMessage(_Message):
@@ -244,6 +227,8 @@ class StatusMessage(_Message):
     release: ReleaseField | None = None
     """Null on a line that runs a file."""
     limits: LimitsField | None = None
+    combination: CombinationField | None = None
+    """Null on a line with one model."""
     recipe: str | None = None
     gate_mode: Literal["permit", "fire", "none"] | None = None
     camera: str | None = None

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from edge_runtime.domain.records import EventRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edge_runtime.domain.verdict import BundleIdentity, Limits
 
 CONFIGURATION_NOTE = "configuration"
 MODEL_NOTE = "model"
 LIMITS_NOTE = "limits"
+COMBINATION_NOTE = "combination"
 NOT_STATED = "not stated"
 _UNSET = "unset"
 MOST_CHANGES = 200
@@ -116,6 +117,46 @@ def model_activated(
             **({} if limits is None else {"review": limits.review, "reject": limits.reject}),
         },
         {MODEL_NOTE: bundle.digest, **({} if limits is None else {LIMITS_NOTE: limits_note(limits)})},
+    )
+
+
+def combination_activated(
+    note: str | None,
+    rule: str,
+    models: Sequence[tuple[BundleIdentity, str, Limits]],
+    by: Attribution,
+    wall_ns: int,
+) -> EventRecord | None:
+    """The record that other models than last time look at parts beside the line's own; None if they are the same.
+
+    Args:
+        note: what the last such record noted.
+        rule: how they are combined; empty where there is none.
+        models: the further ones in their order, each with what it runs on and the limits that are in force for it.
+    """
+    said: dict[str, str | int | float | bool] = {"rule": rule or "none", "models": len(models)}
+    for place, (bundle, engine, limits) in enumerate(models, 2):
+        said |= {
+            f"bundle_{place}": bundle.name,
+            f"version_{place}": bundle.version,
+            f"digest_{place}": bundle.digest,
+            f"trust_{place}": bundle.trust,
+            f"engine_{place}": engine,
+            f"review_{place}": limits.review,
+            f"reject_{place}": limits.reject,
+        }
+    text = _canonical(said) if models else ""
+    if (note or "") == text:
+        return None
+    names = ", ".join(f"{bundle.name} {bundle.version}" for bundle, _, _ in models)
+    what = f"combined by {rule} with {names}" if models else "no other model is combined with the line's own any more"
+    return EventRecord(
+        "combination_activated",
+        "info",
+        f"{what}; by {by.who}: {by.why}",
+        wall_ns,
+        {**by.attributes(), **said},
+        {COMBINATION_NOTE: text},
     )
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.judge import judge
 from edge_runtime.decision.overload import Durations, choose
-from edge_runtime.domain.errors import EngineError, ImageError
 from edge_runtime.domain.frame import Frame
 from edge_runtime.domain.inspection import Inspection, InspectionFault
 from edge_runtime.domain.verdict import Reason
 from edge_runtime.services.flow import Begun, Judged, Waived
+from edge_runtime.services.looking import fault, look
 from edge_runtime.services.queues import Handover
 
 if TYPE_CHECKING:
@@ -21,14 +20,16 @@ if TYPE_CHECKING:
 
     from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
+    from edge_runtime.domain.recipe import Recipe
+    from edge_runtime.domain.verdict import Verdict
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.beside import Beside
     from edge_runtime.services.flow import DispatchItem, RecipeCell
     from edge_runtime.services.model_swap import Model, Models
+    from edge_runtime.services.panel import Panel
     from edge_runtime.services.product_switch import FileProducts
     from edge_runtime.services.queues import BoundedQueue
 
-_log = logging.getLogger(__name__)
 POLL_S = 0.05
 HOLD_NS = 2_000_000
 """A part whose product's model is not there yet is looked at again after this."""
@@ -48,12 +49,13 @@ class InspectStage:
         inspect_queue: BoundedQueue[Part],
         dispatch_queue: BoundedQueue[DispatchItem],
         clock: Clock,
-        preview: Callable[[Frame, MapSource | None], None] | None = None,
+        preview: Callable[[Frame, MapSource | None, Verdict], None] | None = None,
         progress: Callable[[], None] | None = None,
         *,
         newest_first: bool = True,
         beside: Beside | None = None,
         products: FileProducts | None = None,
+        panel: Panel | None = None,
     ) -> None:
         """Wire the stage.
 
@@ -61,9 +63,10 @@ class InspectStage:
             newest_first: when there is not time for all, inspect the newest and give the others up; otherwise always in
                 order (a source that waits for us).
             products: says of each part whether the model that decides is its product's.
-            preview: gets every inspected frame; must cost microseconds.
+            preview: gets every inspected frame with its verdict; must cost microseconds.
             progress: called once per round, idle rounds included; what feeds the watchdog.
             beside: the rollout of a candidate; says who decides a part, and is told what came of it.
+            panel: where several models are combined; never together with `beside`.
         """
         self.models = models
         self._recipe = recipe
@@ -76,6 +79,7 @@ class InspectStage:
         self._progress = progress
         self._beside = beside
         self._products = products
+        self.panel = panel
         self._held: Part | None = None
         self._never = threading.Event()
 
@@ -91,16 +95,13 @@ class InspectStage:
             return
         began_ns = self._clock.monotonic_ns()
         self._dispatch.send(Begun(part))
-        decider, outcome, anomaly_map = self._decided(model, part, part.arrival)
-        ended_ns = self._clock.monotonic_ns()
-        self._durations.add(ended_ns - began_ns)
-        recipe = self._recipe.current if decider is model else decider.recipe
-        verdict = judge(outcome, part, recipe, ended_ns)
+        decider, verdict, anomaly_map, recipe = self._judged(model, part, part.arrival)
+        self._durations.add(verdict.decided_ns - began_ns)
         self._dispatch.send(Judged(part, verdict, anomaly_map, recipe))
         if self._beside is not None:
-            self._beside.judged(part, verdict, decider, ended_ns - began_ns)
+            self._beside.judged(part, verdict, decider, verdict.decided_ns - began_ns)
         if self._preview is not None and decider is model:  # a candidate's map has other colours
-            self._preview(part.arrival, anomaly_map)
+            self._preview(part.arrival, anomaly_map, verdict)
 
     def finish(self) -> None:
         """Hand over what is owed."""
@@ -125,9 +126,9 @@ class InspectStage:
             self._clock.wait(self._never, HOLD_NS)
             return False
         now_ns = self._clock.monotonic_ns()
-        fault = self._fault(model, part, Reason.PRODUCT_UNKNOWN, answer, now_ns)
+        unknown = fault(model, part, Reason.PRODUCT_UNKNOWN, answer, now_ns, self._clock)
         recipe = self._recipe.current
-        self._dispatch.send(Judged(part, judge(fault, part, recipe, now_ns), None, recipe))
+        self._dispatch.send(Judged(part, judge(unknown, part, recipe, now_ns), None, recipe))
         return False
 
     def _choose(self, waiting: Sequence[Part]) -> tuple[int | None, tuple[int, ...]]:
@@ -144,46 +145,28 @@ class InspectStage:
         """Somebody looked at a failing engine: it is loaded anew as often again. Callable from any thread."""
         self.models.acknowledge()
 
+    def _judged(self, model: Model, part: Part, frame: Frame) -> tuple[Model, Verdict, MapSource | None, Recipe]:
+        """Who has judged the part, the verdict, the map and the recipe that go with it."""
+        if self.panel is not None:
+            recipe = self._recipe.current
+            verdict, anomaly_map = self.panel.judge(model, part, frame, recipe)
+            return model, verdict, anomaly_map, recipe
+        decider, outcome, anomaly_map = self._decided(model, part, frame)
+        recipe = self._recipe.current if decider is model else decider.recipe
+        return decider, judge(outcome, part, recipe, self._clock.monotonic_ns()), anomaly_map, recipe
+
     def _decided(
         self, model: Model, part: Part, frame: Frame
     ) -> tuple[Model, Inspection | InspectionFault, MapSource | None]:
         """Who has judged the part, and what came of it. What a candidate cannot judge is the active model's."""
         decider = model if self._beside is None else self._beside.decider(part, model)
-        outcome, source = self._look(decider, part, frame)
+        outcome, source = look(decider, part, frame, self._clock)
         if self._beside is None or decider is model:
             return decider, outcome, source
         if isinstance(outcome, Inspection) and math.isfinite(outcome.score):
             return decider, outcome, source
         why = outcome.detail if isinstance(outcome, InspectionFault) else f"the model returned {outcome.score}"
-        outcome, source = self._look(model, part, frame)
+        outcome, source = look(model, part, frame, self._clock)
         if isinstance(outcome, Inspection):  # else it is the image
             self._beside.fell_back(why)
         return model, outcome, source
-
-    def _look(self, model: Model, part: Part, frame: Frame) -> tuple[Inspection | InspectionFault, MapSource | None]:
-        started_ns = self._clock.monotonic_ns()
-        identity = model.bundle.identity
-        try:
-            detection = model.inspect(frame.exposures)
-        except ImageError as error:
-            return self._fault(model, part, Reason.IMAGE_UNEXPECTED, error.what, started_ns), None
-        except EngineError as error:
-            return self._fault(model, part, Reason.ENGINE_ERROR, error.what, started_ns), None
-        except Exception as error:  # noqa: BLE001  (a crashed engine is a verdict too, whatever it throws)
-            _log.error("the detector failed on %s", part.trigger.part_id, exc_info=True)
-            return self._fault(model, part, Reason.ENGINE_ERROR, f"{type(error).__name__}: {error}", started_ns), None
-        finished_ns = self._clock.monotonic_ns()
-        inspection = Inspection(
-            part.trigger.part_id, detection.score, detection.source, identity, started_ns, finished_ns
-        )
-        return inspection, detection.source
-
-    def _fault(self, model: Model, part: Part, reason: Reason, detail: str, started_ns: int) -> InspectionFault:
-        return InspectionFault(
-            part_id=part.trigger.part_id,
-            reason=reason,
-            detail=detail,
-            bundle=model.bundle.identity,
-            started_ns=started_ns,
-            finished_ns=self._clock.monotonic_ns(),
-        )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from edge_runtime.ops.cell import LatestValue
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_runtime.detectors.port import Detection
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.model_bundle import ModelBundle
@@ -78,13 +80,27 @@ class Swap:
 class Models:
     """Which model decides. `current` may be read by any thread; it changes in the inspect stage's thread alone."""
 
-    def __init__(self, model: Model, in_force: RecipeCell, clock: Clock, events: Events | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        in_force: RecipeCell,
+        clock: Clock,
+        events: Events | None = None,
+        others: Sequence[Model] = (),
+    ) -> None:
+        """Begin with `model`.
+
+        Args:
+            others: further models that look at parts beside it; they stay as they are.
+        """
         self._current = model
+        self.others = tuple(others)
         self._in_force = in_force
         self._clock = clock
         self._events = events
         self._proposed: LatestValue[Swap] = LatestValue()
         self._manifests = {model.digest: model.bundle}
+        self._others = {other.digest: other.bundle for other in self.others}
         self._renewals_before = 0
         self.swaps = 0
         """How often the model was changed since the start."""
@@ -97,21 +113,24 @@ class Models:
 
     @property
     def failing(self) -> str | None:
-        """Why nothing can be judged; None while all is well."""
-        return self._current.keeper.failing
+        """Why nothing, or not every part, can be judged; None while all is well."""
+        if (why := self._current.keeper.failing) is not None:
+            return why
+        return next((_of(other) for other in self.others if other.keeper.failing is not None), None)
 
     @property
     def renewals(self) -> int:
         """How often an engine was loaded anew since the start."""
-        return self._renewals_before + self._current.keeper.renewals
+        return self._renewals_before + sum(model.keeper.renewals for model in (self._current, *self.others))
 
     def manifest(self, digest: str) -> ModelBundle:
         """Of a model that decided lately; of the present one where that is not known any more."""
-        return self._manifests.get(digest, self._current.bundle)
+        return self._others.get(digest) or self._manifests.get(digest, self._current.bundle)
 
     def acknowledge(self) -> None:
         """Somebody looked at a failing engine. Callable from any thread."""
-        self._current.keeper.acknowledge()
+        for model in (self._current, *self.others):
+            model.keeper.acknowledge()
 
     def propose(self, model: Model, record: EventRecord | None = None) -> Swap:
         """Have `model` decide from the next part on; never waits. One thread at a time proposes."""
@@ -126,6 +145,8 @@ class Models:
         if self._proposed.peek() is not None and (swap := self._proposed.take(0)) is not None:
             self._take_over(swap)
         self._current.keeper.look_after()
+        for other in self.others:
+            other.keeper.look_after()
         return self._current
 
     def _take_over(self, swap: Swap) -> None:
@@ -146,3 +167,8 @@ class Models:
         kept = {digest: bundle for digest, bundle in self._manifests.items() if digest != model.digest}
         newest = list(kept.items())[-(REMEMBERED - 1) :]
         self._manifests = {**dict(newest), model.digest: model.bundle}  # replaced as a whole: others read it
+
+
+def _of(model: Model) -> str:
+    """Why it is failing, and which one it is."""
+    return f"{model.bundle.identity.name} {model.bundle.identity.version}: {model.keeper.failing}"

@@ -47,7 +47,7 @@ def start(tmp_path):
         with closing(
             create(LedgerSettings(reserve_mb=0), tmp_path / "ledger.sqlite", DEVICE, encoder(DEVICE))
         ) as ledger:
-            devices = SimpleNamespace(ledger=ledger, inspector=inspector, release=None)
+            devices = SimpleNamespace(ledger=ledger, inspector=inspector, release=None, members=())
             found = opening_records(config, devices, limits or Limits(1.0, 2.0), SimulatedClock())
             ledger.append(found)
             return found

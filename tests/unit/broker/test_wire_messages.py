@@ -51,6 +51,7 @@ def test_an_inspection_says_everything_about_its_verdict() -> None:
         },
         "evidence": None,
         "detail": "",
+        "combined": None,
     }
 
 

@@ -222,7 +222,9 @@ def test_a_hung_inspection_does_not_use_up_the_time_to_drain(tmp_path, inspector
     release = threading.Event()
     bench = Bench(tmp_path, inspector)
     monkeypatch.setattr(
-        bench.line.stages.inspect, "_look", lambda *_: (make_fault(), None) if release.wait(60) else None
+        bench.line.stages.inspect,
+        "_decided",
+        lambda model, *_: (model, make_fault(), None) if release.wait(60) else None,
     )
     bench.broker.connected = False
     bench.line.start()

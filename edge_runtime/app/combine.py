@@ -1,0 +1,142 @@
+"""The further models of a line that combines several: opened, proved, and put beside its own.
+
+What combines them is imported where a line does so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_runtime.app.inspection import load_inspector
+from edge_runtime.app.models import prove
+from edge_runtime.domain.audit import combination_activated
+from edge_runtime.domain.errors import BundleError
+from edge_runtime.domain.verdict import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_runtime.app.inspection import Inspector
+    from edge_runtime.app.models import ModelMaker, Opener
+    from edge_runtime.config.combine import CombineSettings, MemberSettings
+    from edge_runtime.config.line import LineConfig
+    from edge_runtime.domain.audit import Attribution
+    from edge_runtime.domain.combination import Combination
+    from edge_runtime.domain.records import EventRecord
+    from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.model_swap import Model
+    from edge_runtime.services.panel import Panel
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A further model, loaded and proved."""
+
+    inspector: Inspector
+    opener: Opener
+    limits: Limits
+    """In force for it."""
+
+
+def open_members(config: LineConfig, own: Inspector) -> tuple[Member, ...]:
+    """The models in `recipe.combine.members`, each proved on its golden images; none where there are none.
+
+    Raises:
+        EdgeError: one cannot be used here, gives other scores than it was made with, or is there twice.
+    """
+    combine = config.recipe.combine
+    if combine is None:
+        return ()
+    with contextlib.ExitStack() as undo:
+        members = []
+        for settings in combine.members:
+            member = _opened(config, settings)
+            undo.callback(member.inspector.close)
+            prove(member.inspector)
+            members.append(member)
+        _refuse_doubles([own, *(member.inspector for member in members)])
+        _refuse_shares(combine, [own, *(member.inspector for member in members)])
+        undo.pop_all()
+        return tuple(members)
+
+
+def _opened(config: LineConfig, settings: MemberSettings) -> Member:
+    def opener() -> Inspector:
+        return load_inspector(settings.bundle, config.engine, config.bundle.trust)
+
+    inspector = opener()
+    limits = inspector.bundle.calibration.limits
+    if settings.limits is not None:
+        limits = Limits(settings.limits.review, settings.limits.reject)
+    return Member(inspector, opener, limits)
+
+
+def _refuse_doubles(inspectors: Sequence[Inspector]) -> None:
+    seen: set[str] = set()
+    for inspector in inspectors:
+        identity = inspector.bundle.identity
+        if identity.digest in seen:
+            raise BundleError(
+                f"{identity.name} {identity.version} is combined with itself: two files hold the same bundle",
+                "Name another bundle in [[recipe.combine.members]], or take this one out.",
+            )
+        seen.add(identity.digest)
+
+
+def _refuse_shares(combine: CombineSettings, inspectors: Sequence[Inspector]) -> None:
+    """A share of a limit says something only where the limit is above 0."""
+    for settings, inspector in zip(_all_terms(combine), inspectors, strict=True):
+        bundle = inspector.bundle
+        widened = (settings.doubt_from_percent, settings.doubt_to_percent) != (100, 100)
+        if widened and bundle.calibration.limits.review <= 0:
+            raise BundleError(
+                f"the doubt of {bundle.identity.name} {bundle.identity.version} is given in percent of its limits, and "
+                f"its review limit is {bundle.calibration.limits.review:g}",
+                "Leave doubt_from_percent and doubt_to_percent out: it is in doubt where it says REVIEW.",
+            )
+
+
+def _all_terms(combine: CombineSettings) -> tuple[CombineSettings | MemberSettings, ...]:
+    """Of the line's own model, then of the others."""
+    return (combine, *combine.members)
+
+
+def member_models(members: Sequence[Member], maker: ModelMaker) -> tuple[Model, ...]:
+    """As the line takes them, each with its own limits."""
+    return tuple(maker.made(member.inspector, member.opener, limits=member.limits) for member in members)
+
+
+def panel_of(config: LineConfig, others: Sequence[Model], clock: Clock) -> Panel | None:
+    """None where the line has one model at a time."""
+    combine = config.recipe.combine
+    if combine is None:
+        return None
+    from edge_runtime.services.panel import Panel  # noqa: PLC0415  (most lines have one model)
+
+    return Panel(combination_of(combine), others, clock)
+
+
+def combination_of(combine: CombineSettings) -> Combination:
+    """The settings as the rules take them."""
+    from edge_runtime.domain.combination import Combination, Doubt, Rule, Terms  # noqa: PLC0415  (likewise)
+
+    terms = tuple(
+        Terms(settings.weight, Doubt(settings.doubt_from_percent / 100, settings.doubt_to_percent / 100))
+        for settings in _all_terms(combine)
+    )
+    return Combination(Rule(combine.rule), terms, Limits(combine.limits.review, combine.limits.reject))
+
+
+def combination_record(
+    config: LineConfig, note: str | None, members: Sequence[Member], by: Attribution, wall_ns: int
+) -> EventRecord | None:
+    """Which further models look at parts from now on, by which rule; None where that is as it was.
+
+    Args:
+        note: what the last such record noted.
+    """
+    rule = "" if config.recipe.combine is None else config.recipe.combine.rule
+    models = [(m.inspector.bundle.identity, m.inspector.engine_description, m.limits) for m in members]
+    return combination_activated(note, rule, models, by, wall_ns)
