@@ -24,16 +24,16 @@ CHANNELS = 4
 SIDE_PX = 64
 
 
-def make_teacher(channels: int = CHANNELS) -> Teacher:
-    """A PDN-S teacher of random weights."""
+def make_teacher(channels: int = CHANNELS, size: PdnSize = PdnSize.S) -> Teacher:
+    """A teacher of random weights."""
     torch.manual_seed(3)
-    weights = {name: value.numpy() for name, value in make_pdn(PdnSize.S, channels).state_dict().items()}
-    return Teacher(PdnSize.S, channels, weights, {"backbone": "none"})
+    weights = {name: value.numpy() for name, value in make_pdn(size, channels).state_dict().items()}
+    return Teacher(size, channels, weights, {"backbone": "none"})
 
 
-def write_teacher_file(path: Path) -> Path:
+def write_teacher_file(path: Path, size: PdnSize = PdnSize.S) -> Path:
     """`make_teacher` as a file."""
-    write_teacher(path, make_teacher())
+    write_teacher(path, make_teacher(size=size))
     return path
 
 

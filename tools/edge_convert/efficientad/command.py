@@ -31,7 +31,10 @@ class DistillFlags:
     images: Annotated[list[Path] | None, typer.Option(help="Folder with images to distil on; may be given again.")] = (
         None
     )
-    size: Annotated[Literal["s", "m"], typer.Option(help="Which patch description network.")] = "s"
+    size: Annotated[
+        Literal["xs", "s", "m"],
+        typer.Option(help="Which patch description network: the paper's s or m, or xs for slow processors."),
+    ] = "s"
     start: Annotated[
         Literal["solved", "drawn"],
         typer.Option(
@@ -68,7 +71,7 @@ class EfficientAdFlags:
     images: Annotated[Path, typer.Argument(help="Folder with images of good parts.")]
     teacher: Annotated[Path, typer.Option(help="Teacher of `edge-convert distill`.")]
     out: Annotated[Path, typer.Option(help="The bundle to write.")]
-    size: Annotated[Literal["s", "m"] | None, typer.Option(help="Refuse a teacher of another size.")] = None
+    size: Annotated[Literal["xs", "s", "m"] | None, typer.Option(help="Refuse a teacher of another size.")] = None
     input_size: Annotated[str, typer.Option(help="Input in pixels: 256 or 256x320 (height x width).")] = "256"
     region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
     tiles: Annotated[

@@ -13,7 +13,7 @@ from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.efficientad.data import Views
 from edge_convert.efficientad.device import choose_device
 from edge_convert.efficientad.loop import Course, follow
-from edge_convert.efficientad.networks import BORDER_CELLS, STRIDE, PdnSize, cells, make_pdn, start_on
+from edge_convert.efficientad.networks import BORDER_CELLS, MOST_CHANNELS, STRIDE, PdnSize, cells, make_pdn, start_on
 from edge_convert.efficientad.optimise import Schedule, make_optimiser, set_rate
 from edge_convert.efficientad.quantiles import spaced
 from edge_convert.efficientad.targets import SHRINK, Targets
@@ -194,7 +194,7 @@ def distill(options: DistillOptions, observer: Observer, clock: Clock) -> Distil
         observer.notice(notice)
     views = _views(options)
     layers = choose_layers(backbone, options.layers)
-    targets = Targets(backbone, layers, views, options.threads, options.cache_mb)
+    targets = Targets(backbone, layers, views, MOST_CHANNELS[options.size], options.threads, options.cache_mb)
     course = Course(
         title="distilling the teacher",
         steps=options.schedule.steps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from edge_convert.backbone import IMAGENET_MEAN, IMAGENET_STD
-from edge_convert.efficientad.networks import BORDER_CELLS
+from edge_convert.efficientad.networks import BORDER_CELLS, PdnSize
 
 if TYPE_CHECKING:
     from edge_convert.efficientad.model import EfficientAd, Quantiles
@@ -29,7 +30,9 @@ _OPSET: Final = 17
 _HEAD: Final = "input"
 _TAIL: Final = "maps"
 _PATCH_NETWORKS: Final = ("teacher", "student")
-_SENSITIVE: Final = ("conv1", "conv3")
+_SENSITIVE: Final = MappingProxyType(
+    {PdnSize.XS: ("conv1",), PdnSize.S: ("conv1", "conv3"), PdnSize.M: ("conv1", "conv3")}
+)
 
 
 @dataclass(slots=True)
@@ -85,15 +88,17 @@ def to_onnx(model: EfficientAd) -> Any:
     return _finished(graph, model)
 
 
-def float_nodes(model: Any) -> frozenset[str]:
+def float_nodes(model: Any, size: PdnSize) -> frozenset[str]:
     """Names of the nodes that a quantizer must leave in float32.
 
     Before the first convolution: pixel normalisation. Behind the last: differences, quantiles and map, where eight bits
     would be spent on the largest difference of all and leave none for those of good parts. And two convolutions of the
     patch networks, a sixth of PDN-S's work: the first, whose whitening filters amplify the rounding of pixels, and the
-    third, whose rounding the last one amplifies where it suppresses what good parts have in common.
+    third, whose rounding the last one amplifies where it suppresses what good parts have in common. XS, which is there
+    for its speed, keeps the first alone.
     """
-    prefixes = (f"{_HEAD}/", f"{_TAIL}/", *(f"{which}/{name}" for which in _PATCH_NETWORKS for name in _SENSITIVE))
+    sensitive = (f"{which}/{name}" for which in _PATCH_NETWORKS for name in _SENSITIVE[size])
+    prefixes = (f"{_HEAD}/", f"{_TAIL}/", *sensitive)
     return frozenset(node.name for node in model.graph.node if node.name.startswith(prefixes))
 
 

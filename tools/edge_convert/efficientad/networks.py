@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import StrEnum
-from typing import Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 from torch import nn
 
 from edge_runtime.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 STRIDE: Final = 4
 """Input pixels from one cell of a PDN's output to the next."""
@@ -29,8 +33,47 @@ _QUIET: Final = 0.1
 class PdnSize(StrEnum):
     """Which patch description network."""
 
+    XS = "xs"
+    """Not the paper's: for processors on which S is too slow."""
     S = "s"
     M = "m"
+
+
+class PatchLayer(NamedTuple):
+    """A convolution of a patch description network."""
+
+    kernel: int
+    width: int
+    """Channels; 0: as many as the network's outputs."""
+    pooled: bool = False
+    """Followed by means over 2×2 cells."""
+    stride: int = 1
+
+
+def pooled_twice(first: int, second: int, third: int) -> tuple[PatchLayer, ...]:
+    """PDN-S's form with other widths."""
+    return PatchLayer(4, first, pooled=True), PatchLayer(4, second, pooled=True), PatchLayer(3, third), PatchLayer(4, 0)
+
+
+LAYERS: Final[Mapping[PdnSize, tuple[PatchLayer, ...]]] = MappingProxyType(
+    {
+        PdnSize.XS: pooled_twice(32, 64, 128),
+        PdnSize.S: pooled_twice(128, 256, 256),
+        PdnSize.M: (
+            PatchLayer(4, 256, pooled=True),
+            PatchLayer(4, 512, pooled=True),
+            PatchLayer(1, 512),
+            PatchLayer(3, 512),
+            PatchLayer(4, 0),
+            PatchLayer(1, 0),
+        ),
+    }
+)
+"""S and M are the paper's. Every entry has stride 4 and a field of 33 pixels."""
+
+
+MOST_CHANNELS: Final[Mapping[PdnSize, int]] = MappingProxyType({PdnSize.XS: 64, PdnSize.S: 384, PdnSize.M: 384})
+"""Of a teacher; 384 is the paper's number. A backbone with more is averaged down."""
 
 
 def cells(side_px: int) -> int:
@@ -58,24 +101,21 @@ def make_pdn(size: PdnSize, outputs: int) -> Any:
     Padding would let a cell know how far the border is; the paper switches it off after distillation, here it is never
     on (the outermost four cells are left out of the distillation instead).
     """
-    if size is PdnSize.S:
-        layers = [("conv1", 3, 128, 4), ("conv2", 128, 256, 4), ("conv3", 256, 256, 3), ("conv4", 256, outputs, 4)]
-    else:
-        layers = [
-            ("conv1", 3, 256, 4),
-            ("conv2", 256, 512, 4),
-            ("conv3", 512, 512, 1),
-            ("conv4", 512, 512, 3),
-            ("conv5", 512, outputs, 4),
-            ("conv6", outputs, outputs, 1),
-        ]
+    return make_patch_network(LAYERS[size], outputs)
+
+
+def make_patch_network(layers: Sequence[PatchLayer], outputs: int) -> Any:
+    """`layers` one after another, with rectifiers between them; the last one's width is `outputs`."""
     parts: OrderedDict[str, Any] = OrderedDict()
-    for number, (name, inputs, width, kernel) in enumerate(layers, start=1):
-        parts[name] = nn.Conv2d(inputs, width, kernel)
+    channels = 3
+    for number, layer in enumerate(layers, start=1):
+        width = layer.width or outputs
+        parts[f"conv{number}"] = nn.Conv2d(channels, width, layer.kernel, layer.stride)
         if number < len(layers):
             parts[f"relu{number}"] = nn.ReLU()
-        if number <= 2:  # noqa: PLR2004  (two poolings give the stride of four)
+        if layer.pooled:
             parts[f"pool{number}"] = nn.AvgPool2d(2, 2)
+        channels = width
     return _started(nn.Sequential(parts))
 
 

@@ -18,7 +18,7 @@ from edge_convert.efficientad.export import ANOMALY_MAP, SCORE, float_nodes, to_
 from edge_convert.efficientad.loop import Course, Outcome, follow
 from edge_convert.efficientad.material import gather
 from edge_convert.efficientad.model import assemble
-from edge_convert.efficientad.networks import start_on
+from edge_convert.efficientad.networks import PdnSize, start_on
 from edge_convert.efficientad.options import EfficientAdReport
 from edge_convert.efficientad.quantiles import measure_quantiles, measure_teacher, spaced
 from edge_convert.efficientad.reference import TorchReference
@@ -45,6 +45,11 @@ _NO_AUTOENCODER: Final = (
     "no autoencoder: what is locally like a good part is found good, even where it is missing or misplaced; "
     "--steps trains one"
 )
+_NAMES: Final = {
+    PdnSize.XS: "EfficientAD-XS (after arXiv 2303.14535, which has no XS)",
+    PdnSize.S: "EfficientAD-S (arXiv 2303.14535)",
+    PdnSize.M: "EfficientAD-M (arXiv 2303.14535)",
+}
 _STUDENT: Final = {
     "learnt": "all layers learnt by steps",
     "solved": "the teacher's layers, the last one solved for by least squares; steps are the autoencoder's",
@@ -162,7 +167,7 @@ def _run(options: EfficientAdOptions, material: Material) -> dict[str, str]:
 def _notes(options: EfficientAdOptions, material: Material, device: Device, outcome: Outcome) -> dict[str, str]:
     teacher, count = material.teacher, len(material.trained.files)
     notes = {
-        "model": f"EfficientAD-{teacher.size.value.upper()} (arXiv 2303.14535), {teacher.channels} channels",
+        "model": f"{_NAMES[teacher.size]}, {teacher.channels} channels",
         "teacher": f"{options.teacher.name} sha256 {teacher.digest}",
         **{f"teacher_{name}": text for name, text in teacher.notes.items()},
         "trained_on": f"{count} of {count + len(material.held_out.files)} good images, "
@@ -199,7 +204,7 @@ def _source(material: Material, model: EfficientAd, notes: dict[str, str]) -> So
         input_spec=material.spec,
         outputs={"anomaly_map": ANOMALY_MAP, "score": SCORE},
         created=datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        keep_float=float_nodes(graph),
+        keep_float=float_nodes(graph, material.teacher.size),
         notes=notes,
         notices=(notes["shortened"],) if "shortened" in notes else (),
         area=material.area,

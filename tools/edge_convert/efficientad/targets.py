@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     Grid = npt.NDArray[np.float16]
 
-MOST_CHANNELS: Final = 384
-"""The paper's number; wider backbones are averaged down to it, as PatchCore does."""
 SHRINK: Final = 2
 """The backbone sees the picture at twice the PDN's resolution, so that its stride of 8 meets the PDN's of 4."""
 
@@ -30,9 +28,9 @@ class Targets:
     """Features of the views, C×H×W float16, kept as far as memory allows: the same whether kept or made again."""
 
     def __init__(
-        self, backbone: Backbone, layers: tuple[Layer, ...], views: Views, threads: int, cache_mb: int
+        self, backbone: Backbone, layers: tuple[Layer, ...], views: Views, most: int, threads: int, cache_mb: int
     ) -> None:
-        """Load the backbone.
+        """Load the backbone; if it has more than `most` channels they are averaged down to so many.
 
         Raises:
             ConfigError: the finest chosen layer has not stride 8.
@@ -50,7 +48,7 @@ class Targets:
         )
         self._grid = (graph.grid_height, graph.grid_width)
         self._wide = graph.channels
-        self.channels = min(graph.channels, MOST_CHANNELS)
+        self.channels = min(graph.channels, most)
         self._views = views
         self._kept: dict[int, Grid] = {}
         self._room = (cache_mb << 20) // (2 * self.channels * self._grid[0] * self._grid[1])
@@ -88,7 +86,7 @@ class Targets:
         picture = self._views.picture(index)
         patches = self._graph.run({IMAGE: picture[np.newaxis]}, [PATCHES])[PATCHES]
         if self._wide > self.channels:
-            patches = _narrowed(patches, self.channels)
+            patches = narrowed(patches, self.channels)
         with np.errstate(over="ignore"):
             grid = patches.reshape(*self._grid, self.channels).transpose(2, 0, 1).astype(np.float16)
         if not np.isfinite(grid).all():
@@ -99,8 +97,8 @@ class Targets:
         return np.ascontiguousarray(grid)
 
 
-def _narrowed(patches: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.float32]:
-    """Means of neighbouring channels (adaptive average pooling)."""
+def narrowed(patches: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.float32]:
+    """Means of neighbouring channels, as PatchCore takes them (adaptive average pooling): N×C → N×channels."""
     edges = np.arange(channels) * patches.shape[1] // channels
     widths = np.diff(np.append(edges, patches.shape[1]))
     return np.asarray(np.add.reduceat(patches, edges, axis=1) / widths, np.float32)

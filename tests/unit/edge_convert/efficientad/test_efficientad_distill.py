@@ -100,12 +100,24 @@ def test_targets_do_not_depend_on_the_memory(options, tmp_path):
     views = Views(options.folders, scenes=1, per_image=2, per_folder=2, seed=0, side_px=128)
     backbone = load_backbone(options.backbone, 128, 128)
     layers = choose_layers(backbone, ())
-    kept, again = (Targets(backbone, layers, views, 1, cache_mb) for cache_mb in (100, 0))
+    kept, again = (Targets(backbone, layers, views, 384, 1, cache_mb) for cache_mb in (100, 0))
     for index in range(len(views)):
         kept.of(index)
         np.testing.assert_array_equal(kept.of(index), again.of(index))
     assert len(views) == 5
     assert kept.of(0).shape == (kept.channels, 16, 16)
+
+
+def test_features_are_averaged_down_to_the_channels_that_a_teacher_may_have(options):
+    """Each of fewer channels is the mean of neighbours, none is lost, and as many as there are stay as they are."""
+    views = Views(options.folders, scenes=1, per_image=0, per_folder=1, seed=0, side_px=128)
+    backbone = load_backbone(options.backbone, 128, 128)
+    whole, fewer = (Targets(backbone, choose_layers(backbone, ()), views, most, 1, 0) for most in (384, 7))
+    every = whole.of(0).astype(np.float32)
+    assert fewer.channels == 7
+    width = whole.channels // 7
+    means = every.reshape(7, width, *every.shape[1:]).mean(axis=1)
+    np.testing.assert_allclose(fewer.of(0), means, rtol=2e-3, atol=2e-3)
 
 
 def test_a_backbone_without_stride_8_is_refused(options):

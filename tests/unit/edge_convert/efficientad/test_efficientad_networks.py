@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
 from edge_convert.efficientad.networks import (  # noqa: E402
+    MOST_CHANNELS,
     RECEPTIVE_FIELD_PX,
     PdnSize,
     cells,
@@ -22,6 +23,22 @@ def test_pdn_has_the_papers_number_of_parameters(size, millions):
     """PDN-S has 2.7 million parameters and PDN-M 8 million, at 384 outputs."""
     count = sum(value.numel() for value in make_pdn(size, 384).parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+def _multiplications(size):
+    """Of one picture, at the most channels that a teacher of this size has."""
+    signal, total = torch.zeros(1, 3, 96, 96), 0
+    with torch.inference_mode():
+        for layer in make_pdn(size, MOST_CHANNELS[size]):
+            signal = layer(signal)
+            if isinstance(layer, torch.nn.Conv2d):
+                total += layer.weight.numel() * signal[0, 0].numel()
+    return total
+
+
+def test_xs_does_a_sixth_of_what_s_does():
+    """It is there to be fast, and a change of its layers is not to undo that."""
+    assert _multiplications(PdnSize.XS) < _multiplications(PdnSize.S) / 6
 
 
 @pytest.mark.parametrize("size", list(PdnSize))

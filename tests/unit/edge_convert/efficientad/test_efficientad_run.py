@@ -71,9 +71,12 @@ def test_training_gives_a_bundle_that_the_daemon_opens(options):
     json.dumps(report.document())
 
 
-def test_a_student_solved_for_without_steps_has_no_autoencoder_beside_it(options):
+@pytest.mark.parametrize("size", [PdnSize.XS, PdnSize.S])
+def test_a_student_solved_for_without_steps_has_no_autoencoder_beside_it(options, size):
     """One trunk and one last convolution; the bundle says what is not looked for, and tells a planted mark apart."""
-    report = train_efficientad(replace(options, student="solved", schedule=Schedule(0, 1)), Silent(), SystemClock())
+    teacher = write_teacher_file(options.teacher, size)
+    options = replace(options, student="solved", schedule=Schedule(0, 1), teacher=teacher, size=size)
+    report = train_efficientad(options, Silent(), SystemClock())
     assert report.outcome.steps == 0
     assert "NaN" not in json.dumps(report.document())
     assert [node.name for node in onnx.load(options.onnx).graph.node if node.op_type == "Conv"] == [
@@ -81,6 +84,7 @@ def test_a_student_solved_for_without_steps_has_no_autoencoder_beside_it(options
     ]
     with load_inspector(options.convert.out, _ENGINE, "development") as inspector:
         assert "misplaced" in inspector.bundle.notes["shortened"]
+        assert inspector.bundle.notes["model"].startswith(f"EfficientAD-{size.value.upper()} (")
         good = [inspector.inspect((draw_part(seed),)).score for seed in range(100, 110)]
         bad = [inspector.inspect((draw_part(seed, defect=True),)).score for seed in range(100, 110)]
     assert np.median(bad) > max(good)
