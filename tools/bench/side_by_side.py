@@ -9,6 +9,10 @@
 `--isa` is oneDNN's ONEDNN_MAX_CPU_ISA. It limits OpenVINO and says nothing about onnxruntime: compare OpenVINO with
 OpenVINO there. In each round every side takes the same frame to its score a few times; a ratio is that of the medians
 within one round, and the table gives the median over the rounds with the range.
+
+Before its turn every side waits `--pause` seconds and takes the frame once uncounted: onnxruntime's threads go on
+spinning for some 25 ms after its last part, on a core that belongs to the next side by then, and every side leaves the
+caches full of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import shlex
 import statistics
 import sys
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +100,8 @@ def run(options: argparse.Namespace, isa: str, form: FrameForm) -> list[Side]:
                 sys.stderr.write(f"{isa}: left out: {' '.join(command)}: {error.what}\n")
         for number in range(-1, options.rounds):
             for side in sides:
+                time.sleep(options.pause)
+                side.run(frames[number % len(frames)], 1, counted=False)
                 side.run(frames[number % len(frames)], options.per_round)
             if number < 0:  # buffers, caches, first use
                 for side in sides:
@@ -163,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peer", action="append", help="command of a worker; repeatable")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--per-round", type=int, default=5)
+    parser.add_argument("--pause", type=float, default=0.1, help="seconds before each side's turn")
     parser.add_argument(
         "--realtime", action="store_true", help="before all other programs; for a busy machine, as root"
     )

@@ -75,8 +75,8 @@ class Peer:
         self.load_s = float(ready.get("load_s", 0.0))
         self.runs = PeerRuns()
 
-    def run(self, frame: Path, count: int) -> None:
-        """Have it take a frame to its verdict `count` times.
+    def run(self, frame: Path, count: int, *, counted: bool = True) -> None:
+        """Have it take a frame to its verdict `count` times; what is not `counted` only brings its caches back.
 
         Raises:
             ConfigError: it ended.
@@ -89,6 +89,8 @@ class Peer:
         except OSError as error:
             raise self._ended() from error
         answer = self._answer()
+        if not counted:
+            return
         self.runs.ns += [int(value) for value in answer["ns"]]
         self.runs.cpu_ns += int(answer["cpu_ns"])
         self.runs.scores.append(float(answer["score"]))
