@@ -1,0 +1,129 @@
+"""An exported PatchCore is searched exactly on the device, with the export's own answers, or it is imported whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import export_bench as bench
+import numpy as np
+import patchcore_export as maker
+import pytest
+
+from edge_convert.convert.source import ConvertOptions
+from edge_convert.images import load_image
+from edge_convert.importing.case import ImportOptions, open_export
+from edge_convert.importing.importer import import_model
+from edge_convert.importing.patchcore import read_patchcore
+from edge_convert.importing.reference import GraphReference
+from edge_convert.importing.stated import Stated
+from edge_convert.progress import Silent
+from edge_convert.teaching.area import AreaOptions
+from edge_runtime.app.inspection import load_inspector
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.model_bundle import DetectorKind, Resize
+from edge_runtime.ops.clock import SystemClock
+from edge_runtime.vision.encode import encode_png
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_convert.convert.report import ConvertReport
+
+ENGINE = EngineSettings(name="onnxruntime", threads=1)
+TOLD = Stated(resize=Resize.LINEAR_ANTIALIAS, scale=1.0, keep_fractions=True)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good and defective parts of several shapes."""
+    root = tmp_path_factory.mktemp("patchcore")
+    bench.write_parts(root / "good", 14)
+    bench.write_parts(root / "ring", 4, first=300, defect=True)
+    return root
+
+
+def imported(parts: Path, model: Path, out: Path, **changes: object) -> ConvertReport:
+    """In float32, against the export itself."""
+    convert = ConvertOptions(out, "part", "1", ENGINE, precision="fp32")
+    told = ImportOptions(model=model, images=parts / "good", convert=convert, stated=TOLD, **changes)  # type: ignore[arg-type]
+    return import_model(told, Silent(), SystemClock())
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"batch": 2}, {"version": 1, "weighted": False}],
+    ids=["2.x", "2.x of two", "1.x without weights"],
+)
+def test_the_bundle_is_searched_exactly_and_answers_as_the_export(
+    parts: Path, tmp_path: Path, shape: dict[str, object]
+) -> None:
+    """Features, bank and map apart; score and map on both engines are the graph's own, in its own units."""
+    model = maker.patchcore(tmp_path / "m.onnx", **shape)  # type: ignore[arg-type]
+    out = tmp_path / "part.bundle"
+    report = imported(parts, model, out)
+    assert report.plain_figures.good_drift is not None
+    assert report.plain_figures.good_drift < 0.001
+    export = open_export(model)
+    built = export.build(TOLD.over(export.stated), {})
+    whole = GraphReference(export, built)
+    for name in ("onnxruntime", "openvino"):
+        with load_inspector(out, EngineSettings(name=name, threads=1), "development") as inspector:
+            assert inspector.bundle.kind is DetectorKind.PATCHCORE
+            assert {"bank", "coarse", "whole", "map"} <= set(inspector.bundle.graphs)
+            assert ("neighbours" in inspector.bundle.graphs) == shape.get("weighted", True)
+            for path in sorted(parts.glob("*/00[0-3].png")):
+                frame = load_image(path)
+                found, expected = inspector.inspect((frame,)), whole.inspect(path, frame)
+                assert found.score == pytest.approx(expected.score, abs=2e-4)
+                assert found.anomaly_map is not None
+                assert expected.anomaly_map is not None
+                np.testing.assert_allclose(found.anomaly_map, expected.anomaly_map, atol=2e-3)
+
+
+def test_the_features_of_a_fixed_batch_are_computed_once(tmp_path: Path) -> None:
+    """The whole graph takes one image as both; the features behind the cut are those of one."""
+    export = open_export(maker.patchcore(tmp_path / "m.onnx", batch=2))
+    built = export.build(TOLD.over(export.stated), {})
+    found = read_patchcore(built)
+    assert found is not None
+    assert (found.grid, found.rows.shape) == ((maker.GRID, maker.GRID), (maker.ROWS, maker.CHANNELS))
+    assert found.neighbours == maker.NEIGHBOURS
+    np.testing.assert_array_equal(found.rows, maker.bank())
+    assert any(node.name == "fill_batch" for node in built.model.graph.node)
+    assert not any(node.name == "fill_batch" for node in found.features.graph.node)
+
+
+def test_what_is_made_of_the_distances_otherwise_is_imported_as_one_graph(parts: Path, tmp_path: Path) -> None:
+    """A mean instead of the largest, a map of more than the distances: no search is cut out, and it is said why."""
+    for number, (shape, said) in enumerate(
+        [({"score": "mean"}, "its parts score"), ({"map_of": "image"}, "not made of the distances alone")]
+    ):
+        out = tmp_path / f"{number}.bundle"
+        report = imported(parts, maker.patchcore(tmp_path / f"{number}.onnx", version=2, **shape), out)  # type: ignore[arg-type]
+        assert any("imported as one graph" in text and said in text for text in report.warnings)
+        with load_inspector(out, ENGINE, "development") as inspector:
+            assert inspector.bundle.kind is DetectorKind.GENERIC
+
+
+def test_behind_a_mask_the_graph_stays_whole(parts: Path, tmp_path: Path) -> None:
+    """Its score is then the largest value of its map, which no search of patches gives."""
+    (tmp_path / "frames").mkdir()
+    for path in (parts / "good").iterdir():
+        if (frame := load_image(path)).shape[:2] == (96, 96):
+            (tmp_path / "frames" / path.name).write_bytes(encode_png(frame))
+    mask = np.full((96, 96), 255, np.uint8)
+    mask[:, :20] = 0
+    (tmp_path / "mask.png").write_bytes(encode_png(mask))
+    model = maker.patchcore(tmp_path / "m.onnx")
+    convert = ConvertOptions(tmp_path / "part.bundle", "part", "1", ENGINE, precision="fp32", allow_loss=True)
+    told = ImportOptions(model, tmp_path / "frames", convert, stated=TOLD, area=AreaOptions(mask=tmp_path / "mask.png"))
+    report = import_model(told, Silent(), SystemClock())
+    assert any("the score is the largest value of the map" in text for text in report.warnings)
+
+
+def test_other_models_are_no_patchcore(tmp_path: Path) -> None:
+    """Nothing is said about them."""
+    for model in (bench.anomalib_2(tmp_path / "a.onnx"), bench.plain_export(tmp_path / "b.onnx")):
+        export = open_export(model)
+        stated = Stated(input_px=(bench.SIDE_PX, bench.SIDE_PX)).over(TOLD).over(export.stated)
+        assert read_patchcore(export.build(stated, {})) is None
