@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -13,16 +12,6 @@ UNIT = SYSTEMD / "edge-runtime.service"
 DROP_INS = sorted((SYSTEMD / "drop-ins").glob("*.conf"))
 INSTALLED = {"/opt/edge-runtime/bin/edge-runtime": "/bin/true", "/bin/kill": "/bin/true"}
 LARGEST_EXPOSURE = 2.0
-
-
-@pytest.fixture(scope="module")
-def analyze() -> str:
-    """The systemd-analyze program; its absence is a failure in CI and a skip elsewhere."""
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        reason = "systemd-analyze is not installed (apt install systemd)"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    return str(program)
 
 
 def installed(folder: Path, drop_ins: list[Path]) -> Path:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ctypes.util
-import os
 import re
 import shutil
 import subprocess
@@ -22,16 +21,6 @@ UNITS = ("edge-runtime-usb@.service", "edge-runtime-ota.service")
 RULE = SYSTEMD / "udev" / "80-edge-runtime-usb.rules"
 DROP_INS = ("gpu.conf",)
 UNDER_FILTER = [sys.executable, str(REPOSITORY / "tests" / "seccomp_exec.py")]
-
-
-@pytest.fixture(scope="module")
-def analyze() -> str:
-    """The systemd-analyze program; its absence is a failure in CI and a skip elsewhere."""
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        reason = "systemd-analyze is not installed (apt install systemd)"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    return str(program)
 
 
 def installed(folder: Path, name: str, drop_ins: tuple[str, ...]) -> Path:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from brightest import SPEC, brightest
 from bundle_parts import make_draft
 from onnx import TensorProto, helper
 
@@ -12,27 +13,13 @@ from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.writer import write_bundle
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import BundleError, EngineError, ImageError
-from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Requires, Resize, Tiles
+from edge_runtime.domain.model_bundle import DetectorKind, Requires, Tiles
 from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ENGINE = EngineSettings(name="onnxruntime", threads=1)
-SPEC = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", mean=(0.0,), std=(1.0,))
-
-
-def brightest() -> bytes:
-    """A graph whose score is the brightest pixel, 0…1."""
-    graph = helper.make_graph(
-        [helper.make_node("ReduceMax", ["x"], ["score"], keepdims=0)],
-        "brightest",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    return bytes(model.SerializeToString())
 
 
 def doubled() -> bytes:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from brightest import SPEC, brightest
 from bundle_parts import make_draft
 from heard import heard
-from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from edge_runtime.app.inspection import load_inspector
@@ -18,7 +18,7 @@ from edge_runtime.bundles.writer import write_bundle
 from edge_runtime.cli.main import app
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import BundleError, ConfigError, EngineError
-from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, GoldenImage, InputSpec, Layout, Resize
+from edge_runtime.domain.model_bundle import DetectorKind, GoldenImage
 from edge_runtime.engine.feeds import usable_cores
 from edge_runtime.ops.clock import SystemClock
 from edge_runtime.vision.encode import encode_png
@@ -30,19 +30,10 @@ if TYPE_CHECKING:
 
 MS = 1_000_000
 ONE = EngineSettings(name="onnxruntime", threads=1, precision="f32")
-SPEC = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", mean=(0.0,), std=(1.0,))
 
 
 def write(path: Path, *, expected: float = 0.2, golden: bool = True) -> Path:
     """A bundle whose score is the brightest pixel, 0.2 in its golden image."""
-    graph = helper.make_graph(
-        [helper.make_node("ReduceMax", ["x"], ["score"], keepdims=0)],
-        "brightest",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
     draft = make_draft(
         kind=DetectorKind.GENERIC,
         input_spec=SPEC,
@@ -51,7 +42,7 @@ def write(path: Path, *, expected: float = 0.2, golden: bool = True) -> Path:
         parameters={},
         golden=(GoldenImage("g.png", expected, 0.001, "PASS"),) if golden else (),
     )
-    payloads = {"m.onnx": bytes(model.SerializeToString())}
+    payloads = {"m.onnx": brightest()}
     write_bundle(path, draft, payloads | ({"g.png": encode_png(np.full((8, 8), 51, np.uint8))} if golden else {}))
     return path
 

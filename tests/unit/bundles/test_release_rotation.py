@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from bundle_parts import make_draft
-from station_parts import CHEAP, NOW_S, PASSPHRASE, Bench, MemorySource, make_bench
+from station_parts import CHEAP, NOW_S, PASSPHRASE, Bench, MemorySource
 from tuf.api.metadata import Metadata, Timestamp
 
 from edge_convert.release.releasing import release
@@ -21,21 +20,6 @@ from edge_runtime.domain.update import ReleaseTerms
 
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every test begins with a copy of this."""
-    bench = make_bench(tmp_path_factory.mktemp("model"))
-    bench.release()
-    bench.provision()
-    return bench.folder
-
-
-@pytest.fixture
-def bench(tmp_path: Path, model: Path) -> Bench:
-    """A station with one release (counter 2) and a device, `trust-0`, that knows its root only."""
-    return Bench(Path(shutil.copytree(model, tmp_path, dirs_exist_ok=True)))
 
 
 def rotate(bench: Bench, *names: str) -> None:

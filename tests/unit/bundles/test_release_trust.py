@@ -23,21 +23,6 @@ from edge_runtime.domain.errors import BundleError, ConfigError, LocalTrustError
 YEAR_S = 365 * 86_400
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every test begins with a copy of this."""
-    bench = make_bench(tmp_path_factory.mktemp("model"))
-    bench.release()
-    bench.provision()
-    return bench.folder
-
-
-@pytest.fixture
-def bench(tmp_path: Path, model: Path) -> Bench:
-    """A station with one release (counter 2) and a device, `trust-0`, that knows its root only."""
-    return Bench(Path(shutil.copytree(model, tmp_path, dirs_exist_ok=True)))
-
-
 def test_a_genuine_release_is_verified_and_copied_whole(bench: Bench) -> None:
     """Terms, digest and length are known before a payload is read; the copy opens under that digest in production."""
     path = bench.export()
