@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,31 @@ def test_the_configurations_that_ship_are_sound(name: str) -> None:
     loaded = read_config(CONFIGS / f"{name}.toml")
     expected = {"bundle.trust", "recipe.gate"} if name == "raspberry-pi" else {"bundle.trust"}
     assert {warning.key for warning in loaded.warnings} == expected
+
+
+def test_the_example_of_signed_releases_is_sound(tmp_path: Path) -> None:
+    """What line-pc.toml has as comments can be taken instead of the file, and warns of nothing."""
+    text = (CONFIGS / "line-pc.toml").read_text(encoding="utf-8")
+    for key in ("path", "trust"):
+        text = re.sub(rf"^{key} = .*$", "", text, count=1, flags=re.MULTILINE)
+    for line in (
+        "product = ",
+        "trust = ",
+        "[updates.ota]",
+        "url = ",
+        "window = ",
+        "[updates.signal]",
+        "kind = ",
+        "led = ",
+    ):
+        text, found = re.subn(rf"^# {re.escape(line)}", line, text, flags=re.MULTILINE)
+        assert found == 1, line
+    file = tmp_path / "line.toml"
+    file.write_text(text, encoding="utf-8")
+    loaded = read_config(file)
+    assert (loaded.config.bundle.product, loaded.config.bundle.trust) == ("housing-A", "production")
+    assert loaded.config.updates.ota is not None
+    assert loaded.warnings == ()
 
 
 def test_no_configuration_ships_untested() -> None:
