@@ -82,6 +82,35 @@ def test_smoothing_softens_the_map_and_leaves_the_score(engine) -> None:
     np.testing.assert_array_equal(by_sigma[0], by_sigma[1])
 
 
+def test_an_imported_model_keeps_its_units_and_draws_its_own_map(engine) -> None:
+    """The score is scaled and shifted, the distances go through the graph `map`."""
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
+
+    doubled = helper.make_graph(
+        [
+            helper.make_node("Add", ["distances", "distances"], ["twice"]),
+            helper.make_node("Reshape", ["twice", "plane"], ["heat"]),
+        ],
+        "map",
+        [helper.make_tensor_value_info("distances", TensorProto.FLOAT, [GRID * GRID])],
+        [helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, 1, GRID, GRID])],
+        [numpy_helper.from_array(np.array([1, 1, GRID, GRID]), "plane")],
+    )
+    content = helper.make_model(doubled, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    bundle = replace(
+        BUNDLE,
+        graphs={**BUNDLE.graphs, "map": "map.onnx"},
+        parameters={**PARAMETERS, "score_scale": 0.5, "score_offset": -3.0},
+    )
+    defective = (part((3, 1, (130, 140, 160))),)
+    detection = create(bundle, Payloads({**FILES, "map.onnx": content}), engine).inspect(defective)
+    assert detection.score == pytest.approx(22.0, rel=1e-6)
+    assert detection.anomaly_map is not None
+    assert detection.anomaly_map.shape == (GRID, GRID)
+    assert detection.anomaly_map[3, 1] == pytest.approx(100.0, rel=1e-6)
+    assert not detection.anomaly_map.flags.writeable
+
+
 def test_the_same_part_gives_the_same_bits(engine) -> None:
     """Score and map, also from a second detector and after other parts."""
     generator = np.random.default_rng(3)
@@ -151,6 +180,8 @@ def test_nan_reaches_the_decision(engine) -> None:
         ({"parameters": {"grid_height": GRID}}, "'grid_width'"),
         ({"parameters": {**PARAMETERS, "grid_width": 0.0}}, "grid_width"),
         ({"parameters": {**PARAMETERS, "grid_width": 2.5}}, "grid_width"),
+        ({"parameters": {**PARAMETERS, "score_scale": 0.0}}, "score_scale"),
+        ({"graphs": {**BUNDLE.graphs, "map": "two.onnx"}}, "one of each"),
         ({"input_spec": replace(SPEC, tensor="pixels")}, "'pixels'"),
         ({"graphs": {"features": "f.onnx", "search": "two.onnx"}}, "one"),
     ],

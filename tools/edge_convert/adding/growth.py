@@ -86,7 +86,7 @@ def grow(
         sample: the parts are an unselected sample of present production.
 
     Raises:
-        ConfigError: too few parts for a sample, or scores that are reweighted.
+        ConfigError: too few parts for a sample, scores that are reweighted, or a bundle that was imported.
         BundleError: the search graph holds no bank that can grow.
         ImageError: an image does not fit the bundle's input.
     """
@@ -95,6 +95,12 @@ def grow(
         raise ConfigError(
             f"bundle {manifest.identity.name} reweights its scores by neighbours in the bank, which new patches change",
             "Teach the bundle again with the new good parts among the images.",
+        )
+    if "score_scale" in manifest.parameters:
+        raise ConfigError(
+            f"bundle {manifest.identity.name} was imported: its scores are in units of another program, and its bank "
+            "was not taught here",
+            "Train the model again where it comes from, or teach a bundle with `edge-convert teach`.",
         )
     rows = read_rows(inspector.payloads.read(manifest.graphs["bank"])) if "bank" in manifest.graphs else None
     bank = read_bank(inspector.payloads.read(manifest.graphs["search"])) if rows is None else bank_of(rows)
