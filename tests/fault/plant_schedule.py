@@ -44,6 +44,8 @@ BURST = 10
 MODEL_SHARE = 0.4
 """In so many schedules releases come; drawn apart, so that a seed's other faults do not depend on it."""
 MOST_MODELS = 2
+FLAPPING_SHARE = 0.15
+"""In so many the broker comes and goes; likewise drawn apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def draw_plant(seed: int, line_s: float, without: frozenset[str] = frozenset()) 
     drawn = dice(f"plant/{seed}")
     faults = [_fault(drawn, line_s) for _ in range(drawn.randint(2, 6))]
     faults += _models(dice(f"plant model/{seed}"), line_s)
+    faults += _flapping(dice(f"plant flapping/{seed}"), line_s)
     kept = sorted((fault for fault in faults if fault.device not in without), key=lambda fault: fault.begin_s)
     is_serial = any(fault.device == "serial" for fault in kept)
     return PlantSchedule(seed, line_s, drawn.choice((4.0, 6.0, 8.0)), tuple(kept), "serial" if is_serial else "tcp")
@@ -96,6 +99,14 @@ def _models(drawn: random.Random, line_s: float) -> list[Fault]:
         at_s = min(found[0].begin_s + drawn.uniform(0.0, 10.0), line_s - 1.0)
         found.append(Fault("daemon", "killed", round(at_s, 3), 1.0))
     return found
+
+
+def _flapping(drawn: random.Random, line_s: float) -> list[Fault]:
+    """The broker is killed, comes back, and is killed again before things have settled."""
+    if drawn.random() >= FLAPPING_SHARE:
+        return []
+    begin_s = drawn.uniform(1.0, line_s * 0.6)
+    return [Fault("broker", "killed", round(begin_s + 2.0 * n, 3), 1.0) for n in range(drawn.randint(3, 5))]
 
 
 def _fault(drawn: random.Random, line_s: float) -> Fault:
