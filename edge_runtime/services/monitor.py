@@ -33,15 +33,17 @@ class LatencyWindow:
     """The last latencies. One writer; readers copy."""
 
     def __init__(self) -> None:
-        self._values_ns: deque[int] = deque(maxlen=WINDOW)
+        self._values_ns = np.zeros(WINDOW, dtype=np.int64)
+        self._count = 0
 
     def add(self, latency_ns: int) -> None:
         """Remember one."""
-        self._values_ns.append(latency_ns)
+        self._values_ns[self._count % WINDOW] = latency_ns
+        self._count += 1
 
     def percentiles(self) -> Percentiles:
         """Median and 99th percentile of the window."""
-        values = np.array(self._values_ns.copy(), dtype=np.float64)
+        values = self._values_ns[: self._count].astype(np.float64)
         if values.size == 0:
             return Percentiles(float("nan"), float("nan"), 0)
         p50, p99 = np.percentile(values, [50, 99]) / 1e6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ OPEN_WRITE_PATIENCE_NS = 30_000_000_000
 """A file that the kernel saw created but not closed is being written: so long must it rest before we doubt that."""
 
 _SPARE_MARKS = 10_000
+"""Marks of files that are gone: enough for names that begin again after 9999."""
+_REST = struct.Struct("<qq")
+"""Size and modification time; the digest's bytes come behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Mark:
     size_bytes: int
     mtime_ns: int
     digest: str | None
-    """Leading hexadecimal digits of the content's SHA-256; None for a file that was skipped unread."""
+    """Leading hexadecimal digits of the content's SHA-256, an even number; None for a file that was skipped unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,9 @@ class Intake:
 
     def __init__(self, stable_ns: int) -> None:
         self._stable_ns = stable_ns
-        self._known: dict[str, Mark] = {}
+        self._known: dict[int, bytes] = {}
+        """Hash of the path → the mark, packed: thousands of them are held. Paths with one hash would be taken for one
+        file that changed, which is harmless."""
         self._waiting: dict[str, _Sighting] = {}
         self._ready: dict[str, Entry] = {}
         self._due_ns = math.inf
@@ -94,16 +100,21 @@ class Intake:
 
     def remember(self, path: str, mark: Mark) -> None:
         """The file in this state was dealt with."""
-        self._known[path] = mark
+        digest = b"" if mark.digest is None else bytes.fromhex(mark.digest)
+        self._known[hash(path)] = _REST.pack(mark.size_bytes, mark.mtime_ns) + digest
 
     def mark_of(self, path: str) -> Mark | None:
         """What was dealt with under this name before."""
-        return self._known.get(path)
+        packed = self._known.get(hash(path))
+        if packed is None:
+            return None
+        size_bytes, mtime_ns = _REST.unpack_from(packed)
+        return Mark(size_bytes, mtime_ns, packed[_REST.size :].hex() or None)
 
     def is_known(self, entry: Entry) -> bool:
         """Whether the file was dealt with and has not changed since, as far as the directory shows."""
-        mark = self._known.get(entry.path)
-        return mark is not None and (mark.size_bytes, mark.mtime_ns) == (entry.size_bytes, entry.mtime_ns)
+        packed = self._known.get(hash(entry.path))
+        return packed is not None and _REST.unpack_from(packed) == (entry.size_bytes, entry.mtime_ns)
 
     def is_crowded(self, present: int) -> bool:
         """Whether far more is remembered than the folder holds, so that `forget` is worth a scan."""
@@ -111,7 +122,8 @@ class Intake:
 
     def forget(self, present: set[str]) -> None:
         """Drop what is remembered of files that are gone."""
-        self._known = {path: mark for path, mark in self._known.items() if path in present}
+        hashes = {hash(path) for path in present}
+        self._known = {path: mark for path, mark in self._known.items() if path in hashes}
 
     def _wait(self, entry: Entry, now_ns: int, patience_ns: int) -> None:
         self._waiting[entry.path] = _Sighting(entry, now_ns, patience_ns)
