@@ -36,7 +36,10 @@ class SoakPlan:
     travel_ms: int = 2_000
     sample_every_s: float = 5.0
     warm_up_s: float = 120.0
-    """Samples before this are shown but not judged; at most a quarter of the run."""
+    """Samples before this are shown but not judged."""
+    warm_up_parts: int = 10_000
+    """Nor those before so many parts, while the daemon's bounded memories fill: the names of files that are gone, parts
+    that are closed. Of a run that is short for that two fifths are warm-up."""
     evidence: bool = True
     pictures: Literal["png", "bmp"] = "png"
     """How the belt stores them. A line of hundreds of parts per second has no time to decompress."""
@@ -47,4 +50,4 @@ class SoakPlan:
     @property
     def judged_from_s(self) -> float:
         """When the warm-up is over."""
-        return min(self.warm_up_s, self.duration_s / 4)
+        return min(max(self.warm_up_s, self.warm_up_parts / self.parts_per_s), self.duration_s * 2 / 5)

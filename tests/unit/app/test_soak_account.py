@@ -35,6 +35,19 @@ def test_a_leak_fails_the_soak_and_says_how_much() -> None:
     assert "FAILED" in found.page()
 
 
+@pytest.mark.parametrize(("leak_b_per_part", "passes"), [(0, True), (1_024, False)])
+def test_ten_minutes_tell_a_leak_from_memories_that_fill(leak_b_per_part: int, passes: bool) -> None:
+    """Ten parts per second: 150 bytes per part up to the 10,000th are no leak; a kilobyte per part for ever is."""
+    flat = _result(0.0, seconds=600)
+    grown = tuple(
+        replace(sample, rss_mb=sample.rss_mb + (150 + leak_b_per_part) * sample.at_s * 10 / 2**20)
+        for sample in flat.samples
+    )
+    found = account(replace(flat, samples=grown))
+    assert found.judged
+    assert (found.findings == ()) is passes
+
+
 def test_noise_without_a_leak_passes() -> None:
     """The slope's interval holds zero."""
     found = account(_result(0.0))
