@@ -9,6 +9,7 @@ import numpy as np
 import patchcore_export as maker
 import pytest
 
+from edge_convert.adding.add import AddOptions, add
 from edge_convert.convert.source import ConvertOptions
 from edge_convert.images import load_image
 from edge_convert.importing.case import ImportOptions, open_export
@@ -20,6 +21,7 @@ from edge_convert.progress import Silent
 from edge_convert.teaching.area import AreaOptions
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import DetectorKind, Resize
 from edge_runtime.ops.clock import SystemClock
 from edge_runtime.vision.encode import encode_png
@@ -119,6 +121,15 @@ def test_behind_a_mask_the_graph_stays_whole(parts: Path, tmp_path: Path) -> Non
     told = ImportOptions(model, tmp_path / "frames", convert, stated=TOLD, area=AreaOptions(mask=tmp_path / "mask.png"))
     report = import_model(told, Silent(), SystemClock())
     assert any("the score is the largest value of the map" in text for text in report.warnings)
+
+
+def test_nothing_is_added_to_an_imported_bank(parts: Path, tmp_path: Path) -> None:
+    """Its scores are in units of their own: `add` says so before it looks at a part."""
+    imported(parts, maker.patchcore(tmp_path / "m.onnx", weighted=False), tmp_path / "part.bundle")
+    with pytest.raises(ConfigError, match="was imported"):
+        add(
+            AddOptions(tmp_path / "part.bundle", parts / "good", tmp_path / "x.bundle", ENGINE), Silent(), SystemClock()
+        )
 
 
 def test_other_models_are_no_patchcore(tmp_path: Path) -> None:
