@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.models import Opener, prove
 from edge_runtime.app.stored import load_stored
 from edge_runtime.bundles.archive import open_bundle, open_release
@@ -15,6 +16,7 @@ from edge_runtime.ops.memory import SystemMemory
 if TYPE_CHECKING:
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import ModelMaker
+    from edge_runtime.app.sharing import Assemble
     from edge_runtime.app.stages import Common
     from edge_runtime.bundles.archive import OpenBundle
     from edge_runtime.bundles.store_port import UpdateStore
@@ -54,10 +56,12 @@ def releases_of(config: LineConfig, clock: Clock) -> UpdateStore | None:
     return open_store(config.device.state_dir / STORE_FOLDER, clock, config.updates.keep_versions)
 
 
-def opener_of(config: LineConfig, store: UpdateStore, release: StoredRelease) -> Opener:
+def opener_of(
+    config: LineConfig, store: UpdateStore, release: StoredRelease, assemble: Assemble = inspector_of
+) -> Opener:
     """Loads this release from the store."""
     path = store.path(release.digest)
-    return lambda: load_stored(path, release.digest, config.engine)
+    return lambda: load_stored(path, release.digest, config.engine, assemble)
 
 
 def open_active(config: LineConfig, clock: Clock) -> OpenBundle:
@@ -84,7 +88,7 @@ def open_active(config: LineConfig, clock: Clock) -> OpenBundle:
         store.close()
 
 
-def start_release(config: LineConfig, store: UpdateStore, product: str) -> Start:
+def start_release(config: LineConfig, store: UpdateStore, product: str, assemble: Assemble = inspector_of) -> Start:
     """What has to decide at the start, loaded and proved; a release on trial that fails at it is rolled back.
 
     Raises:
@@ -92,7 +96,7 @@ def start_release(config: LineConfig, store: UpdateStore, product: str) -> Start
     """
     while True:
         release, on_trial = _begun(store, store.resolve_start(product))
-        opener = opener_of(config, store, release)
+        opener = opener_of(config, store, release, assemble)
         try:
             return Start(store, release, _proved(opener), opener)
         except EdgeError as error:
@@ -143,7 +147,8 @@ class StoreLoader:
 
     def load(self, release: StoredRelease) -> Model:
         """See `Loader`."""
-        return self.maker.load(opener_of(self.config, self.store, release), release.terms.product)
+        opener = opener_of(self.config, self.store, release, self.maker.assemble)
+        return self.maker.load(opener, release.terms.product)
 
     def file_bytes(self, release: StoredRelease) -> int:
         """See `Loader`."""

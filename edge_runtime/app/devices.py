@@ -13,6 +13,7 @@ from edge_runtime import plc as plcs
 from edge_runtime.app.activation import releases_of, start_release
 from edge_runtime.app.belt import belt_plan
 from edge_runtime.app.combine import open_members
+from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.models import open_file, prove
 from edge_runtime.broker.encoding import encoder
 from edge_runtime.domain.errors import EdgeError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edge_runtime.app.combine import Member
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import Opener
+    from edge_runtime.app.sharing import Assemble
     from edge_runtime.broker.port import Broker
     from edge_runtime.bundles.store_port import UpdateStore
     from edge_runtime.camera.port import Camera
@@ -70,8 +72,13 @@ class Devices:
             self.store.close()
 
 
-def open_devices(config: LineConfig, clock: Clock) -> Devices:
+def open_devices(config: LineConfig, clock: Clock, assemble: Assemble = inspector_of) -> Devices:
     """Create every device; prove the model, and those beside it, on their golden images before anything else.
+
+    Args:
+        config: of the line.
+        clock: for all of them.
+        assemble: puts a bundle on its engine.
 
     Raises:
         EdgeError: what cannot work as configured, with what to do.
@@ -80,7 +87,7 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
         store = releases_of(config, clock)
         if store is not None:
             undo.callback(store.close)
-        inspector, opener, release = _first_model(config, store)
+        inspector, opener, release = _first_model(config, store, assemble)
         undo.callback(inspector.close)
         members = open_members(config, inspector)
         for member in members:
@@ -106,17 +113,19 @@ def open_devices(config: LineConfig, clock: Clock) -> Devices:
         return devices
 
 
-def _first_model(config: LineConfig, store: UpdateStore | None) -> tuple[Inspector, Opener, StoredRelease | None]:
+def _first_model(
+    config: LineConfig, store: UpdateStore | None, assemble: Assemble
+) -> tuple[Inspector, Opener, StoredRelease | None]:
     if store is not None and config.bundle.product is not None:
-        start = start_release(config, store, config.bundle.product)
+        start = start_release(config, store, config.bundle.product, assemble)
         return start.inspector, start.opener, start.release
-    inspector = open_file(config)
+    inspector = open_file(config, assemble)
     try:
         prove(inspector)
     except EdgeError:
         inspector.close()
         raise
-    return inspector, lambda: open_file(config), None
+    return inspector, lambda: open_file(config, assemble), None
 
 
 def _simulated_plc(config: LineConfig, belt: BeltPlan) -> SimulatedPlcModel | None:

@@ -9,6 +9,7 @@ from edge_runtime.app.audit import opening_records
 from edge_runtime.app.beside import beside_of, rollout_service
 from edge_runtime.app.combine import member_models
 from edge_runtime.app.conditions import line_conditions
+from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.models import ModelMaker
 from edge_runtime.app.numbering import start_numbering
 from edge_runtime.app.products import file_products, product_switch
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_runtime.app.devices import Devices
+    from edge_runtime.app.sharing import Shared
     from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.frame import Frame
     from edge_runtime.domain.inspection import MapSource
@@ -47,6 +49,7 @@ def build_line(
     clock: Clock,
     preview: Callable[[Frame, MapSource | None, Verdict], None] | None = None,
     progress: Callable[[], None] | None = None,
+    shared: Shared | None = None,
 ) -> Line:
     """Wire the stages around the devices. Nothing runs yet.
 
@@ -54,11 +57,12 @@ def build_line(
         preview: gets every inspected frame with its verdict, in the inspect stage's thread.
         progress: called by the inspect stage in every round while the whole deadline path is alive; feeds the
             watchdog.
+        shared: what the line shares with others of this process; None: it is alone.
     """
-    maker = ModelMaker(config, devices.plc.capabilities, clock)
+    maker = ModelMaker(config, devices.plc.capabilities, clock, inspector_of if shared is None else shared.assemble)
     beside = beside_of(config)
     line = _common(config, devices, maker, clock)
-    dispatch = dispatch_stage(line)
+    dispatch = dispatch_stage(line, shared)
     vitals = Vitals(dispatch, line.recipe, clock)
     link = plc_link(line, vitals)
     last = start_numbering(line, link, opening_records(config, devices, line.recipe.current.limits, clock))
@@ -66,7 +70,7 @@ def build_line(
     switch = product_switch(line, activation, link, vitals)
     stages = Stages(
         capture=capture_stage(line, PartTracker(last), link),
-        inspect=inspect_stage(line, vitals, preview, progress, file_products(line, switch), beside),
+        inspect=inspect_stage(line, vitals, preview, progress, file_products(line, switch), beside, shared),
         dispatch=dispatch,
         record=record_stage(config.ledger, devices, line.queues.records, clock),
         plc=link,
@@ -75,7 +79,7 @@ def build_line(
         activation=activation,
         rollout=rollout_service(line, maker, beside, vitals),
     )
-    return _assembled(line, stages, vitals)
+    return _assembled(line, stages, vitals, "" if shared is None else shared.name)
 
 
 def _common(config: LineConfig, devices: Devices, maker: ModelMaker, clock: Clock) -> Common:
@@ -97,7 +101,7 @@ def _common(config: LineConfig, devices: Devices, maker: ModelMaker, clock: Cloc
     )
 
 
-def _assembled(line: Common, stages: Stages, vitals: Vitals) -> Line:
+def _assembled(line: Common, stages: Stages, vitals: Vitals, label: str) -> Line:
     return Line(
         stages,
         line.devices.camera,
@@ -113,4 +117,5 @@ def _assembled(line: Common, stages: Stages, vitals: Vitals) -> Line:
         line.shed,
         line.events,
         line.clock,
+        label,
     )

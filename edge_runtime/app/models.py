@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from edge_runtime.app.inspection import Inspector, load_inspector
+from edge_runtime.app.inspection import Inspector, inspector_of
 from edge_runtime.app.recipe import build_recipe
+from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
+from edge_runtime.detectors.shared import SharedDetector
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.ops.memory import resident_bytes
 from edge_runtime.services.engine_keeper import EngineKeeper
@@ -16,6 +18,7 @@ from edge_runtime.services.model_swap import Model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_runtime.app.sharing import Assemble
     from edge_runtime.config.line import LineConfig
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.verdict import BundleIdentity, Limits
@@ -26,7 +29,7 @@ Opener: TypeAlias = "Callable[[], Inspector]"
 """Loads a certain bundle and warms it up; raises EdgeError. May be called again and again, by any thread."""
 
 
-def open_file(config: LineConfig) -> Inspector:
+def open_file(config: LineConfig, assemble: Assemble = inspector_of) -> Inspector:
     """The bundle in `bundle.path`.
 
     Raises:
@@ -34,7 +37,7 @@ def open_file(config: LineConfig) -> Inspector:
     """
     if config.bundle.path is None:
         raise AssertionError  # a line with a product has no file
-    return load_inspector(config.bundle.path, config.engine, config.bundle.trust)
+    return assemble(open_bundle(config.bundle.path, trust=config.bundle.trust), config.engine)
 
 
 def prove(inspector: Inspector) -> None:
@@ -43,6 +46,9 @@ def prove(inspector: Inspector) -> None:
     Raises:
         BundleError: it gives others; says which.
     """
+    shared = inspector.detector if isinstance(inspector.detector, SharedDetector) else None
+    if shared is not None and shared.proved:
+        return  # the very engine of another line: to ask it again would hold that line up
     report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads, inspector.engine_description)
     if not report.passed:
         identity = inspector.bundle.identity
@@ -51,6 +57,8 @@ def prove(inspector: Inspector) -> None:
             f"{report.summary}",
             "keep the previous bundle; convert this one again for this engine, or choose the engine it names",
         )
+    if shared is not None:
+        shared.proved = True
 
 
 def renewed(opener: Opener, identity: BundleIdentity) -> Detector:
@@ -69,6 +77,25 @@ def renewed(opener: Opener, identity: BundleIdentity) -> Detector:
         return inspector.detector
 
 
+class Renewal:
+    """Loads a bundle anew, each time in place of what was loaded before, which no other line takes over any more.
+
+    Lines that shared the old engine share the new one as they find out.
+    """
+
+    def __init__(self, detector: Detector, opener: Opener, identity: BundleIdentity) -> None:
+        self._detector = detector
+        self._opener = opener
+        self._identity = identity
+
+    def __call__(self) -> Detector:
+        """See `renewed`."""
+        if isinstance(self._detector, SharedDetector):
+            self._detector.abandoned = True
+        self._detector = renewed(self._opener, self._identity)
+        return self._detector
+
+
 @dataclass(frozen=True, slots=True)
 class ModelMaker:
     """Makes the models of one line."""
@@ -76,6 +103,8 @@ class ModelMaker:
     config: LineConfig
     capabilities: PlcCapability
     clock: Clock
+    assemble: Assemble = inspector_of
+    """Puts a bundle on its engine."""
 
     def load(self, opener: Opener, product: str = "") -> Model:
         """Load, warm up and prove; takes from half a second to minutes.
@@ -105,7 +134,7 @@ class ModelMaker:
         """
         bundle = inspector.bundle
         recipe = build_recipe(self.config.recipe, bundle.calibration.limits, self.capabilities)
-        renew = None if opener is None else lambda: renewed(opener, bundle.identity)
+        renew = None if opener is None else Renewal(inspector.detector, opener, bundle.identity)
         return Model(
             EngineKeeper(inspector.detector, renew, self.clock),
             recipe if limits is None else replace(recipe, limits=limits),

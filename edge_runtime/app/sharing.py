@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge_runtime.config.engine import EngineSettings
     from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.domain.verdict import BundleIdentity
+    from edge_runtime.services.engine_turns import LineTurns
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,20 @@ class SharedEngines:
             detector = SharedDetector(inspector.detector)
             place.loaded, place.description = weakref.ref(detector), inspector.engine_description
             return Inspector(opened, detector, inspector.engine_description)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a line shares with the others of its process."""
+
+    name: str
+    """Of the line: its threads and log entries carry it."""
+    engines: SharedEngines
+    turns: LineTurns
+
+    def assemble(self, opened: OpenBundle, settings: EngineSettings) -> Inspector:
+        """See `SharedEngines.assemble`."""
+        return self.engines.assemble(opened, settings)
 
 
 Assemble: TypeAlias = "Callable[[OpenBundle, EngineSettings], Inspector]"

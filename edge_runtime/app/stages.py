@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_runtime.app.devices import Devices
+    from edge_runtime.app.sharing import Shared
     from edge_runtime.config.line import LineConfig
     from edge_runtime.decision.part_tracker import PartTracker
     from edge_runtime.domain.frame import Frame
@@ -90,7 +91,7 @@ def make_queues(config: LineConfig) -> Queues:
     )
 
 
-def dispatch_stage(line: Common) -> DispatchStage:
+def dispatch_stage(line: Common, shared: Shared | None = None) -> DispatchStage:
     """The arbiter."""
     return DispatchStage(
         line.recipe,
@@ -102,6 +103,7 @@ def dispatch_stage(line: Common) -> DispatchStage:
         line.monitor,
         line.clock,
         line.shed,
+        None if shared is None else shared.turns.overdue,
     )
 
 
@@ -112,6 +114,7 @@ def inspect_stage(
     progress: Callable[[], None] | None,
     products: FileProducts | None,
     beside: Beside | None = None,
+    shared: Shared | None = None,
 ) -> InspectStage:
     """The one that feeds the watchdog; see `app.line.build_line`."""
     return InspectStage(
@@ -126,6 +129,7 @@ def inspect_stage(
         beside=beside,
         products=products,
         panel=panel_of(line.config, line.models.others, line.clock),
+        turns=None if shared is None else shared.turns,
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_runtime.app.inspection import Inspector
+    from edge_runtime.app.sharing import Assemble
     from edge_runtime.config.engine import EngineSettings
 
 COMPILED: Final = "compiled"
@@ -29,11 +30,17 @@ def with_cache(settings: EngineSettings, bundle: Path) -> EngineSettings:
     return settings.model_copy(update={"cache_dir": folder})
 
 
-def load_stored(bundle: Path, digest: str, settings: EngineSettings) -> Inspector:
+def load_stored(bundle: Path, digest: str, settings: EngineSettings, assemble: Assemble = inspector_of) -> Inspector:
     """Load a release of the store and warm it up; its file is hashed again.
+
+    Args:
+        bundle: the release's file.
+        digest: of the release.
+        settings: which engine.
+        assemble: puts it on its engine.
 
     Raises:
         BundleError: it is damaged, or not meant for this runtime or engine.
         EngineError: the engine is not there or cannot run it.
     """
-    return inspector_of(open_release(bundle, digest=digest), with_cache(settings, bundle))
+    return assemble(open_release(bundle, digest=digest), with_cache(settings, bundle))

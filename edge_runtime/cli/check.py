@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_runtime.config.describe import describe
-from edge_runtime.config.load import read_config
 from edge_runtime.config.problems import InvalidConfigError
+from edge_runtime.config.together import read_together
 
 if TYPE_CHECKING:
     from edge_runtime.config.load import LoadedConfig
@@ -21,25 +21,29 @@ UNUSABLE_CONFIG = 2
 
 
 def check_command(
-    config: Annotated[Path, typer.Argument(help="Configuration file (TOML).")],
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG…", help="Configuration (TOML) of each line.")],
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Check a configuration file: every error at once, and what the line will do.
 
-    Only the file is looked at, so it also works on another computer; `doctor` looks at this machine.
+    Several files are those of lines in one process: they must not claim the same things. Only the files are looked at,
+    so it also works on another computer; `doctor` looks at this machine.
     """
     try:
-        loaded = read_config(config)
+        everything = read_together(configs)
     except InvalidConfigError as error:
         if as_json:
-            _print_json({"ok": False, "file": str(config), "errors": [asdict(item) for item in error.problems]})
+            errors = [asdict(item) for item in error.problems]
+            _print_json({"ok": False, "file": str(error.file), "errors": errors})
         else:
             typer.echo(error.diagnostics(), err=True)
         raise typer.Exit(UNUSABLE_CONFIG) from None
     if as_json:
-        _print_json(_as_json(loaded))
+        found = [_as_json(loaded) for loaded in everything]
+        _print_json(found[0] if len(found) == 1 else {"ok": True, "lines": found})
     else:
-        _print_summary(loaded)
+        for loaded in everything:
+            _print_summary(loaded)
 
 
 def _as_json(loaded: LoadedConfig) -> dict[str, Any]:

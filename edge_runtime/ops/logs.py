@@ -55,7 +55,10 @@ class JournalFormatter(logging.Formatter):
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES}
+    """What `extra=` brought; where there are several lines, first the one whose thread spoke."""
+    line, slash, _ = (record.threadName or "").partition("/")
+    extra = {name: value for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES}
+    return {"line": line, **extra} if slash else extra
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,8 @@ from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.services.flow import Begun, EvidenceItem, Judged, LoadShed, Opened, RecordItem, Waived
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.recipe import Recipe
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
     from edge_runtime.services.queues import BoundedQueue
 
 POLL_S = 0.02
-REMEMBERED = 4_096
-"""Closed parts that are remembered, to tell a late result from an unknown part."""
+REMEMBERED = 2_048
+"""Closed parts that are remembered, to tell a late result from an unknown part: 10 s at 200 parts/s, when the watchdog
+ends an inspection that hangs."""
 
 NEVER_ITS_TURN = "not inspected: parts come faster than this device inspects"
 
@@ -54,7 +57,13 @@ class DispatchStage:
         monitor: LineMonitor,
         clock: Clock,
         shed: LoadShed | None = None,
+        held_by: Callable[[], str | None] | None = None,
     ) -> None:
+        """Wire the stage.
+
+        Args:
+            held_by: name of another line of this process whose inspection does not end, if there is one.
+        """
         self._recipe = recipe
         self._camera_name = camera_name
         self._inbox = inbox
@@ -64,6 +73,7 @@ class DispatchStage:
         self._monitor = monitor
         self._clock = clock
         self._shed = shed or LoadShed()
+        self._held_by = held_by
         self._open: dict[_Key, Part] = {}
         self._closed: deque[_Key] = deque(maxlen=REMEMBERED)
         self._inspected: Part | None = None
@@ -85,7 +95,7 @@ class DispatchStage:
             self._handle(item)
         now_ns = self._clock.monotonic_ns()
         for part in [part for part in self._open.values() if now_ns > part.deadline_ns]:
-            self._give_up(part, *self._why_late(part, now_ns))
+            self._give_up(part, *self._why_late(part))
 
     def finish(self) -> None:
         """Stopping: whatever is still open gets its fail-safe verdict now."""
@@ -108,22 +118,22 @@ class DispatchStage:
                 if _key(part) in self._open:  # else its deadline was faster
                     self._give_up(part, *self._why_waived())
 
-    def _why_late(self, part: Part, now_ns: int) -> tuple[Reason, str]:
+    def _why_late(self, part: Part) -> tuple[Reason, str]:
         """At its deadline: did it have its turn?"""
         if part is self._inspected:
             return Reason.DEADLINE_MISSED, "its inspection has not ended at the deadline"
         if isinstance(part.arrival, Frame) and part.arrival.captured_ns > part.deadline_ns:
             late_ms = (part.arrival.captured_ns - part.deadline_ns) / 1e6
             return Reason.DEADLINE_MISSED, f"its frame came {late_ms:.0f} ms after the deadline"
-        if self._stuck(now_ns):
-            return self._why_waived()
-        return Reason.OVERLOAD, NEVER_ITS_TURN
+        return self._why_waived()
 
     def _why_waived(self) -> tuple[Reason, str]:
         """Never inspected: because others came too fast, or because the one before it does not end?"""
         if self._stuck(self._clock.monotonic_ns()) and self._inspected is not None:
             before = self._inspected.trigger.part_id
             return Reason.DEADLINE_MISSED, f"the inspection of {before} does not end: this part never had its turn"
+        if self._held_by is not None and (other := self._held_by()) is not None:
+            return Reason.DEADLINE_MISSED, f"an inspection of line {other} does not end: this part never had its turn"
         return Reason.OVERLOAD, NEVER_ITS_TURN
 
     def _stuck(self, now_ns: int) -> bool:

@@ -13,6 +13,7 @@ from edge_runtime.domain.inspection import Inspection, InspectionFault
 from edge_runtime.domain.verdict import Reason
 from edge_runtime.services.flow import Begun, Judged, Waived
 from edge_runtime.services.looking import fault, look
+from edge_runtime.services.part_turns import PartTurns
 from edge_runtime.services.queues import Handover
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.verdict import Verdict
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.beside import Beside
+    from edge_runtime.services.engine_turns import LineTurns
     from edge_runtime.services.flow import DispatchItem, RecipeCell
     from edge_runtime.services.model_swap import Model, Models
     from edge_runtime.services.panel import Panel
@@ -56,6 +58,7 @@ class InspectStage:
         beside: Beside | None = None,
         products: FileProducts | None = None,
         panel: Panel | None = None,
+        turns: LineTurns | None = None,
     ) -> None:
         """Wire the stage.
 
@@ -67,6 +70,7 @@ class InspectStage:
             progress: called once per round, idle rounds included; what feeds the watchdog.
             beside: the rollout of a candidate; says who decides a part, and is told what came of it.
             panel: where several models are combined; never together with `beside`.
+            turns: where other lines share the processor.
         """
         self.models = models
         self._recipe = recipe
@@ -80,6 +84,7 @@ class InspectStage:
         self._beside = beside
         self._products = products
         self.panel = panel
+        self._turns = None if turns is None else self._make_turns(turns)
         self._held: Part | None = None
         self._never = threading.Event()
 
@@ -88,10 +93,15 @@ class InspectStage:
         if self._progress is not None:
             self._progress()
         model = self.models.between_frames()
-        if not self._dispatch.flush(POLL_S):
-            return
+        if not self._dispatch.flush(0):
+            self._rest()
+            if not self._dispatch.flush(POLL_S):
+                return
         part = self._next()
         if part is None or not isinstance(part.arrival, Frame) or not self._is_admitted(part, part.arrival, model):
+            return
+        if self._turns is not None and not self._turns.for_part(part, POLL_S):
+            self._held = part
             return
         began_ns = self._clock.monotonic_ns()
         self._dispatch.send(Begun(part))
@@ -102,15 +112,20 @@ class InspectStage:
             self._beside.judged(part, verdict, decider, verdict.decided_ns - began_ns)
         if self._preview is not None and decider is model:  # a candidate's map has other colours
             self._preview(part.arrival, anomaly_map, verdict)
+        if self._turns is not None:
+            self._turns.done()
 
     def finish(self) -> None:
         """Hand over what is owed."""
+        self._rest()
         self._dispatch.flush(FINISH_S)
 
     def _next(self) -> Part | None:
         if self._held is not None:
             part, self._held = self._held, None
             return part
+        if self._turns is not None and not self._turns.for_the_queue(POLL_S):
+            return None
         picked = self._inspect_queue.pick(self._choose, POLL_S)
         for given_up in picked.given_up:
             self._dispatch.send(Waived(given_up))
@@ -123,6 +138,7 @@ class InspectStage:
             return True
         if answer is False:
             self._held = part
+            self._rest()
             self._clock.wait(self._never, HOLD_NS)
             return False
         now_ns = self._clock.monotonic_ns()
@@ -135,6 +151,18 @@ class InspectStage:
         expected_ns = self._durations.expected_ns if self._newest_first else 0
         choice = choose([part.deadline_ns for part in waiting], self._clock.monotonic_ns(), expected_ns)
         return choice.inspect, choice.give_up
+
+    def _make_turns(self, turns: LineTurns) -> PartTurns:
+        def next_of(waiting: tuple[Part, ...]) -> Part:
+            place, _ = self._choose(waiting)
+            return waiting[-1 if place is None else place]
+
+        expected, queue = self._durations, self._inspect_queue
+        return PartTurns(turns, queue, next_of, lambda: expected.expected_ns, lambda: self.models.current.digest)
+
+    def _rest(self) -> None:
+        if self._turns is not None:
+            self._turns.rest()
 
     @property
     def renewals(self) -> int:

@@ -94,7 +94,13 @@ class Line:
         shed: LoadShed,
         events: Events,
         clock: Clock,
+        label: str = "",
     ) -> None:
+        """Wire the line.
+
+        Args:
+            label: names its threads where there are several lines.
+        """
         self.stages = stages
         self.camera = camera
         self.ledger = ledger
@@ -109,6 +115,7 @@ class Line:
         self._inspect_queue = inspect_queue
         self._queues: tuple[BoundedQueue[Any], ...] = (inspect_queue, *other_queues)
         self._clock = clock
+        self._label = label
         self._threads: dict[str, StageThread] = {}
         self._ladder = lifecycle.START
         self._backlog = 0
@@ -138,7 +145,8 @@ class Line:
             self.broker.start()
         self.camera.open()
         for stage in self.stages.from_the_end():
-            self._threads[stage.name] = StageThread(stage, self._clock, _NICENESS.get(stage.name, 0))
+            niceness = _NICENESS.get(stage.name, 0)
+            self._threads[stage.name] = StageThread(stage, self._clock, niceness, self._label)
         self.vitals.watch(self._threads)
         for thread in self._threads.values():
             thread.start()

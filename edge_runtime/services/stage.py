@@ -35,8 +35,15 @@ class Stage(Protocol):
 class StageThread:
     """Runs a stage until it is stopped. A step that raises is logged, counted, and the stage goes on."""
 
-    def __init__(self, stage: Stage, clock: Clock, niceness: int = 0) -> None:
-        """Not started yet; `niceness`: how far its thread stands back behind the others."""
+    def __init__(self, stage: Stage, clock: Clock, niceness: int = 0, label: str = "") -> None:
+        """Not started yet.
+
+        Args:
+            stage: what runs.
+            clock: for its progress.
+            niceness: how far its thread stands back behind the others.
+            label: goes before the stage's name in that of its thread.
+        """
         self.stage = stage
         self._niceness = niceness
         self.failures = 0
@@ -45,7 +52,9 @@ class StageThread:
         self._progress_ns = clock.monotonic_ns()
         self._told = ""
         self._tell_again_ns = 0
-        self._thread = threading.Thread(target=self._run, name=stage.name, daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=f"{label}/{stage.name}" if label else stage.name, daemon=True
+        )
 
     def start(self) -> None:
         """Start the thread."""

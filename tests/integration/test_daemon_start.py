@@ -128,7 +128,7 @@ def test_the_status_says_stopping_before_it_says_offline(tmp_path) -> None:
     daemon = _daemon(_config(tmp_path))
     daemon.line.announce_stop()
     assert daemon.line.health.state.value == "stopping"
-    assert b'"state":"stopping"' in daemon._reporter.payload()
+    assert b'"state":"stopping"' in daemon.lines[0]._reporter.payload()
     daemon.request_stop()
     daemon.run()
 
