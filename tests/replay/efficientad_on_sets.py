@@ -4,8 +4,9 @@
 
 Distils `WORK/teacher.npz` from the backbone (no steps: solved for) on procedural scenes and the good images of
 hazelnut_toy, dobot_cubes and cookies; trains each set once and writes `efficientad-SET-int8.bundle`, `…-fp32.bundle`
-and `SET.onnx`. What is there already is taken as it is. Then prints the rows of `line_parity_on_sets.py`, and with
-`--maps` the AUROC of the student's map alone, of the autoencoder's alone and of both (which needs `--steps`).
+and `SET.onnx`. What is there already is taken as it is, so each `--size` needs a WORK of its own. Then prints the rows
+of `line_parity_on_sets.py`, and with `--maps` the AUROC of the student's map alone, of the autoencoder's alone and of
+both (which needs `--steps`).
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ def run(command: str, *options: str) -> None:
     subprocess.run([sys.executable, "-m", "edge_convert", *command.split(), *options], check=True, stdout=sys.stderr)
 
 
-def distil(shared: Path, backbone: Path, teacher: Path, threads: str) -> None:
+def distil(shared: Path, backbone: Path, teacher: Path, size: str, threads: str) -> None:
     """The teacher of all sets, unless it is there."""
     if teacher.exists():
         return
     folders = [option for name in TEACHER_SETS for option in ("--images", str(shared / "data" / name / "train/good"))]
-    views = ["--scenes", "150", "--views", "3", "--per-folder", "16"]
+    views = ["--size", size, "--scenes", "150", "--views", "3", "--per-folder", "16"]
     run("distill", "--backbone", str(backbone), "--out", str(teacher), *folders, *views, "--bf16", "--threads", threads)
 
 
@@ -99,13 +100,14 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--size", default="s", choices=["xs", "s", "m"])
     parser.add_argument("--steps", default="0", help="of the autoencoder; 0: none")
     parser.add_argument("--maps", action="store_true", help="AUROC of each map alone")
     parser.add_argument("--make-only", action="store_true", help="bundles, but no figures")
     parser.add_argument("sets", nargs="*", default=list(SETS))
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    distil(arguments.shared, arguments.backbone, arguments.work / "teacher.npz", str(arguments.threads))
+    distil(arguments.shared, arguments.backbone, arguments.work / "teacher.npz", arguments.size, str(arguments.threads))
     schedule = ["--steps", arguments.steps, "--batch", "2", "--crop", "128", "--learning-rate", "1e-3"]
     for name in arguments.sets:
         train(arguments.shared, name, arguments.work, [*schedule, "--bf16", "--threads", str(arguments.threads)])

@@ -82,13 +82,11 @@ SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
     {
         "S": Shape(LAYERS[PdnSize.S], 384),
         "S at 128 px": Shape(LAYERS[PdnSize.S], 384, 128),
-        "pooled 64-128-128": Shape(pooled_twice(64, 128, 128), 128),
-        "pooled 64-128-128 at 192 px": Shape(pooled_twice(64, 128, 128), 128, 192),
-        "pooled 32-64-128": Shape(pooled_twice(32, 64, 128), 128),
-        "stride, pooled 48-96-128": Shape(_both(48, 96, 128), 96),
-        "strides 64-128-256": Shape(_strided(64, 128, 256), 64),
-        "strides 64-128-128": Shape(_strided(64, 128, 128), 128),
-        "strides 48-96-128": Shape(_strided(48, 96, 128), 96),
+        "pooled 64-128-128": Shape(pooled_twice(64, 128, 128), 64),
+        "pooled 64-128-128 at 192 px (XS)": Shape(LAYERS[PdnSize.XS], 64, 192),
+        "pooled 32-64-128": Shape(pooled_twice(32, 64, 128), 64),
+        "stride, pooled 48-96-128": Shape(_both(48, 96, 128), 64),
+        "strides 64-128-128": Shape(_strided(64, 128, 128), 64),
         "strides 32-64-96": Shape(_strided(32, 64, 96), 64),
     }
 )

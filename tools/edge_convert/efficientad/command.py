@@ -72,7 +72,9 @@ class EfficientAdFlags:
     teacher: Annotated[Path, typer.Option(help="Teacher of `edge-convert distill`.")]
     out: Annotated[Path, typer.Option(help="The bundle to write.")]
     size: Annotated[Literal["xs", "s", "m"] | None, typer.Option(help="Refuse a teacher of another size.")] = None
-    input_size: Annotated[str, typer.Option(help="Input in pixels: 256 or 256x320 (height x width).")] = "256"
+    input_size: Annotated[
+        str, typer.Option(help="Input in pixels: 256 or 256x320 (height x width). Default: 256; 192 with a teacher xs.")
+    ] = ""
     region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
     tiles: Annotated[
         str | None, typer.Option(help="Cut large frames: auto, or rows x columns as in 3x5. Default: the frame as one.")
@@ -160,7 +162,7 @@ def _train(flags: EfficientAdFlags) -> None:
     from edge_convert.progress import Terminal  # noqa: PLC0415
 
     with Terminal(Console(stderr=True)) as terminal:
-        report = train_efficientad(_train_options(flags), terminal, SystemClock())
+        report = train_efficientad(train_options(flags), terminal, SystemClock())
     console = Console()
     if report.conversion is None:
         console.print(_STOPPED.format(report.outcome.steps))
@@ -200,14 +202,19 @@ def _distill_options(flags: DistillFlags) -> DistillOptions:
     )
 
 
-def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
+def train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
+    """What the flags ask for.
+
+    Raises:
+        ConfigError: a flag is not understood, or the teacher, whose size decides the input's, cannot be read.
+    """
     from edge_convert.efficientad.networks import PdnSize  # noqa: PLC0415  (imports PyTorch)
     from edge_convert.efficientad.optimise import Schedule  # noqa: PLC0415
     from edge_convert.efficientad.options import EfficientAdOptions  # noqa: PLC0415
     from edge_convert.efficientad.train import PAPER_STEPS  # noqa: PLC0415
     from edge_convert.teaching.area import AreaOptions  # noqa: PLC0415
 
-    height_px, width_px = size("--input-size", flags.input_size)
+    height_px, width_px = _input_px(flags)
     usual = 0 if flags.student == "solved" else PAPER_STEPS
     steps = usual if flags.steps is None else flags.steps
     return EfficientAdOptions(
@@ -232,3 +239,13 @@ def _train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
         resume=flags.resume,
         keep_checkpoint=flags.keep_checkpoint,
     )
+
+
+def _input_px(flags: EfficientAdFlags) -> tuple[int, int]:
+    from edge_convert.efficientad.networks import INPUT_PX  # noqa: PLC0415  (imports PyTorch)
+    from edge_convert.efficientad.teacher_file import read_teacher  # noqa: PLC0415
+
+    if flags.input_size:
+        return size("--input-size", flags.input_size)
+    side_px = INPUT_PX[read_teacher(flags.teacher).size]
+    return side_px, side_px

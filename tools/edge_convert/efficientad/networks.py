@@ -57,7 +57,7 @@ def pooled_twice(first: int, second: int, third: int) -> tuple[PatchLayer, ...]:
 
 LAYERS: Final[Mapping[PdnSize, tuple[PatchLayer, ...]]] = MappingProxyType(
     {
-        PdnSize.XS: pooled_twice(32, 64, 128),
+        PdnSize.XS: pooled_twice(64, 128, 128),
         PdnSize.S: pooled_twice(128, 256, 256),
         PdnSize.M: (
             PatchLayer(4, 256, pooled=True),
@@ -72,6 +72,8 @@ LAYERS: Final[Mapping[PdnSize, tuple[PatchLayer, ...]]] = MappingProxyType(
 """S and M are the paper's. Every entry has stride 4 and a field of 33 pixels."""
 
 
+INPUT_PX: Final[Mapping[PdnSize, int]] = MappingProxyType({PdnSize.XS: 192, PdnSize.S: 256, PdnSize.M: 256})
+"""Side of the picture, unless another is asked for."""
 MOST_CHANNELS: Final[Mapping[PdnSize, int]] = MappingProxyType({PdnSize.XS: 64, PdnSize.S: 384, PdnSize.M: 384})
 """Of a teacher; 384 is the paper's number. A backbone with more is averaged down."""
 

@@ -17,6 +17,7 @@ from efficientad_parts import press_ctrl_c, write_teacher_file  # noqa: E402
 from tiny_backbone import draw_part, write_parts  # noqa: E402
 
 from edge_convert.convert.source import ConvertOptions  # noqa: E402
+from edge_convert.efficientad.command import EfficientAdFlags, train_options  # noqa: E402
 from edge_convert.efficientad.networks import PdnSize  # noqa: E402
 from edge_convert.efficientad.optimise import Schedule  # noqa: E402
 from edge_convert.efficientad.options import EfficientAdOptions  # noqa: E402
@@ -132,6 +133,17 @@ def test_a_teacher_of_another_size_is_refused(options):
     """Before anything is trained."""
     with pytest.raises(ConfigError, match="size s, not m"):
         train_efficientad(replace(options, size=PdnSize.M), Silent(), SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "side_px"), [(PdnSize.XS, "", 192), (PdnSize.S, "", 256), (PdnSize.XS, "64", 64)]
+)
+def test_the_input_is_as_large_as_the_teachers_size_asks(tmp_path, size, asked, side_px):
+    """XS is made for 192 pixels, the paper's sizes for 256; who names another gets that."""
+    teacher = write_teacher_file(tmp_path / "t.npz", size)
+    flags = EfficientAdFlags(images=tmp_path, teacher=teacher, out=tmp_path / "x.bundle", input_size=asked)
+    options = train_options(flags)
+    assert (options.height_px, options.width_px) == (side_px, side_px)
 
 
 def test_help_needs_no_torch():
