@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -78,8 +77,3 @@ def _run(*command: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return None
-
-
-def is_root() -> bool:
-    """Whether this process may mount at all, as far as one can tell beforehand."""
-    return os.geteuid() == 0

@@ -165,7 +165,7 @@ class SqliteLedger:
         self._reserve.hold()
         with told(self._path, "read"):
             used, spare = used_and_spare_bytes(self._reader)
-        return Room(used, spare, self._reserve.held_bytes, self._reserve.size_bytes, self._reserve.is_low())
+        return Room(used, spare, self._reserve.held_bytes, self._reserve.is_low())
 
     def note(self, key: str) -> str | None:
         """See `Ledger`."""

@@ -137,7 +137,7 @@ class MemoryLedger:
 
     def look_after_room(self) -> Room:
         """See `Ledger`. There is always room."""
-        return Room(0, 0, 0, 0, is_low=False)
+        return Room(0, 0, 0, is_low=False)
 
     def note(self, key: str) -> str | None:
         """See `Ledger`."""

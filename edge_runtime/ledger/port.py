@@ -41,7 +41,6 @@ class Room:
     """Free inside its file: new records go there first."""
     reserve_bytes: int
     """Kept for verdicts, and not yet needed."""
-    reserve_wanted_bytes: int
     is_low: bool
     """Half of the reserve or more is gone: delivered records make place for new ones."""
 

@@ -35,10 +35,6 @@ class ActivationRecords:
             about |= {"product": release.terms.product, "digest": release.digest, "counter": release.terms.counter}
         self._events.record(EventRecord(kind, severity, text, self._clock.wall_ns(), about))
 
-    def tell_often(self, kind: str, severity: str, text: str) -> None:
-        """An event of which there may be many: some are left out."""
-        self._events(kind, severity, text)
-
     def activated(self, previous: str, model: Model, release: StoredRelease) -> EventRecord | None:
         """That `model` decides from now on; goes into the ledger in the moment of the change."""
         identity, revision, limits = model.bundle.identity, model.bundle.revision, model.recipe.limits

@@ -39,7 +39,7 @@ class Housekeeping:
         self._since_prune = 0
         self._look_at_ns = 0
         self._age_at_ns = 0
-        self.room = Room(0, 0, 0, 0, is_low=False)
+        self.room = Room(0, 0, 0, is_low=False)
         """As of the last look."""
 
     def committed(self, records: int) -> None:

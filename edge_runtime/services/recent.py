@@ -17,7 +17,6 @@ OFTEN: Final = 3
 """So many parts with one kind of fault within the window are more than a mishap."""
 IN_A_ROW: Final = 5
 """So many parts in a row without a sound score mean that the line judges nothing."""
-ENGINE_FAULTS: Final = frozenset({Reason.ENGINE_ERROR, Reason.SCORE_INVALID})
 IMAGE_FAULTS: Final = frozenset({Reason.IMAGE_CORRUPT, Reason.IMAGE_UNEXPECTED})
 
 

@@ -9,7 +9,6 @@ _RIFF_BYTES = 12
 _CHUNK_OVERHEAD = 8
 _LOSSY_HEADER_BYTES = 10
 _LOSSLESS_HEADER_BYTES = 5
-_EXTENDED_HEADER_BYTES = 10
 
 
 def read_header(data: bytes) -> ImageHeader:

@@ -17,8 +17,6 @@ _PROVING_GOOD: Final = 299
 """Good images that prove a false-reject rate of 1 % with 95 % confidence (Wilks)."""
 _PROVING_BAD: Final = 59
 """Defects that prove an FNR of 5 % with 95 % confidence."""
-_FINE_SHARE: Final = 0.01
-"""A defect of fewer pixels than this share of the model's input side is lost in shrinking."""
 _INPUT_PX: Final = 256
 _SMALLEST_DEFECT_PX: Final = 4
 _HIGHEST: Final = 3
