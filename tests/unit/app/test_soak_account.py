@@ -36,7 +36,7 @@ def test_a_leak_fails_the_soak_and_says_how_much() -> None:
 
 
 @pytest.mark.parametrize(("leak_b_per_part", "passes"), [(0, True), (1_024, False)])
-def test_ten_minutes_tell_a_leak_from_memories_that_fill(leak_b_per_part: int, passes: bool) -> None:
+def test_ten_minutes_tell_a_leak_from_memories_that_fill(leak_b_per_part, passes) -> None:
     """Ten parts per second: 150 bytes per part up to the 10,000th are no leak; a kilobyte per part for ever is."""
     flat = _result(0.0, seconds=600)
     grown = tuple(
