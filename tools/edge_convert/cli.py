@@ -9,6 +9,7 @@ from edge_convert.adding import command as add_command
 from edge_convert.advise import command as advise_command
 from edge_convert.backbones import command as backbone_command
 from edge_convert.bench import command as bench_command
+from edge_convert.combining import command as combining_command
 from edge_convert.efficientad import command as efficientad_command
 from edge_convert.evaluate import command as evaluate_command
 from edge_convert.importing import command as import_command
@@ -35,6 +36,7 @@ efficientad_command.register(app)
 import_command.register(app)
 release_command.register(app)
 bench_command.register(app)
+combining_command.register(app)
 
 
 @app.callback()

@@ -1,0 +1,1 @@
+"""How models do together, before a line relies on it."""
