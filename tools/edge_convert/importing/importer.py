@@ -56,12 +56,7 @@ def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> Co
     source = _source(options, case, built, reference, area, (*built.notices, *resize_notices, *area_notices, *notices))
 
     def diagnose() -> str:
-        if case.scorer is None:
-            return ""
-        with observer.stage("looking for the cause", 1) as stage:
-            found = likely_cause(case.scorer, stated, built.input_spec)
-            stage.advance()
-        return found
+        return _cause(case, stated, built, observer)
 
     told = _limits(options, built)
     cut = cut_patchcore(source, built, case.images, told)
@@ -71,9 +66,22 @@ def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> Co
             return convert(cut.source, reference, case.images, told, observer, clock)
         except ConfigError as error:
             reason = error.what
-    if reason:
-        source = replace(source, notices=(*source.notices, f"{_WHOLE}: {reason}"))
-    return convert(source, reference, case.images, told, observer, clock, diagnose)
+    return convert(_as_one_graph(source, reason), reference, case.images, told, observer, clock, diagnose)
+
+
+def _cause(case: Case, stated: Stated, built: Built, observer: Observer) -> str:
+    """What the recording shows to be wrong, in words; empty without one."""
+    if case.scorer is None:
+        return ""
+    with observer.stage("looking for the cause", 1) as stage:
+        found = likely_cause(case.scorer, stated, built.input_spec)
+        stage.advance()
+    return found
+
+
+def _as_one_graph(source: SourceModel, reason: str) -> SourceModel:
+    """With a word about why, if there is a reason."""
+    return replace(source, notices=(*source.notices, f"{_WHOLE}: {reason}")) if reason else source
 
 
 def _settle_resize(case: Case) -> tuple[Stated, tuple[str, ...]]:
