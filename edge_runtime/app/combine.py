@@ -9,8 +9,9 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_runtime.app.inspection import load_inspector
+from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.models import prove
+from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.domain.audit import combination_activated
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.verdict import Limits
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import ModelMaker, Opener
+    from edge_runtime.app.sharing import Assemble
     from edge_runtime.config.combine import CombineSettings, MemberSettings
     from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.audit import Attribution
@@ -40,8 +42,13 @@ class Member:
     """In force for it."""
 
 
-def open_members(config: LineConfig, own: Inspector) -> tuple[Member, ...]:
+def open_members(config: LineConfig, own: Inspector, assemble: Assemble = inspector_of) -> tuple[Member, ...]:
     """The models in `recipe.combine.members`, each proved on its golden images; none where there are none.
+
+    Args:
+        config: of the line.
+        own: the line's own model.
+        assemble: puts a bundle on its engine.
 
     Raises:
         EdgeError: one cannot be used here, gives other scores than it was made with, or is there twice.
@@ -52,7 +59,7 @@ def open_members(config: LineConfig, own: Inspector) -> tuple[Member, ...]:
     with contextlib.ExitStack() as undo:
         members = []
         for settings in combine.members:
-            member = _opened(config, settings)
+            member = _opened(config, settings, assemble)
             undo.callback(member.inspector.close)
             prove(member.inspector)
             members.append(member)
@@ -62,9 +69,9 @@ def open_members(config: LineConfig, own: Inspector) -> tuple[Member, ...]:
         return tuple(members)
 
 
-def _opened(config: LineConfig, settings: MemberSettings) -> Member:
+def _opened(config: LineConfig, settings: MemberSettings, assemble: Assemble) -> Member:
     def opener() -> Inspector:
-        return load_inspector(settings.bundle, config.engine, config.bundle.trust)
+        return assemble(open_bundle(settings.bundle, trust=config.bundle.trust), config.engine)
 
     inspector = opener()
     limits = inspector.bundle.calibration.limits
