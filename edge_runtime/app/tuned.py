@@ -10,15 +10,16 @@ import platform
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
 from edge_runtime import __version__
+from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.engine.inventory import installed_versions
 from edge_runtime.ops.machine import describe_machine
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from edge_runtime.config.engine import EngineSettings
 
 _log = logging.getLogger(__name__)
 CHOSEN: Final = ("name", "device", "threads", "precision")
@@ -113,6 +114,9 @@ def keep_choice(file: Path, choice: Choice) -> None:
 
 def _choice(entry: dict[str, Any]) -> Choice:
     settings = {str(name): value for name, value in entry["settings"].items() if name in CHOSEN}
-    if any(not isinstance(value, (str, int)) for value in settings.values()):
-        raise ValueError("a setting is neither text nor a whole number")
+    try:
+        EngineSettings.model_validate(settings, strict=True)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        raise ValueError(f"{found['loc'][0]}: {found['msg']}") from error
     return Choice(str(entry["bundle"]), str(entry["device"]), settings, float(entry["p50_ms"]), str(entry["measured"]))

@@ -110,6 +110,20 @@ def test_the_line_runs_what_was_chosen_for_it(tmp_path: Path) -> None:
     assert len(read_choices(file)) == 2
 
 
+@pytest.mark.parametrize(
+    "settings", [{"name": "tensorflow"}, {"threads": -1}, {"threads": "1"}, {"threads": True}, {"precision": "f64"}]
+)
+def test_a_choice_that_no_configuration_may_have_only_costs_speed(tmp_path: Path, settings: dict[str, object]) -> None:
+    """Whoever edits the file by hand does not keep the line from starting."""
+    file = tmp_path / "tuned.json"
+    configured = EngineSettings(tuned=file)
+    choice = Choice("digest", device_key(configured), settings, 1.0, "")
+    keep_choice(file, choice)
+    with heard("edge_runtime.app.tuned") as told:
+        assert tuned(configured, "digest") == configured
+    assert any(f"tuned.json is not used: {next(iter(settings))}: " in line for line in told)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2, "choices": []}', '{"format": 1, "choices": [{}]}'])
 def test_a_damaged_file_only_costs_speed(tmp_path: Path, content: str) -> None:
     """The line starts with what is configured, and says so."""
