@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+GRACE_S: Final = 0.5
+"""Threads that were told to end get so long, all together."""
 
 
 def run_to_the_end(command: Callable[[], None]) -> None:
@@ -30,7 +34,11 @@ def run_to_the_end(command: Callable[[], None]) -> None:
 
 
 def _leave(code: str | int | None) -> None:
-    left = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+    until_s = time.monotonic() + GRACE_S
+    helpers = [thread for thread in threading.enumerate() if thread.daemon]  # for the others the interpreter waits
+    for thread in helpers:
+        thread.join(max(0.0, until_s - time.monotonic()))
+    left = [thread.name for thread in helpers if thread.is_alive()]
     if not left:
         return
     if isinstance(code, str):

@@ -6,12 +6,13 @@ import sys
 import pytest
 
 PROGRAM = """
-import atexit, sys, threading
+import atexit, sys, threading, time
 from edge_runtime.ops.ending import run_to_the_end
 
 def command():
     if {leaves}:
         threading.Thread(target=threading.Event().wait, name="loader", daemon=True).start()
+    threading.Thread(target=time.sleep, args=(0.1,), name="about to end", daemon=True).start()
     print("said", end="")
     {end}
 
@@ -37,5 +38,5 @@ def test_a_thread_that_cannot_be_stopped_is_left_and_the_exit_code_stays(end: st
 
 
 def test_without_one_the_process_ends_as_any_other() -> None:
-    """The interpreter tidies up."""
+    """The interpreter tidies up; a thread that is about to end is waited for."""
     assert end_of("sys.exit(3)", leaves=False) == (3, "said and torn down", "")
