@@ -9,7 +9,6 @@ import socket
 import tempfile
 import tty
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from bundle_parts import PAYLOADS, make_draft
+from command_targets import mqtt_command
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse
+from target import Target
 
-from edge_runtime.broker.encoding import encoder
-from edge_runtime.broker.port import MOST_REQUEST_BYTES, Request
 from edge_runtime.bundles.archive import checksum_text, open_bundle
 from edge_runtime.bundles.manifest import parse_release
 from edge_runtime.bundles.members import END, header, padding
@@ -33,44 +32,28 @@ from edge_runtime.domain.errors import BundleError, ConfigError, EngineError, Im
 from edge_runtime.engine.ir import pack_ir, unpack_ir
 from edge_runtime.engine.sim import SimulatedEngine
 from edge_runtime.ledger.floor import SequenceFloor
-from edge_runtime.ledger.memory import MemoryLedger
-from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.ops.server import LocalServer
 from edge_runtime.plc.handshake import HandshakePlc
 from edge_runtime.plc.modbus import ModbusLink
 from edge_runtime.plc.modbus_transport import DeadlineSerialClient, DeadlineTcpClient, Transport
 from edge_runtime.plc.registers import BlockError, PlcBlock, decode_device_block, decode_plc_block, encode_plc_block
 from edge_runtime.plc.serial_relay import SerialRelay, relay_command
-from edge_runtime.services.replay import Replayer
 from edge_runtime.vision.decode import decode_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_runtime.domain.records import EventRecord
 
 TTY_BYTES = 4_096
 """More than this no serial device keeps for us."""
 REPOSITORY = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A parser."""
-
-    name: str
-    samples: tuple[bytes, ...]
-    """Sound inputs: each of them must be accepted."""
-    feed: Callable[[bytes], object]
-    allowed: tuple[type[Exception], ...]
-    """What it may raise, whatever it is fed."""
-
-
 def targets() -> tuple[Target, ...]:
     """All of them; files go to a temporary folder of this process."""
     work = Path(tempfile.mkdtemp(prefix="edge-fuzz-"))
     modbus = (*_modbus(), _blocks())
-    return (_config(work), _image(), *_bundles(work), *modbus, _command(), _relay(), _ir(), _floor(work), _page())
+    return (_config(work), _image(), *_bundles(work), *modbus, mqtt_command(), _relay(), _ir(), _floor(work), _page())
 
 
 def _config(work: Path) -> Target:
@@ -221,28 +204,6 @@ def _blocks() -> Target:
 
     block = encode_plc_block(PlcBlock(7, 1, 5, 6, 1_000, 0, 3))  # type: ignore[arg-type]
     return Target("registers", (np.array(block, ">u2").tobytes(),), feed, ())
-
-
-def _command() -> Target:
-    """A request over MQTT: taken or refused, and what is recorded about it can be written down and published."""
-    encode = encoder("line")
-
-    def feed(data: bytes) -> None:
-        told: list[EventRecord] = []
-        asked = Replayer(MemoryLedger(encode), 1_000, told.append, SimulatedClock())
-        text = data.decode("utf-8", "surrogateescape")
-        asked.ask(Request("replay", data[:MOST_REQUEST_BYTES], text[:300], data[:300], ((text[:20], text),)))
-        while asked.next_row(10**9) is not None:
-            continue
-        assert told
-        for number, record in enumerate(told):
-            json.loads(encode(record, number + 1))
-
-    samples = (
-        b'{"from_sequence": 1, "to_sequence": 20, "who": "archive", "why": "its disk was lost"}',
-        b'{"from_sequence": 7, "to_sequence": 100000}',
-    )
-    return Target("mqtt-command", samples, feed, ())
 
 
 def _relay() -> Target:
