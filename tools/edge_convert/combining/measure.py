@@ -98,9 +98,17 @@ def measure(
     for sample in dataset.samples:
         exposure = decode_image(sample.path.read_bytes()).array
         looks = tuple(_look(contestant, exposure, sample, clock) for contestant in contestants)
-        found.append(Judged(sample.file, sample.is_defect, looks, _verdict(combination, recipe, looks)))
+        found.append(Judged(sample.file, sample.is_defect, looks, judged_by(combination, recipe, looks)))
         on_progress()
     return found
+
+
+def judged_by(combination: Combination, recipe: Recipe, looks: Sequence[Look]) -> Verdict:
+    """What a line with all the time in the world would say, when every model would say this."""
+    asked: list[Look] = []
+    while isinstance(step := next_step(combination, asked, _NO_HURRY_NS, [0] * len(looks)), Ask):
+        asked.append(looks[step.place])
+    return combined_verdict(combination, asked, None, _PART, recipe, 0)
 
 
 def standings(judged: Sequence[Judged], combination: Combination) -> list[Standing]:
@@ -127,7 +135,7 @@ def other_doubts(judged: Sequence[Judged], combination: Combination, recipe: Rec
     for share in OTHER_SHARES:
         first = replace(combination.terms[0], doubt=replace(combination.terms[0].doubt, from_share=share))
         other = replace(combination, terms=(first, *combination.terms[1:]))
-        rows = [replace(row, verdict=_verdict(other, recipe, row.looks)) for row in judged]
+        rows = [replace(row, verdict=judged_by(other, recipe, row.looks)) for row in judged]
         found.append(_together(f"doubt from {100 * share:.0f} %", rows, other))
     return found
 
@@ -153,13 +161,6 @@ def _look(contestant: Contestant, exposure: Exposure, sample: Sample, clock: Clo
         reason = Reason.IMAGE_UNEXPECTED if isinstance(error, ImageError) else Reason.ENGINE_ERROR
         outcome = InspectionFault(sample.file, reason, error.what, identity, began_ns, clock.monotonic_ns())
     return look_of(outcome, contestant.limits)
-
-
-def _verdict(combination: Combination, recipe: Recipe, looks: Sequence[Look]) -> Verdict:
-    asked: list[Look] = []
-    while isinstance(step := next_step(combination, asked, _NO_HURRY_NS, [0] * len(looks)), Ask):
-        asked.append(looks[step.place])
-    return combined_verdict(combination, asked, None, _PART, recipe, 0)
 
 
 def _rank(verdict: Verdict, combination: Combination) -> float | None:
