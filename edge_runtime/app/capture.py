@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.camera.port import CameraState
 from edge_runtime.domain.errors import CameraError, EdgeError
 from edge_runtime.domain.frame import Frame
+from edge_runtime.ops.durable import put_in_place
 from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
@@ -130,15 +130,6 @@ def _write(path: Path, content: bytes) -> None:
         raise CaptureError(f"{path} exists already", "The clock has jumped: name an empty folder with --out.")
     temporary = path.with_suffix(".part")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(path, content, temporary)
     finally:
         temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from edge_runtime.bundles.store_files import BUNDLE
 from edge_runtime.bundles.store_schema import give_to_owner
 from edge_runtime.domain.errors import Refusal, TrustError, UpdateError
-from edge_runtime.ledger.schema import sync_folder
+from edge_runtime.ops.durable import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

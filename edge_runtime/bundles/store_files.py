@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from edge_runtime.bundles.store_schema import give_to_owner
 from edge_runtime.domain.errors import UpdateError
 from edge_runtime.domain.update import ReleaseTerms, StoredRelease, UpdateState
-from edge_runtime.ledger.schema import sync_folder
+from edge_runtime.ops.durable import put_in_place, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -126,13 +126,7 @@ class StoreFiles:
             "installed_ns": release.installed_ns,
         }
         folder = self.bundle(release.digest).parent
-        draft = folder / f"{RECEIPT}.new"
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(receipt, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / RECEIPT)
-        sync_folder(folder)
+        put_in_place(folder / RECEIPT, json.dumps(receipt).encode(), folder / f"{RECEIPT}.new")
 
     def receipts(self) -> Iterator[StoredRelease]:
         """What the receipts say was confirmed here; damaged ones are passed over."""

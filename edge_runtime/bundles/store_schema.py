@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from edge_runtime.domain.errors import UpdateError
-from edge_runtime.ledger.schema import sync_folder
+from edge_runtime.ops.durable import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

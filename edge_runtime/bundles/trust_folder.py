@@ -9,7 +9,6 @@ a cut of the power would let an old release in.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -20,6 +19,7 @@ from tuf.api.metadata import Metadata, Root
 
 from edge_runtime.bundles.manifest_parts import Digest, Part
 from edge_runtime.domain.errors import ConfigError, LocalTrustError
+from edge_runtime.ops.durable import sync_folder, write_synced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,7 +141,7 @@ def write_trust(folder: Path, trust: LocalTrust) -> LocalTrust:
         folder.mkdir(mode=0o755)
         begun = True
         for name, content in {**trust.files, _RECEIPT: receipt.model_dump_json(indent=1).encode() + b"\n"}.items():
-            _write_synced(folder / name, content)
+            write_synced(folder / name, content)
         sync_folder(folder)
         sync_folder(folder.parent)
     except OSError as error:
@@ -152,23 +152,3 @@ def write_trust(folder: Path, trust: LocalTrust) -> LocalTrust:
             "Check free space and permissions of the state folder. What was trusted before is unchanged.",
         ) from error
     return trust
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable.
-
-    Raises:
-        OSError: the file system refuses.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

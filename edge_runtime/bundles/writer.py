@@ -17,6 +17,7 @@ from edge_runtime.bundles.release_layout import MANIFEST_NAME
 from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.model_bundle import ModelBundle, PayloadRef, Requires
 from edge_runtime.domain.verdict import BundleIdentity
+from edge_runtime.ops.durable import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -168,17 +169,3 @@ def _replace(path: Path, blocks: Iterator[bytes]) -> str:
             Path(temporary).unlink()
         raise
     return digest.hexdigest()
-
-
-def replace_file(source: Path, target: Path) -> None:
-    """Rename a synced file within its folder, durably.
-
-    Raises:
-        OSError: the file system refuses.
-    """
-    source.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.ledger.failures import explained
-from edge_runtime.ledger.schema import sync_folder
+from edge_runtime.ops.durable import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

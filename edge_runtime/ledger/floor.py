@@ -7,12 +7,11 @@ file, and a new ledger begins above everything that was ever reserved.
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import LedgerError
-from edge_runtime.ledger.schema import sync_folder
+from edge_runtime.ops.durable import put_in_place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,13 +43,7 @@ class SequenceFloor:
         if sequence <= self._reserved:
             return
         upto = sequence + BLOCK
-        draft = self._path.with_name(self._path.name + ".new")
-        with draft.open("wb") as file:
-            file.write(b"%d\n" % upto)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        sync_folder(self._path.parent)
+        put_in_place(self._path, b"%d\n" % upto, self._path.with_name(self._path.name + ".new"))
         self._reserved = upto
 
     def _read(self) -> int:

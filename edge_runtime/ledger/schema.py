@@ -14,6 +14,7 @@ from edge_runtime.ledger.chain import Genesis, read_genesis
 from edge_runtime.ledger.migrate import last_sequence_v1, migrate_v1
 from edge_runtime.ledger.salvage import put_in
 from edge_runtime.ledger.tables import CHAIN, FILES, META, RECORDS, REFUSED, SCHEMA_VERSION, statements
+from edge_runtime.ops.durable import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,8 +131,7 @@ def ensure_exists(path: Path, device: str, first_after: int, found: Salvage) -> 
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.execute("COMMIT")
-    draft.replace(path)
-    sync_folder(path.parent)
+    replace_file(draft, path)
     return True
 
 
@@ -198,15 +198,6 @@ def damaged(path: Path, why: object) -> LedgerDamagedError:
         f"The daemon sets it aside at its next start and begins a new one; keep {path.name}.aside-… for an audit, and "
         "look at the disk: a memory card that does this is to be replaced.",
     )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_runtime.decision.rollout_evidence import Evidence
 from edge_runtime.domain.rollout import RolloutStage
 from edge_runtime.domain.verdict import BundleIdentity
+from edge_runtime.ops.durable import put_in_place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,17 +82,8 @@ class BooksFile:
         Raises:
             OSError: the disk refuses; the old ones are still there.
         """
-        draft = self._path.with_name(self._path.name + ".part")
-        with draft.open("wb") as file:
-            file.write(json.dumps(_document(books), separators=(",", ":")).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        content = json.dumps(_document(books), separators=(",", ":")).encode()
+        put_in_place(self._path, content, self._path.with_name(self._path.name + ".part"))
 
 
 def _document(books: Books) -> dict[str, Any]:

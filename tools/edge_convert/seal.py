@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from edge_runtime import engine
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.selftest import golden_self_test
-from edge_runtime.bundles.writer import replace_file, write_bundle
+from edge_runtime.bundles.writer import write_bundle
 from edge_runtime.domain.errors import BundleError, EngineError
+from edge_runtime.ops.durable import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundles.writer import replace_file
 from edge_runtime.domain.errors import ConfigError
+from edge_runtime.ops.durable import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

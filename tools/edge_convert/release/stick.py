@@ -12,8 +12,8 @@ from edge_convert.release.export import blocks_of
 from edge_convert.release.files import write_blocks
 from edge_runtime.bundles.release_parts import PARTS_LIMIT, part_path
 from edge_runtime.bundles.slice import open_release_file
-from edge_runtime.bundles.trust_folder import sync_folder
 from edge_runtime.domain.errors import ConfigError
+from edge_runtime.ops.durable import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
