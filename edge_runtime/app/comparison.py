@@ -18,6 +18,7 @@ from edge_runtime.domain.errors import ConfigError, EngineError, ImageError
 from edge_runtime.domain.recipe import GateAction, GateMode, Recipe, RejectTiming
 from edge_runtime.domain.rollout import RolloutStage
 from edge_runtime.domain.verdict import Disposition
+from edge_runtime.services.rollout_course import report_of
 from edge_runtime.vision.decode import decode_image
 
 if TYPE_CHECKING:
@@ -55,21 +56,13 @@ def standing(config: LineConfig) -> RolloutReport:
         ConfigError: there is none.
     """
     books = books_file(config.device.state_dir).load()
-    if books.candidate is None or books.active is None:
+    report = report_of(books, rollout_terms(config), books.lasted_ns)
+    if report is None:
         raise ConfigError(
             f"no rollout is known in {config.device.state_dir}",
             "Set enabled = true in [rollout], install a release that waits or name rollout.candidate, start the line.",
         )
-    return make_report(
-        books.stage,
-        books.evidence,
-        rollout_terms(config),
-        (books.active, books.candidate),
-        since_ns=books.since_ns,
-        stage_ns=books.lasted_ns,
-        reason=books.reason,
-        compared_as=books.compared_as,
-    )
+    return report
 
 
 def compare_on_images(

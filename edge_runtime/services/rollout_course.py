@@ -39,7 +39,7 @@ class Course:
         self.books: Books = file.load()
         self._resumed_ns = clock.monotonic_ns()
         self._report_at_ns = self._resumed_ns + report_ns
-        self.report: RolloutReport | None = self._make_report()
+        self.report: RolloutReport | None = report_of(self.books, self._terms, self._stage_ns())
         """The newest one; None before the first candidate."""
 
     @property
@@ -116,24 +116,31 @@ class Course:
         return self.books.lasted_ns + self._clock.monotonic_ns() - self._resumed_ns
 
     def _tell(self) -> None:
-        report = self._make_report()
+        report = report_of(self.books, self._terms, self._stage_ns())
         if report is None:
             return
         self._report_at_ns = self._clock.monotonic_ns() + self._report_ns
         self.report = report
         self._told.report(report)
 
-    def _make_report(self) -> RolloutReport | None:
-        books = self.books
-        if books.active is None or books.candidate is None:
-            return None
-        return make_report(
-            books.stage,
-            books.evidence,
-            self._terms,
-            (books.active, books.candidate),
-            since_ns=books.since_ns,
-            stage_ns=self._stage_ns(),
-            reason=books.reason,
-            compared_as=books.compared_as,
-        )
+
+def report_of(books: Books, terms: RolloutTerms, stage_ns: int) -> RolloutReport | None:
+    """How the rollout stands by its books; None before the first candidate.
+
+    Args:
+        books: what is known of it.
+        terms: the stated limits.
+        stage_ns: how long the stage has lasted.
+    """
+    if books.active is None or books.candidate is None:
+        return None
+    return make_report(
+        books.stage,
+        books.evidence,
+        terms,
+        (books.active, books.candidate),
+        since_ns=books.since_ns,
+        stage_ns=stage_ns,
+        reason=books.reason,
+        compared_as=books.compared_as,
+    )
