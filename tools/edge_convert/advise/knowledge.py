@@ -77,6 +77,17 @@ MODELS: Final = (
         logical=False,
     ),
     Model(
+        name="EfficientAD-XS",
+        make="edge-convert distill --size xs, then edge-convert train efficientad GOOD --size xs --teacher TEACHER",
+        cost=0.9,
+        fp32_cost=2.8,
+        memory_mb=60,
+        lowest_good=20,
+        effort="minutes on any PC, with PyTorch; a teacher distilled once",
+        accuracy=1,
+        logical=False,
+    ),
+    Model(
         name="EfficientAD-S",
         make="edge-convert train efficientad GOOD --size s --teacher TEACHER",
         cost=9.0,

@@ -63,6 +63,16 @@ def test_a_missing_component_needs_a_model_that_sees_the_whole() -> None:
     assert any("misplaced component" in text for option in advice.refused for text in option.against)
 
 
+def test_the_small_efficientad_needs_no_gpu_and_is_not_for_missing_components() -> None:
+    """It fits where S is too slow; it has no autoencoder, and is refused where only that would see the defect."""
+    quick = _needs(cycle_ms=60)
+    options = {option.model.name for option in advise(quick, DEVICES["line-pc"]).options}
+    assert "EfficientAD-XS" in options
+    assert "EfficientAD-S" not in options
+    refused = {option.model.name for option in advise(_needs(logical=True), DEVICES["line-pc"]).refused}
+    assert "EfficientAD-XS" in refused
+
+
 def test_few_images_and_few_defects_are_told_what_they_prove() -> None:
     """The numbers behind the notes are Wilks' tolerance limits."""
     notes = " ".join(advise(_needs(good=50, bad=0), DEVICES["line-pc"]).notes)
