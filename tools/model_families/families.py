@@ -106,7 +106,8 @@ def _fre(_: Path) -> Any:
 def _dsr(fit: Path) -> Any:
     from model_families.offline import fill_codebooks  # noqa: PLC0415 — needs torch
 
-    model = _models().Dsr()
+    dsr = _models().Dsr
+    model = dsr(pre_processor=dsr.configure_pre_processor((128, 128)))
     fill_codebooks(model.model.discrete_latent_model, fit / "good")
     return model
 
@@ -151,7 +152,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family("dfkde", "DFKDE", _dfkde),
     Family("dfm", "DFM", _dfm),
     Family("fre", "FRE", _fre, steps=20),
-    Family("dsr", "DSR", _dsr, steps=12, weights="random", batch=2, patches=("prepare_pretrained_model",)),
+    Family("dsr", "DSR (128×128)", _dsr, steps=6, weights="random", batch=2, patches=("prepare_pretrained_model",)),
     Family("supersimplenet", "SuperSimpleNet", _supersimplenet, steps=10),
     Family("uninet", "UniNet", _uninet, steps=4, weights="random Wide ResNet-50", batch=2),
     Family("dinomaly", "Dinomaly", _dinomaly, steps=4, weights="random ViT-S/14", batch=2),

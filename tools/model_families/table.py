@@ -121,7 +121,9 @@ def _counted(kept: Sequence[str]) -> list[str]:
 def _parity(attempt: Attempt | None) -> str:
     if attempt is None or attempt.error is not None:
         return _NOTHING
-    texts = [f"{engine}: {_figures(document)}" for engine, document in attempt.engines.items()]
+    texts = [
+        f"{engine}: {_figures(document, _in_import(attempt, engine))}" for engine, document in attempt.engines.items()
+    ]
     return "; ".join(texts + _labelled(attempt)) or _NOTHING
 
 
@@ -136,7 +138,13 @@ def _labelled(attempt: Attempt) -> list[str]:
     return texts
 
 
-def _figures(document: Mapping[str, Any]) -> str:
+def _in_import(attempt: Attempt, engine: str) -> Mapping[str, Any]:
+    """What the import measured on that engine, over recorded and planted defects."""
+    figures = attempt.report.get("figures") or ()
+    return next((found for found in figures if str(found["engine"]).startswith(f"{engine} ")), {})
+
+
+def _figures(document: Mapping[str, Any], imported: Mapping[str, Any]) -> str:
     if "error" in document:
         return _short(str(document["error"]))
     measured = document["files"] or {}
@@ -150,8 +158,11 @@ def _figures(document: Mapping[str, Any]) -> str:
         if measured.get(name) is not None:
             parts.append(f"{label} {format(measured[name], form)}")
     golden = (document.get("golden") or {}).get("parity") or {}
-    if measured.get("map_correlation") is None and golden.get("map_correlation") is not None:
-        parts.append(f"maps {golden['map_correlation']:.4f} (golden images)")
+    if measured.get("map_correlation") is None:
+        for found, where in ((golden, "golden images"), (imported, "import")):
+            if found.get("map_correlation") is not None:
+                parts.append(f"maps {found['map_correlation']:.4f} ({where})")
+                break
     return ", ".join(parts) + ("" if document["holds"] else " — DOES NOT HOLD")
 
 

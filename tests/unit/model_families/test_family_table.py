@@ -81,6 +81,20 @@ def test_a_row_tells_parity_route_and_size_of_both_precisions():
     assert cells["size (float32, INT8)"] == "12.3 MB, 3.0 MB"
 
 
+def test_maps_without_a_golden_defect_are_those_of_the_import():
+    """Where no defect stands clear enough to be a golden image, the import's own comparison on that engine speaks."""
+    plain, _ = _row().attempts
+    document = {**_document(), "golden": {"parity": {"map_correlation": None}}}
+    figures = [
+        {"engine": "openvino 2026.4.1, CPU", "map_correlation": 0.5},
+        {"engine": "onnxruntime 1.31.1, cpu", "map_correlation": 0.987},
+    ]
+    measured = Attempt("fp32", None, {**plain.report, "figures": figures}, {"onnxruntime": document})
+    cells = dict(zip(HEADINGS, _cells(_row(attempts=(measured,))), strict=True))
+
+    assert "flips 0, maps 0.9870 (import);" in cells["float32 parity"]
+
+
 def test_what_could_not_be_exported_says_why_and_claims_nothing():
     """A family without a graph has its error in the table and dashes for every figure."""
     cells = _cells(_row(error="UnsupportedOperatorError:\n aten::foo | bar", attempts=()))
