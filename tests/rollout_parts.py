@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ledger_records import WALL_NS
+from line_process import DEMO_BUNDLE
 from makers import BUNDLE
 
 from edge_runtime.decision.rollout_evidence import Evidence, Look
@@ -15,10 +16,12 @@ from edge_runtime.domain.records import RolloutRecord
 from edge_runtime.domain.verdict import Disposition
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from edge_runtime.domain.rollout import RolloutStage
 
+FAST_BUNDLE = DEMO_BUNDLE.with_name("demo_fast.bundle")
 MS = 1_000_000
 PASS = Look(Disposition.PASS, ejected=False, score=0.2, duration_ns=5 * MS)
 REJECT = Look(Disposition.REJECT, ejected=True, score=2.0, duration_ns=5 * MS)
@@ -59,3 +62,22 @@ def make_pairs(same: int, *, only_active: int = 0, only_candidate: int = 0) -> E
         for _ in range(count):
             evidence.add_pair(*pair)
     return evidence
+
+
+def rollout_config(folder: Path, more: str = "") -> tuple[Path, Path]:
+    """A line whose candidate is the fast bundle, and its state folder, in `folder`.
+
+    Args:
+        folder: theirs.
+        more: further lines of the configuration.
+    """
+    state, config = folder / "state", folder / "line.toml"
+    state.mkdir()
+    lines = [
+        f'device = {{ name = "line", state_dir = "{state}" }}',
+        f'bundle = {{ path = "{DEMO_BUNDLE}" }}',
+        'camera = { kind = "sim" }',
+        f'rollout = {{ enabled = true, candidate = "{FAST_BUNDLE}" }}',
+    ]
+    config.write_text("\n".join([*lines, more]), encoding="utf-8")
+    return config, state

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from line_process import DEMO_BUNDLE, REPOSITORY, DaemonProcess, free_port, wait_until
+from rollout_parts import FAST_BUNDLE, rollout_config
 
 from edge_runtime.app.rollout import books_file
 from edge_runtime.bundles.archive import open_bundle
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FAST_BUNDLE = REPOSITORY / "models" / "demo_fast.bundle"
 START_ONE = f"""
 import time
 from pathlib import Path
@@ -38,21 +38,12 @@ def _identity(bundle: Path):
 @pytest.fixture
 def daemon(tmp_path) -> Iterator:
     """Starts lives of a daemon whose candidate already decides its share."""
-    state = tmp_path / "state"
-    state.mkdir()
-    config = tmp_path / "line.toml"
-    config.write_text(
-        f"""
-        device = {{ name = "killed", state_dir = "{state}" }}
-        bundle = {{ path = "{DEMO_BUNDLE}" }}
-        camera = {{ kind = "sim" }}
+    more = f"""
         mqtt = {{ enabled = false }}
         simulation = {{ parts_per_s = 5 }}
         ops = {{ metrics_port = {free_port()} }}
-        rollout = {{ enabled = true, candidate = "{FAST_BUNDLE}" }}
-        """,
-        encoding="utf-8",
-    )
+        """
+    config, state = rollout_config(tmp_path, more)
     books = Books(_identity(FAST_BUNDLE), "", _identity(DEMO_BUNDLE), RolloutStage.CANARY, RolloutStage.CANARY)
     books_file(state).save(books)
     started: list[DaemonProcess] = []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from station_parts import Bench
-from update_rig import PRODUCT, Device, make_plant, memory_folder, stick
+from update_rig import PRODUCT, Device, stick
 
 from edge_runtime.bundles.install import FailedProofError, Proof, RefusedReleaseError
 from edge_runtime.bundles.slice import open_release_file
@@ -18,29 +17,8 @@ from edge_runtime.domain.errors import EdgeError, UpdateError
 from edge_runtime.domain.update import UpdateState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="module")
-def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every test has a copy."""
-    return make_plant(tmp_path_factory.mktemp("plant"))
-
-
-@pytest.fixture
-def here(plant: Path) -> Iterator[Path]:
-    """The copy, in memory where that goes: what a sync costs on a busy disk is not the subject."""
-    with memory_folder() as folder:
-        yield Path(shutil.copytree(plant, folder / "plant"))
-
-
-@pytest.fixture
-def device(here: Path) -> Iterator[Device]:
-    """The device that runs 2.0; whatever a test did, it must have left the store tidy."""
-    device = Device(here / "device")
-    yield device
-    assert device.rubbish() == []
-    device.close()
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def test_a_stick_that_changes_while_it_is_read_gains_nothing(here: Path, device: Device) -> None:

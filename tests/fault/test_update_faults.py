@@ -6,13 +6,12 @@ import hashlib
 import json
 import shutil
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from bundle_parts import pack
 from station_parts import CHEAP, NOW_S, PASSPHRASE, Bench, MemorySource
-from update_rig import PAYLOAD_BYTES, PRODUCT, Device, make_plant, memory_folder, stick
+from update_rig import PAYLOAD_BYTES, PRODUCT, Device, stick
 
 from edge_convert.release.rotation import rotate_root
 from edge_runtime.bundles.store_open import check_release
@@ -21,30 +20,9 @@ from edge_runtime.domain.update import UpdateState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 YEAR_S = 365 * 86_400
-
-
-@pytest.fixture(scope="module")
-def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every test has a copy."""
-    return make_plant(tmp_path_factory.mktemp("plant"))
-
-
-@pytest.fixture
-def here(plant: Path) -> Iterator[Path]:
-    """The copy, in memory where that goes: what a sync costs on a busy disk is not the subject."""
-    with memory_folder() as folder:
-        yield Path(shutil.copytree(plant, folder / "plant"))
-
-
-@pytest.fixture
-def device(here: Path) -> Iterator[Device]:
-    """The device that runs 2.0; whatever a test did, it must have left the store tidy."""
-    device = Device(here / "device")
-    yield device
-    assert device.rubbish() == []
-    device.close()
 
 
 def refused(device: Device, source: object, error: type[EdgeError], match: str | None = None) -> EdgeError:

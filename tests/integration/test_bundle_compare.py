@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import pytest
-from line_process import DEMO_BUNDLE, REPOSITORY, wait_until
+from line_process import DEMO_BUNDLE, wait_until
 from makers import BUNDLE
-from rollout_parts import make_pairs
+from rollout_parts import FAST_BUNDLE, make_pairs, rollout_config
 from shadow_bench import CANDIDATE
 from typer.testing import CliRunner
 
@@ -21,8 +21,6 @@ from edge_runtime.services.rollout_books import Books
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-FAST_BUNDLE = REPOSITORY / "models" / "demo_fast.bundle"
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +39,7 @@ def parts(tmp_path_factory) -> Path:
 @pytest.fixture
 def line(tmp_path) -> Path:
     """A configuration, and a rollout in the shadow with 90 pairs."""
-    state = tmp_path / "state"
-    state.mkdir()
-    config = tmp_path / "line.toml"
-    config.write_text(
-        f"""
-        device = {{ name = "line", state_dir = "{state}" }}
-        bundle = {{ path = "{DEMO_BUNDLE}" }}
-        camera = {{ kind = "sim" }}
-        rollout = {{ enabled = true, candidate = "{FAST_BUNDLE}" }}
-        """,
-        encoding="utf-8",
-    )
+    config, state = rollout_config(tmp_path)
     books = Books(CANDIDATE, "", BUNDLE, RolloutStage.SHADOW, evidence=make_pairs(88, only_candidate=2))
     books.reason, books.lasted_ns = "compared with test 1", 60 * 10**9
     books.ended = {"abcdef" + "0" * 58: "rolled_back: too many faults"}
