@@ -80,11 +80,12 @@ class FileProducts:
         """True: the model that decides is this part's; false: wait; text: it cannot be inspected, and why."""
         path = "" if frame.file is None else frame.file.path
         found = self._pattern.search(path)
-        if found is None:
+        code = None if found is None else found.group(1)
+        if code is None:  # also a group that the pattern lets be absent
             return f"no product code in the name {path!r}"
-        product = self._switch.ask(found.group(1), "file name")
+        product = self._switch.ask(code, "file name")
         if product is None:
-            return f"product code {found.group(1)!r} in {path!r} is not in products.codes"
+            return f"product code {code!r} in {path!r} is not in products.codes"
         if model.product == product and not model.is_stand_in:
             return True
         if self._clock.monotonic_ns() < part.deadline_ns - LEFT_NS:

@@ -87,6 +87,14 @@ def test_a_file_without_a_known_code_is_not_inspected(bench: ProductBench, path:
     assert "99" in why or "a.png" in why
 
 
+def test_a_group_that_may_be_absent_is_no_code(bench: ProductBench) -> None:
+    """As a name that the pattern does not find: this part is not inspected, the next one is."""
+    products = FileProducts(bench.switch, r"^(?:(\d+)/)?[^/]+$", bench.clock)
+    assert products.admit(*part_from(bench, "17/a.png"), bench.models.current) is True
+    assert products.admit(*part_from(bench, "b.png"), bench.models.current) == "no product code in the name 'b.png'"
+    assert bench.switch.decides == "17"
+
+
 class TestCommand:
     """The command over MQTT."""
 
