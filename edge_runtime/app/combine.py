@@ -6,14 +6,17 @@ What combines them is imported where a line does so.
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_runtime.app.activation import start_release
 from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.models import prove
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.domain.audit import combination_activated
-from edge_runtime.domain.errors import BundleError
+from edge_runtime.domain.errors import BundleError, EdgeError, UpdateError
+from edge_runtime.domain.update import UpdateState
 from edge_runtime.domain.verdict import Limits
 
 if TYPE_CHECKING:
@@ -22,14 +25,18 @@ if TYPE_CHECKING:
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import ModelMaker, Opener
     from edge_runtime.app.sharing import Assemble
+    from edge_runtime.bundles.store_port import UpdateStore
     from edge_runtime.config.combine import CombineSettings, MemberSettings
     from edge_runtime.config.line import LineConfig
     from edge_runtime.domain.audit import Attribution
     from edge_runtime.domain.combination import Combination
     from edge_runtime.domain.records import EventRecord
+    from edge_runtime.domain.update import StoredRelease
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.model_swap import Model
     from edge_runtime.services.panel import Panel
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,18 @@ class Member:
     """In force for it."""
 
 
-def open_members(config: LineConfig, own: Inspector, assemble: Assemble = inspector_of) -> tuple[Member, ...]:
+def open_members(
+    config: LineConfig, own: Inspector, store: UpdateStore | None = None, assemble: Assemble = inspector_of
+) -> tuple[Member, ...]:
     """The models in `recipe.combine.members`, each proved on its golden images; none where there are none.
+
+    A signed release that waits for its trial is confirmed as soon as it has been proved here: the parts of a line are
+    the trial of the line's own model alone.
 
     Args:
         config: of the line.
         own: the line's own model.
+        store: this device's releases, on a line with a product.
         assemble: puts a bundle on its engine.
 
     Raises:
@@ -59,9 +72,8 @@ def open_members(config: LineConfig, own: Inspector, assemble: Assemble = inspec
     with contextlib.ExitStack() as undo:
         members = []
         for settings in combine.members:
-            member = _opened(config, settings, assemble)
+            member = _opened(config, settings, store, assemble)
             undo.callback(member.inspector.close)
-            prove(member.inspector)
             members.append(member)
         _refuse_doubles([own, *(member.inspector for member in members)])
         _refuse_shares(combine, [own, *(member.inspector for member in members)])
@@ -69,15 +81,38 @@ def open_members(config: LineConfig, own: Inspector, assemble: Assemble = inspec
         return tuple(members)
 
 
-def _opened(config: LineConfig, settings: MemberSettings, assemble: Assemble) -> Member:
+def _opened(config: LineConfig, settings: MemberSettings, store: UpdateStore | None, assemble: Assemble) -> Member:
+    """Proved."""
+    if settings.product is not None and store is not None:
+        start = start_release(config, store, settings.product, assemble)
+        _confirm(store, start.release)
+        return Member(start.inspector, start.opener, start.inspector.bundle.calibration.limits)
+    path = settings.bundle
+    if path is None:
+        raise AssertionError  # the configuration is refused where a model is named that a line like this cannot have
+
     def opener() -> Inspector:
-        return assemble(open_bundle(settings.bundle, trust=config.bundle.trust), config.engine)
+        return assemble(open_bundle(path, trust=config.bundle.trust), config.engine)
 
     inspector = opener()
+    try:
+        prove(inspector)
+    except EdgeError:
+        inspector.close()
+        raise
     limits = inspector.bundle.calibration.limits
     if settings.limits is not None:
         limits = Limits(settings.limits.review, settings.limits.reject)
     return Member(inspector, opener, limits)
+
+
+def _confirm(store: UpdateStore, release: StoredRelease) -> None:
+    if release.state is not UpdateState.TRIAL:
+        return
+    try:
+        store.confirm(release.digest)
+    except UpdateError as error:  # it runs all the same; its attempts are counted until it can be
+        _log.warning("%s %s cannot be confirmed: %s", release.name, release.version, error.diagnostics())
 
 
 def _refuse_doubles(inspectors: Sequence[Inspector]) -> None:

@@ -32,12 +32,14 @@ _NOBODY_SAYS_STOP: Final = threading.Event()
 
 
 def line_products(config: LineConfig) -> list[str]:
-    """What this line inspects: other products' releases are none of its business."""
+    """Whose releases this line runs: others are none of its business."""
     first = config.bundle.product
     if first is None:
         return []
     others = [] if config.products is None else config.products.codes.values()
-    return list(dict.fromkeys([first, *others]))
+    combine = config.recipe.combine
+    members = [] if combine is None else [member.product for member in combine.members if member.product is not None]
+    return list(dict.fromkeys([first, *others, *members]))
 
 
 def import_stick(config: LineConfig, root: Path | None, problem: str, clock: Clock) -> tuple[Delivery, str]:

@@ -9,21 +9,33 @@ from pydantic import Field, model_validator
 
 from edge_runtime.config.base import Settings
 from edge_runtime.config.limits import LimitSettings
+from edge_runtime.domain.update import PRODUCT_FORM, PRODUCT_PATTERN
 
 
 class MemberSettings(Settings):
     """A further model beside the line's own: `[[recipe.combine.members]]`, once for each."""
 
-    bundle: Path
-    """Its bundle. It is opened with the line's trust and proved on its golden images like the line's own."""
+    bundle: Path | None = None
+    """Its bundle, on a line with `bundle.path`; set this or `product`. It is proved on its golden images like the
+    line's own."""
+    product: str | None = Field(default=None, pattern=PRODUCT_PATTERN, json_schema_extra={"form": PRODUCT_FORM})
+    """On a line with `bundle.product`: the signed release of this product that is active on the device when the line
+    starts; set this or `bundle`."""
     limits: LimitSettings | None = None
-    """Unset: the bundle's own."""
+    """Unset: the bundle's own, as always with `product`."""
     weight: float = Field(default=1.0, gt=0, le=1_000)
     """With `rule = "weighted"`: what its score counts for, compared with the others."""
     doubt_from_percent: float = Field(default=100.0, ge=0, le=100)
     """As `recipe.combine.doubt_from_percent`, for this model; of no effect for the last one."""
     doubt_to_percent: float = Field(default=100.0, ge=100, le=10_000)
     """As `recipe.combine.doubt_to_percent`, for this model."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> MemberSettings:
+        if (self.bundle is None) == (self.product is None):
+            message = "set either bundle or product"
+            raise ValueError(message)
+        return self
 
 
 class CommonLimitSettings(Settings):

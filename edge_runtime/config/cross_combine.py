@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_runtime.config.combine import CombineSettings
+    from edge_runtime.config.engine import BundleSettings
     from edge_runtime.config.finding import Finding
     from edge_runtime.config.line import LineConfig
 
@@ -21,23 +22,33 @@ def combine_contradictions(config: LineConfig) -> Iterator[Finding]:
     combine, bundle = config.recipe.combine, config.bundle
     if combine is None:
         return
-    if bundle.product is not None:
-        yield finding(
-            "goes with bundle.path: a release of bundle.product may change the line's own model at any time, and how "
-            "the others do beside the new one was never measured",
-            _TABLE,
-            "bundle.product",
-        )
+    if config.products is not None:
+        yield finding("does not go with [products]: each product would need models of its own", _TABLE, "products")
     if config.rollout.enabled:
         yield finding(
             "does not go with [rollout]: a candidate is compared with one model, not with several",
             _TABLE,
             "rollout.enabled",
         )
-    files = [bundle.path, *(member.bundle for member in combine.members)]
-    for file in {file for file in files if file is not None and files.count(file) > 1}:
-        yield finding(f"{file} is named twice: a model cannot stand beside itself", f"{_TABLE}.members")
+    yield from _sources(combine, bundle)
     yield from _without_effect(combine)
+
+
+def _sources(combine: CombineSettings, bundle: BundleSettings) -> Iterator[Finding]:
+    """All models of a line come the same way: what is trusted of one is trusted of all."""
+    of_all = [str(bundle.path or bundle.product), *(str(member.bundle or member.product) for member in combine.members)]
+    for name in {name for name in of_all if of_all.count(name) > 1}:
+        yield finding(f"{name} is named twice: a model cannot stand beside itself", f"{_TABLE}.members")
+    if bundle.product is None:
+        if any(member.product is not None for member in combine.members):
+            yield finding("product goes with bundle.product; beside a file stand files", f"{_TABLE}.members", "bundle")
+        return
+    if any(member.bundle is not None for member in combine.members):
+        text = "bundle goes with bundle.path; beside signed releases stand signed releases: name their product"
+        yield finding(text, f"{_TABLE}.members", "bundle.product")
+    if any(member.limits is not None for member in combine.members):
+        text = "limits belong to the scores of one model, and a release may change it: they come with each release"
+        yield finding(text, f"{_TABLE}.members", "bundle.product")
 
 
 def _without_effect(combine: CombineSettings) -> Iterator[Finding]:

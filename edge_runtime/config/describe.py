@@ -102,7 +102,7 @@ def _decision(config: LineConfig) -> str:
 
 
 def _models(combine: CombineSettings) -> str:
-    others = ", ".join(str(member.bundle) for member in combine.members)
+    others = ", ".join(str(member.bundle or f"the active release of {member.product}") for member in combine.members)
     if combine.rule == "cascade":
         low, high = combine.doubt_from_percent, combine.doubt_to_percent
         where = "" if low == high == 100 else f" (from {low:g} % of its review limit to {high:g} % of its reject limit)"  # noqa: PLR2004

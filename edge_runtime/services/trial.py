@@ -26,8 +26,10 @@ class Trial:
         self._since_ns: int | None = None
 
     def see(self, verdict: Verdict) -> None:
-        """Count it, if it is this model's."""
-        if verdict.bundle.digest == self.release.digest:
+        """Count it, if it is this model's, or if this model has looked with others."""
+        looks = () if verdict.combined is None else verdict.combined.looks
+        digests = {verdict.bundle.digest, *(look.bundle.digest for look in looks)}
+        if self.release.digest in digests:
             self.tally = self.tally.add(verdict, self._recipe)
 
     def runs(self, now_ns: int) -> None:

@@ -16,6 +16,9 @@ HEAD = 'device = {name = "line-1", state_dir = "s"}\ncamera = {kind = "sim"}\n'
 FILE = 'bundle = {path = "fast.bundle"}\n'
 CASCADE = '[recipe.combine]\nrule = "cascade"\n'
 MAJORITY = '[recipe.combine]\nrule = "majority"\n'
+SIGNED = 'bundle = {product = "gear", trust = "production"}\n'
+PRODUCT = '[[recipe.combine.members]]\nproduct = "exact"\n'
+PRODUCTS = '[products]\nsource = "mqtt"\ncodes = {1 = "gear"}\n[mqtt]\ncommands = ["product"]\n'
 MEMBER = '[[recipe.combine.members]]\nbundle = "slow.bundle"\n'
 
 
@@ -57,11 +60,16 @@ def test_members_are_found_beside_the_file(tmp_path) -> None:
             'weight is of use with rule = "w',
         ),
         (FILE + CASCADE + MEMBER + "doubt_to_percent = 120\n", "recipe.combine.members", "nobody looks after the last"),
+        (SIGNED + CASCADE + MEMBER, "recipe.combine.members", "name their product"),
+        (FILE + CASCADE + PRODUCT, "recipe.combine.members", "beside a file stand files"),
+        (SIGNED + CASCADE + PRODUCT.replace("exact", "gear"), "recipe.combine.members", "gear is named twice"),
         (
-            'bundle = {product = "gear", trust = "production"}\n' + CASCADE + MEMBER,
-            "recipe.combine",
-            "goes with bundle.path",
+            SIGNED + CASCADE + PRODUCT + "limits = {review = 1, reject = 2}\n",
+            "recipe.combine.members",
+            "with each release",
         ),
+        (SIGNED + CASCADE + PRODUCT + 'bundle = "b"\n', "recipe.combine.members[0]", "either bundle or product"),
+        (SIGNED + CASCADE + PRODUCT + PRODUCTS, "recipe.combine", "each product would need"),
         (FILE + '[rollout]\nenabled = true\ncandidate = "c"\n' + CASCADE + MEMBER, "recipe.combine", "[rollout]"),
     ],
 )

@@ -51,6 +51,10 @@ def _combine(
         config, found = load_config(line), open_dataset(dataset, limit)
         if config.recipe.combine is None:
             raise ConfigError(f"{line} combines no models", "Add [recipe.combine]; see docs/combining.md.")
+        if config.bundle.path is None:
+            raise ConfigError(
+                f"{line} runs signed releases", "Measure the bundle files that they were made of: bundle.path, bundle."
+            )
         combination = combination_of(config.recipe.combine)
         recipe, judged = _measured(config, combination, found)
     except (EdgeError, OSError) as error:
