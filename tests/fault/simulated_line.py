@@ -65,8 +65,7 @@ class SimulatedPlant:
         self.acknowledged: list[tuple[int, int]] = []
         mode = GateMode(schedule.gate)
         self.plc = SimulatedPlcModel(self.belt, mode=mode, keep=None, on_entry=self._took_over)
-        names = ("camera", "engine", "plc", "ledger", "model")
-        self.troubles = {name: Trouble(f"{name}/{schedule.seed}") for name in names}
+        self.troubles = {name: Trouble(f"{name}/{schedule.seed}") for name in ("camera", "engine", "plc", "ledger")}
         self.releases = self._releases() if schedule.has_releases else None
         self.outcome = Outcome(schedule, self.belt, self.plc, acknowledged=self.acknowledged)
         self._damages = Damages()

@@ -33,11 +33,10 @@ from edge_runtime.services import activation as stage
 from edge_runtime.services import model_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from baton import World
     from schedule import Schedule
-    from trouble import Trouble
 
     from edge_runtime.config.line import LineConfig
     from edge_runtime.detectors.port import Detection, Detector
@@ -85,11 +84,11 @@ def signed_releases() -> tuple[Signed, ...]:
 class ReleasedDetector:
     """A release's model. `refused`: not even its golden image gets the score that it should.
 
-    `nonsense`, `rejecting`, `hanging` (as long as that lasts): so from the first part on. Else it is sound.
+    `nonsense`, `rejecting`, `hanging`: so from the first part on. Else it is sound.
     """
 
-    def __init__(self, inner: Detector, kind: str, world: World, hangs: Trouble) -> None:
-        self._inner, self._kind, self._world, self._hangs = inner, kind, world, hangs
+    def __init__(self, inner: Detector, kind: str, hang: Callable[[], None]) -> None:
+        self._inner, self._kind, self._hang = inner, kind, hang
         self._to_prove = len(inner.bundle.golden)
         self.bundle = inner.bundle
 
@@ -98,10 +97,10 @@ class ReleasedDetector:
         if self._to_prove:
             self._to_prove -= 1
             return replace(self._inner.inspect(exposures), score=REJECTS_ALL if self._kind == "refused" else GOOD)
-        while self._kind == "hanging" and self._hangs.lasting is not None:
-            self._world.sleep(20 * MS)
         found = self._inner.inspect(exposures)
         match self._kind:
+            case "hanging":
+                self._hang()
             case "nonsense":
                 return replace(found, score=float("nan"))
             case "rejecting":
@@ -119,11 +118,11 @@ class SimulatedReleases:
         self._drawn = dice(f"releases/{schedule.seed}")
         self._signed = {signed.release.digest: signed for signed in signed_releases()}
         self._next = iter(signed_releases())
-        self._budget = self._drawn.choice((None, 0))
+        self._hang_ns = self._hanging = 0
         self.facts = ReleaseFacts()
         self.tables = {
             "bundle": {"product": PRODUCT, "trust": "production"},
-            "trial": {"parts": 10, "dwell_s": 1.0, "memory_budget_mb": self._budget},
+            "trial": {"parts": 10, "dwell_s": 1.0, "memory_budget_mb": self._drawn.choice((None, 0))},
         }
         """Of the line's configuration."""
 
@@ -173,6 +172,8 @@ class SimulatedReleases:
         """Whether the line runs what the books say, or will not get further without parts."""
         standing = self._office.standing(PRODUCT)
         due = standing.trial or standing.known_good
+        if self._hanging:
+            return False
         is_due = standing.armed is None and due is not None and line.models.current.digest == due.digest
         self.facts.unsettled = not is_due
         return is_due
@@ -192,8 +193,7 @@ class SimulatedReleases:
             self._rot()
             return
         if kind == "hanging":
-            number = self._troubles["model"].begin(kind)
-            world.call_at(end_ns, lambda: self._troubles["model"].end(number))
+            self._hang_ns = end_ns - world.now_ns
         with suppress(UpdateError):  # it is not taken into a store that refuses
             self._add(kind)
         if kind == "taken_back":
@@ -234,7 +234,14 @@ class SimulatedReleases:
             detector = GenericDetector(opened.manifest, opened.payloads, SimulatedEngine())
         world.sleep(self._drawn.randrange(200, 3_000) * MS)
         troubled = TroubledDetector(detector, world, self._troubles["engine"], self._usual_ns)
-        return GreyInspector(ReleasedDetector(troubled, kind, world, self._troubles["model"]))
+        return GreyInspector(ReleasedDetector(troubled, kind, self._hang))
+
+    def _hang(self) -> None:
+        self._hanging += 1
+        try:
+            self._world.sleep(self._hang_ns)
+        finally:
+            self._hanging -= 1
 
 
 def _flip(path: Path, where: float) -> None:
