@@ -14,6 +14,9 @@ from edge_runtime.domain.update import UpdateState
 from edge_runtime.ops.memory import SystemMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import ModelMaker
     from edge_runtime.app.sharing import Assemble
@@ -70,11 +73,26 @@ def open_active(config: LineConfig, clock: Clock) -> OpenBundle:
     Raises:
         EdgeError: there is none, or it cannot be used.
     """
-    if config.bundle.path is not None:
-        return open_bundle(config.bundle.path, trust=config.bundle.trust)
-    store, product = releases_of(config, clock), config.bundle.product
+    return _open_source(config, clock, config.bundle.path, config.bundle.product)
+
+
+def open_further(config: LineConfig, clock: Clock) -> Iterator[OpenBundle]:
+    """As `open_active`, the bundles of `recipe.combine.members`, one after the other.
+
+    Raises:
+        EdgeError: one is not there, or cannot be used.
+    """
+    combine = config.recipe.combine
+    for member in () if combine is None else combine.members:
+        yield _open_source(config, clock, member.bundle, member.product)
+
+
+def _open_source(config: LineConfig, clock: Clock, path: Path | None, product: str | None) -> OpenBundle:
+    if path is not None:
+        return open_bundle(path, trust=config.bundle.trust)
+    store = releases_of(config, clock)
     if store is None or product is None:
-        raise AssertionError  # a line has a file or a product
+        raise AssertionError  # a model is a file or the release of a product
     try:
         standing = store.standing(product)
         release = standing.active or standing.armed

@@ -34,13 +34,19 @@ _NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p")
 
 
 def bundle(config: LineConfig) -> Sequence[Finding]:
-    """The bundle opens and every byte is what its manifest promises."""
-    from edge_runtime.app.activation import open_active  # noqa: PLC0415  (engines take time to import)
+    """The bundle opens and every byte is what its manifest promises; likewise those that are combined with it."""
+    from edge_runtime.app.activation import open_active, open_further  # noqa: PLC0415  (engines take time to import)
 
-    with open_active(config, SystemClock()) as opened:
-        identity = opened.manifest.identity
-    detail = f"{identity.name} {identity.version}, {identity.digest[:12]}…, {identity.trust} trust"
-    return [Finding("bundle", State.OK, detail)]
+    clock, found = SystemClock(), []
+    with open_active(config, clock) as opened:
+        found.append(opened.manifest.identity)
+    for further in open_further(config, clock):
+        with further as opened:
+            found.append(opened.manifest.identity)
+    return [
+        Finding("bundle", State.OK, f"{each.name} {each.version}, {each.digest[:12]}…, {each.trust} trust")
+        for each in found
+    ]
 
 
 def camera(settings: CameraSettings) -> Sequence[Finding]:
