@@ -12,15 +12,19 @@ from edge_runtime.app import doctor_devices, doctor_line
 from edge_runtime.app.doctor import Finding, State, examine, probes
 from edge_runtime.app.doctor_broker import connect_once
 from edge_runtime.config.camera import FolderCameraSettings, OpenCvCameraSettings
+from edge_runtime.config.combine import CombineSettings, MemberSettings
 from edge_runtime.config.load import load_config
 from edge_runtime.config.mqtt import MqttSettings, TlsSettings
 from edge_runtime.config.plc import GpioSettings, ModbusRtuSettings, ModbusTcpSettings, NoPlcSettings
+from edge_runtime.domain.errors import BundleError
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mosquitto import Mosquitto, Subscriber
+
+    from edge_runtime.config.line import LineConfig
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,6 +54,20 @@ def test_a_missing_bundle_says_what_to_do(tmp_path: Path) -> None:
     assert found[0].state is State.ERROR
     assert "no.bundle" in found[0].detail
     assert found[0].action
+
+
+def test_every_model_of_a_line_that_combines_some_is_looked_at() -> None:
+    """One finding for each bundle; the first that cannot be opened is the error."""
+    config = load_config(ROOT / "configs" / "demo.toml")
+
+    def with_further(name: str) -> LineConfig:
+        combine = CombineSettings(rule="cascade", members=(MemberSettings(bundle=ROOT / "models" / name),))
+        return config.model_copy(update={"recipe": config.recipe.model_copy(update={"combine": combine})})
+
+    found = doctor_line.bundle(with_further("demo_fast.bundle"))
+    assert [finding.detail.split(",")[0] for finding in found] == ["demo 1", "demo-fast 1"]
+    with pytest.raises(BundleError, match=r"no\.bundle"):
+        doctor_line.bundle(with_further("no.bundle"))
 
 
 @pytest.mark.parametrize(

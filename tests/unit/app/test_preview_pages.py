@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from makers import make_fault, make_inspection
 
 from edge_runtime.app.preview import PreviewFeed, PreviewPages, measure
+from edge_runtime.decision.combine import look_of
+from edge_runtime.domain.combination import Combined, Rule
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
+from edge_runtime.domain.verdict import Limits
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.ops.server import LocalServer
 from edge_runtime.vision.decode import decode_image
@@ -98,6 +102,18 @@ def test_a_frame_is_shown_with_its_figures(
     status, kind, body = get("/preview/frame.jpg")
     assert (status, kind) == (200, "image/jpeg")
     assert np.abs(decode_image(body).array.astype(int) - scene()).mean() < 3
+
+
+def test_what_each_of_several_models_said_stands_beside_the_frame(
+    feed: PreviewFeed, get: Callable[[str], tuple[int, str, bytes]]
+) -> None:
+    """One line for each model that looked; a model that could not judge says why."""
+    looks = (
+        look_of(make_inspection(1.5), Limits(1.0, 2.0)),
+        look_of(make_fault(), Limits(1.0, 2.0)),
+    )
+    feed.offer(scene(), None, SHOWN, Combined(Rule.CASCADE, looks))
+    assert figures(get)["models"] == ["test 1: REVIEW, 1.5", "test 1: it broke"]
 
 
 def test_the_last_heatmap_stays_until_the_next(
