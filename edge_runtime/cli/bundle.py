@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +16,7 @@ from edge_runtime.cli.bundle_compare import (
     withdraw_command,
 )
 from edge_runtime.cli.bundle_view import entry_line, release_lines, table, trust_line
+from edge_runtime.cli.options import DEFAULT_CONFIG, AsJson, Config, Why, who
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,15 +39,8 @@ bundle_app.command("promote")(promote_command)
 bundle_app.command("withdraw")(withdraw_command)
 bundle_app.command("reconsider")(reconsider_command)
 
-Config = Annotated[
-    Path,
-    typer.Option("--config", "-c", envvar="EDGE_RUNTIME_CONFIG", help="Configuration of the line."),
-]
 File = Annotated[Path, typer.Argument(help="A .bundle file of the release station; of one in parts the first part.")]
 Which = Annotated[str, typer.Argument(help="Its digest, the first 6 digits of it or more, or NAME@VERSION.")]
-Why = Annotated[str, typer.Option("--why", help="Reason, for the history.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
-DEFAULT_CONFIG = Path("/etc/edge-runtime/line.toml")
 
 
 @bundle_app.command("trust")
@@ -106,7 +98,7 @@ def install_command(
 
     with _opened(config) as (settings, store), open_release_file(file) as source:
         installer = make_installer(settings, writable(store), SystemClock(), _tell)
-        taken = installer.install(source, _who(), again=again)
+        taken = installer.install(source, who(), again=again)
     for line in release_lines(taken):
         typer.echo(line)
 
@@ -164,7 +156,7 @@ def activate_command(
 ) -> None:
     """Have the line take up a release of the store; it goes through its trial as a new one does."""
     with _opened(config) as (_, store):
-        done = store.request_activation(store.find(which).digest, _who(), why, again=again)
+        done = store.request_activation(store.find(which).digest, who(), why, again=again)
     for line in release_lines(done):
         typer.echo(line)
 
@@ -183,7 +175,7 @@ def rollback_command(
                 "the configuration names no product, and neither does the command",
                 "Say which: `edge-runtime bundle rollback PRODUCT`; `edge-runtime bundle list` shows them.",
             )
-        done = store.request_rollback(wanted, _who(), why)
+        done = store.request_rollback(wanted, who(), why)
     typer.echo("going back to:")
     for line in release_lines(done):
         typer.echo(line)
@@ -198,7 +190,7 @@ def pin_command(
 ) -> None:
     """Keep a release: it is never removed, and no other one of its product takes its place unless it fails."""
     with _opened(config) as (_, store):
-        done = store.pin(store.find(which).digest, _who(), why, on=not off)
+        done = store.pin(store.find(which).digest, who(), why, on=not off)
     for line in release_lines(done):
         typer.echo(line)
 
@@ -219,10 +211,6 @@ def _opened(config: Path) -> Iterator[tuple[LineConfig, ReleaseStore | ReceiptSt
 
 def _tell(state: UpdateState, text: str) -> None:
     typer.echo(f"{state.value:<12} {text}")
-
-
-def _who() -> str:
-    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def _plain(release: StoredRelease) -> dict[str, object]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from edge_runtime.cli.options import DEFAULT_CONFIG, AsJson, Config, Why, who
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,12 +24,6 @@ TAKEN_S = 5.0
 NOT_THE_SAME = 4
 """Exit code where something that a promotion by rule asks for is not shown."""
 
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="EDGE_RUNTIME_CONFIG", help="Configuration of the line.")
-]
-Why = Annotated[str, typer.Option("--why", help="Reason, for the record.")]
-DEFAULT_CONFIG = Path("/etc/edge-runtime/line.toml")
-
 
 def compare_command(
     active: Annotated[Path | None, typer.Argument(help="A bundle; without one: how the line's rollout stands.")] = None,
@@ -38,7 +31,7 @@ def compare_command(
     images: Annotated[Path | None, typer.Option(help="Folder with images of parts, for two bundles.")] = None,
     config: Config = DEFAULT_CONFIG,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many images, spread over the folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """How a candidate does beside the model that decides: agreement, reject rates, scores, time.
 
@@ -133,9 +126,8 @@ def _ask(config: LineConfig, wish: Wish, why: str, digest: str | None = None) ->
         if before.candidate is None or not before.stage.is_running:
             raise ConfigError("no rollout is running on this line", "See `edge-runtime bundle compare`.")
         meant = before.candidate.digest
-    who = os.environ.get("SUDO_USER") or getpass.getuser()
     try:
-        requests.put(RolloutRequest(wish, meant, who, why, time.time_ns()))
+        requests.put(RolloutRequest(wish, meant, who(), why, time.time_ns()))
     except OSError as error:
         raise ConfigError(
             f"{config.device.state_dir} cannot be written: {error.strerror or error}",

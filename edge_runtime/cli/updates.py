@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from edge_runtime.cli.bundle import DEFAULT_CONFIG, Config
+from edge_runtime.cli.options import DEFAULT_CONFIG, Config
 from edge_runtime.config.load import load_config
 
 updates_app = typer.Typer(
