@@ -32,9 +32,6 @@ def run_command(
     with contextlib.ExitStack() as at_the_end:
         gc.disable()  # until all is loaded and `settle` sorts it
         at_the_end.callback(gc.enable)
-        from edge_runtime.ops.memory import few_arenas  # noqa: PLC0415  (before anything starts a thread)
-
-        few_arenas()
         from edge_runtime.app.signals import Signals  # noqa: PLC0415
 
         signals = Signals()

@@ -12,9 +12,6 @@ LEAST_RESERVE_BYTES: Final = 64_000_000
 MOST_RESERVE_BYTES: Final = 256_000_000
 _RESERVE_SHARE: Final = 20
 _KIB: Final = 1_024
-_M_ARENA_MAX: Final = -8
-"""glibc's name of the setting, from <malloc.h>."""
-_ARENAS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +100,6 @@ def _fields(path: Path) -> dict[str, int]:
         return {}
     words = [line.replace(":", " ").split() for line in lines]
     return {line[0]: int(line[1]) for line in words if len(line) > 1 and line[1].isdigit()}
-
-
-def few_arenas() -> bool:
-    """Let all threads share two heaps; true if the C library can. Before the first thread is started.
-
-    glibc gives every thread a heap of its own, and frames and maps that pass from thread to thread leave holes in all
-    of them: memory that comes and goes by megabytes, behind which no leak is seen.
-    """
-    try:
-        return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS))
-    except (AttributeError, OSError, TypeError):
-        return False
 
 
 def give_back() -> bool:

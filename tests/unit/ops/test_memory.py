@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from edge_convert.bench.process import memory_of
 from edge_runtime.ops.memory import MemoryFigure, SystemMemory, give_back
@@ -78,19 +75,3 @@ def test_what_is_free_inside_the_process_goes_back_to_the_system() -> None:
     assert memory_of().resident < full - 30_000_000
     assert sum(block.sum() for block in held) == 2_000 * len(held)
     give_back()
-
-
-def test_threads_share_two_heaps() -> None:
-    """However many there are; each would have one of its own."""
-    code = (
-        "import ctypes, threading\nfrom edge_runtime.ops.memory import few_arenas\n"
-        "libc, can, together = ctypes.CDLL(None), few_arenas(), threading.Barrier(8)\n"
-        "def use():\n    libc.malloc(5_000)\n    together.wait()\n"
-        "threads = [threading.Thread(target=use) for _ in range(8)]\n"
-        "[one.start() for one in threads], [one.join() for one in threads]\n"
-        "can and libc.malloc_stats()\nprint(can)\n"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    if found.stdout == "False\n":
-        pytest.skip("this C library has no such setting")
-    assert found.stderr.count("Arena ") == 2
