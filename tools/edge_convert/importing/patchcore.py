@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _ROWS_OF_PATCHES: Final = frozenset({"Reshape", "Slice", "Identity", "Squeeze", "Unsqueeze", "Flatten"})
 """What may stand between the grid of features and the product with the bank."""
+_TO_THE_ROOT: Final = frozenset({"Mul", "Add", "Sub", "Neg", "Max", "Clip", "Relu", "Sqrt"})
+"""|x|² − 2 x·b + |b|², not below 0, and its root."""
 _CHANNELS_LAST: Final = [0, 2, 3, 1]
 _GRID_RANK: Final = 4
 _BEHIND_THE_SCORE: Final = frozenset({"Identity", "Slice", "Reshape"})
@@ -70,16 +72,15 @@ def read_patchcore(built: Built) -> PatchCoreExport | None:
         return None
     if "score" not in built.outputs or built.masked:
         raise _uncut("the score is the largest value of the map" if built.masked else "the graph gives no score")
-    if len({(node.input[1], maker.output[0]) for node, maker in products}) > 1:
+    if len({(product.bank, product.grid) for product in products}) > 1:
         raise _uncut("features meet more than one bank")
-    product, maker = products[0]
-    columns = graphs.constant(built.model, product.input[1])
+    columns = graphs.constant(built.model, products[0].bank)
     if columns is None or columns.dtype != np.float32 or not np.isfinite(columns).all():
         raise _uncut("its bank is not finite float32")
-    height, width = _grid(built.model, maker)
+    height, width = _grid(built.model, products[0].grid)
     return PatchCoreExport(
-        features=_features(built, maker.output[0], height * width, len(columns)),
-        drawing=_drawing(built.model, [node for node, _ in products], built.outputs, height * width),
+        features=_features(built, products[0].grid, height * width, len(columns)),
+        drawing=_drawing(built.model, products, built.outputs, height * width),
         rows=np.ascontiguousarray(columns.T),
         grid=(height, width),
         neighbours=_neighbours(built.model),
@@ -91,20 +92,45 @@ def _uncut(why: str) -> ConfigError:
     return ConfigError(why, "Import it as one graph.")
 
 
-def _products(model: Any) -> list[tuple[Any, Any]]:
-    """Products of patches with the bank, and the node that puts the features' channels last; one for each image."""
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """Patches of one image against the bank; all of them names of tensors."""
+
+    bank: str
+    grid: str
+    """N×H×W×C."""
+    smallest: str
+    """The distance of each patch."""
+
+
+def _products(model: Any) -> list[_Product]:
+    """One for each image of the batch."""
     found = []
     for node in model.graph.node:
         if node.op_type != "MatMul":
             continue
         bank = graphs.constant(model, node.input[1])
         maker = _channels_last(model, node.input[0])
-        if bank is not None and bank.ndim == 2 and maker is not None:  # noqa: PLR2004  (C×M)
-            found.append((node, maker))
+        if bank is None or bank.ndim != 2 or maker is None:  # noqa: PLR2004  (C×M)
+            continue
+        if (smallest := _smallest(model, node)) is not None:
+            found.append(_Product(node.input[1], maker.output[0], smallest))
     return found
 
 
+def _smallest(model: Any, product: Any) -> str | None:
+    """The smallest distance of each patch, made of its product with the bank.
+
+    None where there is none: other networks have layers of weights in the same place, or make more of the distances.
+    """
+    name = str(product.output[0])
+    while len(takers := graphs.consumers(model, name)) == 1 and takers[0].op_type in _TO_THE_ROOT:
+        name = str(takers[0].output[0])
+    return next((str(taker.output[0]) for taker in takers if taker.op_type == "ReduceMin"), None)
+
+
 def _channels_last(model: Any, name: str) -> Any | None:
+    """The node that put the features' channels last, behind which nothing was computed."""
     node = graphs.producer(model, name)
     while node is not None and node.op_type in _ROWS_OF_PATCHES:
         node = graphs.producer(model, node.input[0])
@@ -135,12 +161,12 @@ def _units(model: Any, score: str) -> Normalisation:
     return _UNCHANGED if found is None else found
 
 
-def _grid(model: Any, maker: Any) -> tuple[int, int]:
+def _grid(model: Any, name: str) -> tuple[int, int]:
     """Height and width of the grid of patches."""
     inferred = onnx.shape_inference.infer_shapes(model)
     for entry in inferred.graph.value_info:
         sides = [side.dim_value for side in entry.type.tensor_type.shape.dim]
-        if entry.name == maker.output[0] and len(sides) == _GRID_RANK and all(sides):
+        if entry.name == name and len(sides) == _GRID_RANK and all(sides):
             return sides[1], sides[2]
     raise _uncut("the size of its grid of patches cannot be told")
 
@@ -178,7 +204,7 @@ def _one_image(model: Any, tensor: str) -> None:
     del model.graph.value_info[:]
 
 
-def _drawing(model: Any, products: list[Any], outputs: Mapping[str, str], patches: int) -> bytes | None:
+def _drawing(model: Any, products: list[_Product], outputs: Mapping[str, str], patches: int) -> bytes | None:
     """What the export makes a map of, from the distances of the patches.
 
     Raises:
@@ -188,7 +214,7 @@ def _drawing(model: Any, products: list[Any], outputs: Mapping[str, str], patche
         return None
     copy = _copy(model)
     for product in products:
-        graphs.rename_uses(copy, _smallest(model, product), DISTANCES)
+        graphs.rename_uses(copy, product.smallest, DISTANCES)
     graphs.only_outputs(copy, [outputs["anomaly_map"]])
     taken = {name for node in copy.graph.node for name in node.input}
     if DISTANCES not in taken or graphs.image_input(copy).name in taken:
@@ -198,21 +224,6 @@ def _drawing(model: Any, products: list[Any], outputs: Mapping[str, str], patche
     drawing = onnx.shape_inference.infer_shapes(copy)
     graphs.session(drawing)
     return bytes(drawing.SerializeToString())
-
-
-def _smallest(model: Any, product: Any) -> str:
-    """The smallest distance of each patch, behind its product with the bank.
-
-    Raises:
-        ConfigError: it is not there.
-    """
-    reached = set(product.output)
-    for node in model.graph.node:  # in the order of computation
-        if reached & set(node.input):
-            if node.op_type == "ReduceMin":
-                return str(node.output[0])
-            reached.update(node.output)
-    raise _uncut("the distances to its bank are not reduced to their smallest")
 
 
 def _copy(model: Any) -> Any:
