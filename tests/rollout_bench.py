@@ -94,6 +94,7 @@ class Listener:
         self.reports: list[RolloutReport] = []
         self.refusals: list[str] = []
         self.unwritten_because: list[str] = []
+        self.reconsiderations: list[tuple[str, ...]] = []
 
     def entered(self, stage: RolloutStage, candidate: BundleIdentity, reason: str) -> None:
         """See `Told`."""
@@ -102,6 +103,10 @@ class Listener:
     def refused(self, what: str, who: str, why: str) -> None:
         """See `Told`."""
         self.refusals.append(what)
+
+    def reconsidered(self, digest: str, ended: str, who: str, why: str) -> None:
+        """See `Told`."""
+        self.reconsiderations.append((digest, ended, who, why))
 
     def unwritten(self, why: str) -> None:
         """See `Told`."""

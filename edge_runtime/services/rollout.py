@@ -245,9 +245,9 @@ class RolloutService:
     def _carry_out(self, request: RolloutRequest) -> None:
         course, by = self._course, f"{request.who}: {request.why}"
         is_meant = course.is_running and course.candidate.digest == request.digest
-        if request.wish == "again" and course.books.ended.pop(request.digest, None) is not None:
-            _log.info("%s may be compared again; by %s", request.digest[:12], by)
+        if request.wish == "again" and (ended := course.books.ended.pop(request.digest, None)) is not None:
             course.save()
+            self._told.reconsidered(request.digest, ended, request.who, request.why)
         elif not is_meant:
             self._told.refused(f"there is no running rollout of {request.digest[:12]}", request.who, request.why)
         elif request.wish == "withdraw":

@@ -61,6 +61,9 @@ class Told(Protocol):
     def refused(self, what: str, who: str, why: str) -> None:
         """What a person asked for is not done."""
 
+    def reconsidered(self, digest: str, ended: str, who: str, why: str) -> None:
+        """A person lets a candidate be compared again, which had been `ended`."""
+
     def unwritten(self, why: str) -> None:
         """The books cannot be written."""
 

@@ -50,6 +50,12 @@ class RolloutRecords:
             EventRecord("rollout_refused", "warning", text, self._clock.wall_ns(), {"who": who, "why": why})
         )
 
+    def reconsidered(self, digest: str, ended: str, who: str, why: str) -> None:
+        """See `Told`."""
+        text = f"{digest[:12]} may be compared again (it was {ended}); asked for by {who}: {why}"
+        attributes: dict[str, str | int | float | bool] = {"digest": digest, "ended": ended, "who": who, "why": why}
+        self._events.record(EventRecord("rollout_reconsidered", "info", text, self._clock.wall_ns(), attributes))
+
     def unwritten(self, why: str) -> None:
         """See `Told`."""
         self._events("rollout_unwritten", "warning", f"the rollout cannot be written down: {why}")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from rollout_bench import SHORT, UNUSABLE, RolloutBench, in_canary
+from shadow_bench import CANDIDATE
 
 from edge_runtime.domain.rollout import RolloutStage
+from edge_runtime.ops.clock import SimulatedClock
+from edge_runtime.services.rollout_records import RolloutRecords
 from edge_runtime.services.rollout_requests import FRESH_NS
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.records import EventRecord
 
 SHADOW, CANARY, FULL = RolloutStage.SHADOW, RolloutStage.CANARY, RolloutStage.FULL
 ROLLED_BACK, WITHDRAWN = RolloutStage.ROLLED_BACK, RolloutStage.WITHDRAWN
@@ -38,7 +46,7 @@ def test_by_hand_nothing_moves_until_somebody_says_so(tmp_path) -> None:
 
 
 def test_withdrawn_stays_withdrawn_until_it_is_asked_for_again(bench) -> None:
-    """By name: nobody moves a candidate that he has not seen."""
+    """By name: nobody moves a candidate that he has not seen. Who asked, and why, is told."""
     bench.look()
     bench.ask("withdraw", "f" * 64)
     assert bench.stage is SHADOW
@@ -49,6 +57,24 @@ def test_withdrawn_stays_withdrawn_until_it_is_asked_for_again(bench) -> None:
     bench.ask("again")
     bench.look()
     assert bench.stage is SHADOW
+    assert bench.told.reconsiderations == [
+        (CANDIDATE.digest, "withdrawn: withdrawn by Ada: seen", "Ada", "seen"),
+    ]
+
+
+def test_the_ledger_is_told_who_lets_a_candidate_be_compared_again() -> None:
+    """As of everything else that a person decides about a model."""
+    told: list[EventRecord] = []
+    records = RolloutRecords(SimpleNamespace(record=told.append), SimulatedClock())
+    records.reconsidered(CANDIDATE.digest, "rolled_back: it was late", "Ada", "the lens was dirty")
+    assert [event.kind for event in told] == ["rollout_reconsidered"]
+    assert told[0].attributes == {
+        "digest": CANDIDATE.digest,
+        "ended": "rolled_back: it was late",
+        "who": "Ada",
+        "why": "the lens was dirty",
+    }
+    assert "Ada: the lens was dirty" in told[0].message
 
 
 def test_a_request_that_nobody_took_in_time_is_none(bench, tmp_path) -> None:
