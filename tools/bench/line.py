@@ -9,7 +9,9 @@ disk, MQTT to a real broker, status, metrics. Only its camera is exchanged: fram
 whenever the line takes one. While the bare loop has its turn the camera is silent, and the other way round.
 
 Printed: parts per second of both and their ratio by turn; with `--load` the latency from the trigger to the result that
-the PLC has acknowledged, and p99 over median of both.
+the PLC has acknowledged, and p99 over median of both. And the verdicts: every REVIEW and REJECT keeps a picture with
+its map, which takes more processor time than the inspection; a line of mostly good parts is measured with such pictures
+(`--images`; without, it is the bundle's golden images).
 """
 
 from __future__ import annotations
@@ -188,6 +190,7 @@ def measure(config: LineConfig, options: argparse.Namespace) -> dict[str, object
         "daemon": _figures(line),
         "throughput_ratio": [ours / theirs for ours, theirs in zip(line.parts_per_s, loop.parts_per_s, strict=True)],
         "dropped": daemon.line.dropped(),
+        "verdicts": {str(key): count for key, count in daemon.line.monitor.snapshot().dispositions.items()},
     }
 
 
@@ -236,6 +239,8 @@ def _page(document: dict[str, object]) -> str:
             f"{side:7} {figures['parts_per_s']:.2f} parts/s, {figures['cpu_ms_per_part']:.2f} ms of processor each; "
             f"p50 {latency['p50']:.2f}, p99 {latency['p99']:.2f} ms, p99/median {figures['p99_over_median']:.2f}"
         )
+    spreads = [document[side]["p99_over_median"] for side in ("daemon", "bare")]  # type: ignore[index]  # made above
+    lines.append(f"daemon's p99/median over the bare loop's: {spreads[0] / spreads[1]:.2f}; {document['verdicts']}")
     ratios: list[float] = document["throughput_ratio"]  # type: ignore[assignment]  # made above
     lines.append(
         f"daemon's throughput over the bare loop's, by turn: median {statistics.median(ratios):.3f} "
