@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from edge_convert.relimit.rules import Rule
     from edge_runtime.app.inspection import Inspector
+    from edge_runtime.bundles.writer import BundleDraft
     from edge_runtime.config.engine import EngineSettings
     from edge_runtime.domain.model_bundle import Calibration, GoldenImage, ModelBundle, Reference
 
@@ -67,26 +68,33 @@ def revise(
     manifest = inspector.bundle
     limits = Limits(review=rule.review, reject=_reject(rule.review, good, manifest))
     golden, left_out = _golden(manifest, limits)
-    number = manifest.revision + 1
-    draft = replace(
-        draft_of_manifest(manifest),
-        calibration=_calibration(manifest, limits, good),
-        golden=golden,
-        reference=_reference(manifest.reference, golden),
-        revision=number,
-        notes={**manifest.notes, "limits": rule.method, f"revision_{number}": f"limits changed: {reason}"},
-    )
+    draft = _draft(manifest, _calibration(manifest, limits, good), golden, rule.method, reason)
     payloads = {name: inspector.payloads.read(name) for name in manifest.payloads}
     digest = seal(out, draft, payloads, engine)
     return Revision(
         bundle=str(out),
         digest=digest,
-        revision=number,
+        revision=draft.revision,
         before=manifest.calibration.limits,
         after=limits,
         method=rule.method,
         consequences=consequences(rule.review, good, defective),
         left_out=left_out,
+    )
+
+
+def _draft(
+    manifest: ModelBundle, calibration: Calibration, golden: tuple[GoldenImage, ...], method: str, reason: str
+) -> BundleDraft:
+    """The next revision."""
+    number = manifest.revision + 1
+    return replace(
+        draft_of_manifest(manifest),
+        calibration=calibration,
+        golden=golden,
+        reference=_reference(manifest.reference, golden),
+        revision=number,
+        notes={**manifest.notes, "limits": method, f"revision_{number}": f"limits changed: {reason}"},
     )
 
 
