@@ -142,18 +142,16 @@ def _in_haste(unheard: NoTime | None) -> str:
 
 
 def _floor(combination: Combination, looks: Sequence[Look]) -> Disposition:
-    """What a part may not fall below where a model is missing; REVIEW at least."""
+    """What a part may not fall below where a model is missing."""
     sound = [look for look in looks if look.disposition is not None]
     if combination.rule in VOTES:
         said = [look.disposition for look in sound if look.disposition is not None]
         said += [Disposition.REJECT] * (len(combination.terms) - len(sound))
-        found = sorted(said, key=strictness)[_place(combination.rule, len(said))]
-    elif not sound:
-        found = Disposition.REVIEW
-    else:
-        _, score, limits = _decided(combination, looks)
-        found, _ = classify(score, limits)
-    return stricter(found, Disposition.REVIEW)
+        return sorted(said, key=strictness)[_place(combination.rule, len(said))]
+    if not sound:
+        return Disposition.REVIEW
+    _, score, limits = _decided(combination, looks)
+    return classify(score, limits)[0]
 
 
 def _decided(combination: Combination, looks: Sequence[Look]) -> tuple[Look, float, Limits]:
