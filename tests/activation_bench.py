@@ -96,7 +96,9 @@ class ActivationBench:
     def __init__(self, folder: Path, *, budget: int | None = None, products: tuple[str, ...] = ("part",)) -> None:
         self.clock = SimulatedClock()
         (folder / "updates").mkdir()
-        found = open_store(folder / "updates", self.clock, check=lambda *_: None)
+        self.damaged: set[str] = set()
+        """Digests whose file in the store is not what it was."""
+        found = open_store(folder / "updates", self.clock, check=self._check)
         assert isinstance(found, ReleaseStore)
         self.store = found
         self.loader, self.memory, self.monitor = LoaderTwin(self.clock), MemoryTwin(), LineMonitor()
@@ -111,6 +113,10 @@ class ActivationBench:
         self.pool = ModelPool(self.loader, Budget(budget, 0), self.memory, self.clock)
         view = LineView(self.models, self.monitor, lambda: self.hangs, events, self.clock)
         self.stage = ActivationStage(self.store, self.pool, view, RULES, products)
+
+    def _check(self, _path: Path, digest: str) -> None:
+        if digest in self.damaged:
+            raise BundleError("it differs from its digest", "install it again")
 
     def install(self, counter: int, product: str = "part") -> str:
         """A new release, to be taken up; returns its digest."""

@@ -84,7 +84,7 @@ class ReleaseStore:
 
     def resolve_start(self, product: str) -> StoredRelease:
         """See `UpdateStore`."""
-        good = self._sound_known_good(product)
+        good = self.sound_known_good(product)
         try:
             self.sweep()
             while (due := self._due(product)) is not None:
@@ -257,8 +257,8 @@ class ReleaseStore:
             return f"its file is damaged: {error.what}"
         return None
 
-    def _sound_known_good(self, product: str) -> StoredRelease | None:
-        """A damaged last-known-good release makes way for the one that was confirmed before it."""
+    def sound_known_good(self, product: str) -> StoredRelease | None:
+        """See `UpdateStore`."""
         book, known = self.intake.book(product), {release.digest: release for release in self.releases(product)}
         good = known.get(book.known_good)
         while good is not None and good.terms.counter >= book.min_counter:

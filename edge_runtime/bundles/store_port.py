@@ -53,6 +53,15 @@ class UpdateStore(Protocol):
             UpdateError: there is no release of this product that may run; says what to do.
         """
 
+    def sound_known_good(self, product: str) -> StoredRelease | None:
+        """The last-known-good release, its file hashed once more; None: there is none.
+
+        One whose file is damaged is quarantined, and makes way for the one that was confirmed before it.
+
+        Raises:
+            UpdateError: the store cannot be read.
+        """
+
     def begin_trial(self, digest: str) -> StoredRelease:
         """ARMED or TRIAL → TRIAL with one attempt more, committed *before* it is loaded.
 

@@ -66,6 +66,15 @@ class ReceiptStore:
 
     def resolve_start(self, product: str) -> StoredRelease:
         """See `UpdateStore`."""
+        good = self.sound_known_good(product)
+        if good is None:
+            raise UpdateError(
+                f"{self._lost()}, and no release of product {product} with a receipt is intact", _PROVISION_ANEW
+            )
+        return good
+
+    def sound_known_good(self, product: str) -> StoredRelease | None:
+        """See `UpdateStore`."""
         while (good := self.standing(product).known_good) is not None:
             try:
                 self._check(self.path(good.digest), good.digest)
@@ -73,9 +82,7 @@ class ReceiptStore:
                 self._releases.remove(good)
             else:
                 return good
-        raise UpdateError(
-            f"{self._lost()}, and no release of product {product} with a receipt is intact", _PROVISION_ANEW
-        )
+        return None
 
     def begin_trial(self, digest: str) -> NoReturn:
         """See `UpdateStore`."""

@@ -245,6 +245,7 @@ class ActivationStage:
             self._fail(release, RolledBack(Failure.GOLDEN, arrival.why_not))
         else:
             self._loads.failed(release, arrival.why_not)
+            self._store.sound_known_good(release.terms.product)  # is it the file? Then the one before it may do
 
     def _on_trial_now(self, release: StoredRelease, model: Model) -> None:
         if self.trials.begin(release, model.recipe):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from release_books import SECOND
+from release_books import FIRST, SECOND
 from schedule import Fault
 from simulated_books import audit
 from simulated_line import run
@@ -57,6 +57,15 @@ def test_a_release_that_fails_on_the_line_is_rolled_back(kind, tmp_path) -> None
     assert _good(outcome) == SECOND
     last = max((m for m in outcome.ledger if m.get("score") is not None), key=lambda m: m["sequence"])
     assert outcome.releases.kinds[last["bundle"]["digest"]] == SECOND
+
+
+def test_a_rotten_release_makes_way_for_the_one_before_it(tmp_path) -> None:
+    """The new one fails, there is no memory for a second, and the old one's file is damaged: an older one is there."""
+    outcome = run(_with(Fault("model", "rotten", 2.5, 1.0), Fault("model", "nonsense", 3.0, 4.0)), tmp_path)
+    found = audit(outcome)
+    assert found.findings == (), found.account
+    assert "model_not_loaded" in _kinds(outcome)
+    assert _good(outcome) == FIRST
 
 
 @pytest.mark.parametrize("after_s", [0.1, 2.0, 5.0], ids=["it is loaded", "it is on trial", "it is confirmed"])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from trouble import Trouble
 
 WRITING = frozenset({"begin_trial", "pause_trial", "confirm", "roll_back", "note"})
-READING = frozenset({"standing", "generation"})
+READING = frozenset({"standing", "generation", "sound_known_good"})
 
 
 class TroubledStore:

@@ -63,6 +63,22 @@ def test_a_known_good_release_that_does_not_load_is_tried_again(tmp_path) -> Non
     assert bench.decides() == 1
 
 
+def test_a_known_good_release_whose_file_is_damaged_makes_way_for_the_one_before_it(tmp_path) -> None:
+    """Without memory for two it has to be loaded after a rollback; nobody has to start the daemon anew for it."""
+    bench = ActivationBench(tmp_path, budget=MODEL_BYTES)
+    bench.confirmed(2)
+    bench.looks()
+    bench.install(3)
+    bench.looks()
+    assert bench.decides() == 3
+    for broken in (bench.damaged, bench.loader.broken):
+        broken.add(digest_of("part", 2))
+    bench.parts(3, Reason.ENGINE_ERROR)
+    bench.looks()
+    assert (bench.decides(), bench.state(2), bench.state(3)) == (1, UpdateState.ROLLED_BACK, UpdateState.ROLLED_BACK)
+    assert "model_not_loaded" in bench.told()
+
+
 def test_a_new_release_is_tried_where_the_known_good_one_does_not_load(tmp_path) -> None:
     """The technician's way out of a line on which nothing decides."""
     bench = on_trial(ActivationBench(tmp_path, budget=MODEL_BYTES))
