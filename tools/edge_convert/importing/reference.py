@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_convert.importing.answers import detection_of
@@ -34,18 +35,33 @@ class GraphReference:
     """The graph as it was exported, in its own runtime, behind a preprocessing that shares no code with the device."""
 
     def __init__(self, export: Export, built: Built, criterion: Criterion = Criterion.MSE) -> None:
-        """Load the graph.
+        """Remember the graph; it is loaded when it is first asked for.
 
-        Raises:
-            ConfigError: it cannot be loaded.
+        Where a recording answers for every image nobody asks, and each loaded copy of a large model takes gigabytes.
         """
+        self._export = export
+        self._built = built
         self._spec = built.input_spec
         self._criterion = criterion
-        self._whole = export.source(built)
-        self._behind = export.finished(built)
         self._resizes = export.resizes
         self._as_exported = export.resizes and _same_resize(built.input_spec, export)
-        self.description = f"the exported graph itself, {self._whole.description}"
+
+    @cached_property
+    def _whole(self) -> SourceGraph:
+        return self._export.source(self._built)
+
+    @cached_property
+    def _behind(self) -> SourceGraph:
+        return self._export.finished(self._built)
+
+    @property
+    def description(self) -> str:
+        """See `ReferenceModel`.
+
+        Raises:
+            ConfigError: the graph cannot be loaded.
+        """
+        return f"the exported graph itself, {self._whole.description}"
 
     def covers(self, path: Path | None) -> bool:
         """It has an answer for every image."""
