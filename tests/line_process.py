@@ -41,8 +41,8 @@ def free_port() -> int:
 class DaemonProcess:
     """`edge-runtime run` as a process of its own, with a notification socket as systemd would give it."""
 
-    def __init__(self, config: Path, log: Path, wrapper: Sequence[str] = ()) -> None:
-        """Start it, through the command `wrapper` (a tracer) if one is given."""
+    def __init__(self, config: Path, log: Path, wrapper: Sequence[str] = (), others: Sequence[Path] = ()) -> None:
+        """Start it, through the command `wrapper` (a tracer) if one is given, with `others` as further lines."""
         self._folder = tempfile.TemporaryDirectory(prefix="edge-notify-")
         address = str(Path(self._folder.name) / "notify")
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -51,7 +51,7 @@ class DaemonProcess:
         self.log = log
         self._log_stream = log.open("ab")
         self.process = subprocess.Popen(
-            [*wrapper, sys.executable, "-m", "edge_runtime", "run", "--config", str(config)],
+            [*wrapper, sys.executable, "-m", "edge_runtime", "run", "--config", str(config), *map(str, others)],
             env=os.environ | {"NOTIFY_SOCKET": address},
             stdout=self._log_stream,
             stderr=self._log_stream,

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from edge_runtime.cli.main import app
+from edge_runtime.config.problems import InvalidConfigError
+from edge_runtime.config.together import read_together
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LINE = """
+[device]
+name = "{name}"
+state_dir = "{name}"
+[bundle]
+path = "some.bundle"
+[camera]
+kind = "sim"
+[ops]
+metrics_port = {port}
+"""
+
+
+def write(folder: Path, name: str, port: int, more: str = "") -> Path:
+    """The configuration of a line."""
+    path = folder / f"{name}.toml"
+    path.write_text(LINE.format(name=name, port=port) + more, encoding="utf-8")
+    return path
+
+
+def test_lines_of_their_own_go_together(tmp_path: Path) -> None:
+    """In the order given; no port and any port are nobody's."""
+    paths = [write(tmp_path, "exit", 9_109), write(tmp_path, "entry", 0), write(tmp_path, "oven", 0)]
+    assert [one.config.device.name for one in read_together(paths)] == ["exit", "entry", "oven"]
+
+
+def test_a_name_a_folder_or_a_port_is_taken_once(tmp_path: Path) -> None:
+    """Every clash of a file at once, with its line and the other file."""
+    first = write(tmp_path, "exit", 9_109)
+    (tmp_path / "copy.toml").write_text(first.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(InvalidConfigError) as caught:
+        read_together([first, tmp_path / "copy.toml"])
+    assert [(problem.line, problem.key) for problem in caught.value.problems] == [
+        (3, "device.name"),
+        (4, "device.state_dir"),
+        (10, "ops.metrics_port"),
+    ]
+    assert str(first) in caught.value.what
+    assert "copy.toml" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "key"),
+    [
+        ('plc = {kind="modbus_rtu", device="/dev/a"}', 'plc = {kind="serial_relay", device="/dev/a"}', "plc.device"),
+        ('plc = {kind="modbus_tcp", host="h"}', 'plc = {kind="modbus_tcp", host="h"}', "plc.result_address"),
+        ("mqtt = {embedded=true, port=9000}", "mqtt = {embedded=true, port=9000}", "mqtt.port"),
+        ('plc = {kind="gpio", line=4}', 'updates.signal = {kind="gpio", line=4}', "updates.signal.line"),
+    ],
+)
+def test_so_is_a_device(tmp_path: Path, one: str, other: str, key: str) -> None:
+    """Whatever two lines would both speak to."""
+    paths = [tmp_path / "a.toml", tmp_path / "b.toml"]
+    for path, more, port in zip(paths, (one, other), (0, 0), strict=True):
+        path.write_text(more + LINE.format(name=path.stem, port=port), encoding="utf-8")
+    with pytest.raises(InvalidConfigError) as caught:
+        read_together(paths)
+    assert key in [problem.key for problem in caught.value.problems]
+
+
+def test_check_says_so_before_the_daemon_is_started(tmp_path: Path) -> None:
+    """`edge-runtime check` with the files of one process; machines get each line's summary."""
+    good = [str(write(tmp_path, "exit", 9_109)), str(write(tmp_path, "entry", 9_110))]
+    told = CliRunner().invoke(app, ["check", *good])
+    assert told.exit_code == 0
+    assert told.stdout.count("sound. The line:") == 2
+    found = json.loads(CliRunner().invoke(app, ["check", "--json", *good]).stdout)
+    assert [one["summary"]["device"].split(",")[0] for one in found["lines"]] == ["exit", "entry"]
+    refused = CliRunner().invoke(app, ["check", good[0], str(write(tmp_path, "oven", 9_109))])
+    assert refused.exit_code == 2
+    assert "ops.metrics_port" in refused.stderr
+    assert "exit.toml" in refused.stderr
