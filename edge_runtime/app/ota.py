@@ -10,6 +10,7 @@ from edge_runtime.bundles.delivery_files import FOLDER, CheckRequest, DeliveryFi
 from edge_runtime.bundles.http_source import DownloadFolder, HttpSource
 from edge_runtime.config.describe import public_source
 from edge_runtime.decision.check_schedule import MINUTE_NS, Schedule, Window
+from edge_runtime.decision.delivery_report import name_of
 from edge_runtime.domain.delivery import Fate, Outcome, Via
 from edge_runtime.ops.http_fetch import FetchLimits, HttpFolder, TlsFiles
 from edge_runtime.services.stick_import import release_words
@@ -76,11 +77,10 @@ class StoreRepository:
         """See `Repository`. What was downloaded is only a copy: it goes through the whole installation."""
         stored = self._installer.install(self._source(offer.product), WHO)
         self._downloads(offer.product).keep_only(())
-        name = f"{stored.name} {stored.version} (release {stored.terms.counter})"
         return Fate(
             self.where,
             Outcome.TAKEN,
-            name,
+            name_of(stored),
             offer.product,
             stored.digest,
             "signed, meant for this device, proved on it",

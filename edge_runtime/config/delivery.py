@@ -24,7 +24,8 @@ class OtaSettings(Settings):
     """Releases over the network, from a folder that any web server can hold (`edge-convert serve`)."""
 
     url: str = Field(
-        pattern=r"^https?://[^/\s]+(/\S*)?$", json_schema_extra={"form": "https://host/folder, without spaces"}
+        pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",
+        json_schema_extra={"form": "https://host/folder, without spaces, user name, password or query"},
     )
     """The release folder: `metadata/` and `targets/` are below it."""
     ca_file: Path | None = None

@@ -39,6 +39,20 @@ def test_a_contradiction_is_named(tmp_path: Path, bundle: str, key: str, message
     assert message in found[key]
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://maria:secret@host/edge", "https://host/edge?token=secret", "https://host/edge#1", "https://", "host/edge"],
+)
+def test_an_address_carries_no_secret(tmp_path: Path, url: str) -> None:
+    """None would be sent, and error messages name the address: refused without repeating it."""
+    path = tmp_path / "line.toml"
+    path.write_text(f'{HEAD}[bundle]\nproduct = "gear"\ntrust = "production"\n[updates.ota]\nurl = "{url}"\n')
+    with pytest.raises(InvalidConfigError) as error:
+        load_config(path)
+    assert [problem.key for problem in error.value.problems] == ["updates.ota.url"]
+    assert "secret" not in error.value.diagnostics()
+
+
 def test_a_product_is_described(tmp_path: Path) -> None:
     """As what it is: the releases that are signed for it."""
     path = tmp_path / "line.toml"
