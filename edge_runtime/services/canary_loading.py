@@ -23,20 +23,29 @@ class CanaryLoading:
         self._contenders = contenders
         self._thread: threading.Thread | None = None
         self._arrived: list[Model | str] = []
+        self._digest = ""
 
     def get(self, candidate: BundleIdentity) -> Model | str | None:
-        """The candidate, once; why it cannot be loaded; or None: ask again. Begins to load where nothing does."""
-        if self._thread is None:
-            self._arrived = []
+        """The candidate; why it cannot be loaded; or None: ask again. Begins to load where that was not done.
+
+        What is still loading for another one is waited for: two at a time would take the memory of both.
+        """
+        if self._thread is not None:
+            if self._thread.is_alive():
+                return None
+            self._thread.join()
+            self._thread = None
+        if self._digest != candidate.digest:
+            self._arrived, self._digest = [], candidate.digest
             arguments = candidate, self._arrived
             self._thread = threading.Thread(target=self._load, args=arguments, name="canary", daemon=True)
             self._thread.start()
             return None
-        if self._thread.is_alive():
-            return None
-        self._thread.join()
-        self._thread = None
-        return self._arrived.pop() if self._arrived else "the thread that loads it failed"
+        return self._arrived[0] if self._arrived else "the thread that loads it failed"
+
+    def forget(self) -> None:
+        """What is being loaded or has arrived is in use, or not wanted any more: it is not kept here."""
+        self._arrived, self._digest = [], ""
 
     def _load(self, candidate: BundleIdentity, arrived: list[Model | str]) -> None:
         try:

@@ -199,11 +199,12 @@ class RolloutService:
         books, loaded = self._course.books, self._loading.get(self._course.candidate)
         if isinstance(loaded, str):
             self._move(Change.TRIPPED, f"the candidate cannot be loaded to decide: {loaded}")
-        elif loaded is not None and loaded.digest == self._course.candidate.digest and books.active is not None:
+        elif loaded is not None and books.active is not None:
             books.is_clean = False
             if self._course.save():
                 self._models.remember(loaded)
                 self._beside.canary = Canary(loaded, self._plan.share, books.active.digest)
+                self._loading.forget()
 
     def _count_compared(self, shadow: Shadow) -> None:
         news = shadow.step()
@@ -275,6 +276,7 @@ class RolloutService:
     def _rest(self) -> None:
         """From the next part on the active model is alone."""
         self._beside.canary = None
+        self._loading.forget()
         self._end_shadow()
         self._beside.results.clear()
 

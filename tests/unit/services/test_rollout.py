@@ -133,6 +133,7 @@ def test_where_it_cannot_be_written_down_it_does_not_decide(bench, tmp_path) -> 
         bench.until_it_decides()
     assert bench.told.unwritten_because
     (tmp_path / "rollout.json.part").rmdir()
+    bench.store.refuses = AssertionError("it is loaded: a full disk is no reason to load it again and again")
     bench.until_it_decides()
 
 
@@ -181,6 +182,27 @@ def test_what_cannot_be_loaded_to_decide_is_stopped(bench) -> None:
     bench.run(100)
     bench.until(ROLLED_BACK)
     assert "no such operator" in bench.told.stages[-1][1]
+
+
+def test_nobody_is_blamed_for_what_another_candidate_could_not_load(bench) -> None:
+    """The one that was being loaded made way for a newer one: its failure, or its model, is nothing to that one."""
+    bench.look()
+    bench.store.refuses = EngineError("no such operator", "convert it again")
+    bench.run(100)
+    bench.until(CANARY)
+    bench.look()
+    loading = bench.service._loading._thread
+    assert loading is not None
+    loading.join(10)
+    bench.store.waiting.insert(0, OTHER)
+    bench.look()
+    bench.store.refuses = None
+    bench.run(100)
+    bench.until(CANARY)
+    bench.until_it_decides()
+    assert bench.beside.canary is not None
+    assert bench.beside.canary.model.digest == OTHER.digest
+    assert [stage for stage, _ in bench.told.stages] == [SHADOW, CANARY, WITHDRAWN, SHADOW, CANARY]
 
 
 def test_other_golden_scores_stop_it_before_its_first_look(bench) -> None:
