@@ -92,14 +92,17 @@ class SimulatedPlant:
         if self.outcome.lives:
             world.sleep(RESTART_AFTER_NS)
         world.sleep(START_TAKES_NS)
+        config = self._config()
+        world.group = "daemon"
+        model = self._file() if self.releases is None else self.releases.first(config)
+        world.group = "harness"
         while self.troubles["ledger"].holds("no_memory"):  # it ends at once, and systemd starts it again
             world.sleep(RESTART_AFTER_NS)
         world.group = "daemon"
         self._ledger = self._open_ledger()
         self.troubles["ledger"].end_all("corrupt")
-        config = self._config()
         devices = Devices(
-            **(self._file() if self.releases is None else self.releases.first(config)),
+            **model,
             camera=TroubledCamera(config.camera, self.clock, self.belt, world, self.troubles["camera"]),
             plc=HandshakePlc(
                 TroubledLink(self.plc, world, self.troubles["plc"]),
