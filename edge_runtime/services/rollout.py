@@ -201,10 +201,12 @@ class RolloutService:
             self._move(Change.TRIPPED, f"the candidate cannot be loaded to decide: {loaded}")
         elif loaded is not None and books.active is not None:
             books.is_clean = False
-            if self._course.save():
-                self._models.remember(loaded)
-                self._beside.canary = Canary(loaded, self._plan.share, books.active.digest)
-                self._loading.forget()
+            if not self._course.save():
+                books.is_clean = True  # it does not decide
+                return
+            self._models.remember(loaded)
+            self._beside.canary = Canary(loaded, self._plan.share, books.active.digest)
+            self._loading.forget()
 
     def _count_compared(self, shadow: Shadow) -> None:
         news = shadow.step()

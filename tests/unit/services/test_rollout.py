@@ -132,6 +132,7 @@ def test_where_it_cannot_be_written_down_it_does_not_decide(bench, tmp_path) -> 
     with pytest.raises(AssertionError, match="does not decide"):
         bench.until_it_decides()
     assert bench.told.unwritten_because
+    assert bench.course.books.is_clean
     (tmp_path / "rollout.json.part").rmdir()
     bench.store.refuses = AssertionError("it is loaded: a full disk is no reason to load it again and again")
     bench.until_it_decides()
