@@ -26,7 +26,10 @@ def installed(folder: Path, drop_ins: list[Path]) -> Path:
     for drop_in in drop_ins:
         target = unit.parent / f"{UNIT.name}.d" / drop_in.name
         target.parent.mkdir(exist_ok=True)
-        shutil.copy(drop_in, target)
+        text = drop_in.read_text(encoding="utf-8")
+        for program, stand_in in INSTALLED.items():
+            text = text.replace(f"={program} ", f"={stand_in} ")
+        target.write_text(text, encoding="utf-8")
     return unit
 
 
