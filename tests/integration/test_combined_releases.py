@@ -8,10 +8,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from line_process import DEMO_BUNDLE
-from release_device import ReleaseDevice, looser
+from release_device import FAST_BUNDLE, ReleaseDevice, looser
 
 from edge_runtime.app.daemon import Daemon
 from edge_runtime.app.stick_import import line_products
+from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.config.line import LineConfig
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.ops.clock import SystemClock
@@ -25,13 +26,12 @@ WAIT_S = 60.0
 
 
 def _config(device: ReleaseDevice) -> LineConfig:
-    """A cascade that asks about every part that the first model would pass; time plays no part in it."""
+    """A cascade that asks about every part that the first model would pass. A folder waits: time plays no part in it."""
     return LineConfig.model_validate(
         {
             "device": {"name": "line", "state_dir": device.state_dir},
             "bundle": {"product": "part", "trust": "production"},
-            "camera": {"kind": "sim", "width_px": 320, "height_px": 240},
-            "simulation": {"parts_per_s": 10, "dropped_trigger_rate": 0.0},
+            "camera": {"kind": "folder", "path": str(device.folder / "in")},
             "recipe": {
                 "decision_deadline_ms": 60_000,
                 "combine": {"rule": "cascade", "doubt_from_percent": 0, "members": [{"product": "exact"}]},
@@ -42,6 +42,13 @@ def _config(device: ReleaseDevice) -> LineConfig:
             "trial": {"parts": 5, "dwell_s": 0.1},
         }
     )
+
+
+def _good_part() -> bytes:
+    with open_bundle(FAST_BUNDLE, trust="development") as bundle:
+        return bundle.payloads.read(
+            next(image.payload for image in bundle.manifest.golden if image.disposition == "PASS")
+        )
 
 
 def _run_until(daemon: Daemon, condition: Callable[[], bool]) -> None:
@@ -80,14 +87,18 @@ def test_a_new_release_of_the_first_model_goes_on_trial_beside_the_second(tmp_pa
     """
     device = ReleaseDevice(tmp_path / "device")
     first, second = device.confirmed("1"), device.add("1", DEMO_BUNDLE, product="exact")
-    config = _config(device)
+    config, picture = _config(device), _good_part()
+    (device.folder / "in").mkdir()
     assert line_products(config) == ["part", "exact"]
     daemon = Daemon(config, lambda: config, SystemClock())
     assert _state(device, second) is UpdateState.CONFIRMED
     newer: list[StoredRelease] = []
 
     def confirmed() -> bool:
-        if not newer and daemon.line.monitor.snapshot().parts > 2:
+        parts = daemon.line.monitor.snapshot().parts
+        (device.folder / f"{parts}.part").write_bytes(picture)
+        (device.folder / f"{parts}.part").rename(device.folder / "in" / f"{parts}.png")
+        if not newer and parts > 2:
             newer.append(device.add("2", change=looser))
         return bool(newer) and _state(device, newer[0]) is UpdateState.CONFIRMED
 
