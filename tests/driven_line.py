@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_runtime.services.beside import Beside
+    from edge_runtime.services.engine_turns import LineTurns
 
 
 class Belt:
@@ -71,7 +72,14 @@ class DrivenLine:
     """Capture, inspect and dispatch stage, driven by hand, with every verdict that came out."""
 
     def __init__(
-        self, *, interval_ms: int, duration_ms: int, parts: int, deadline_ms: int = 100, beside: Beside | None = None
+        self,
+        *,
+        interval_ms: int,
+        duration_ms: int,
+        parts: int,
+        deadline_ms: int = 100,
+        beside: Beside | None = None,
+        turns: LineTurns | None = None,
     ) -> None:
         self.clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
         self.recipe = recipe = RecipeCell(make_recipe(deadline_ms=deadline_ms), BUNDLE)
@@ -93,7 +101,7 @@ class DrivenLine:
         )
         model = Model(EngineKeeper(self.detector, None, self.clock), recipe.current, "slow")
         self.models = Models(model, recipe, self.clock)
-        self.inspect = InspectStage(self.models, recipe, self.queue, self.inbox, self.clock, beside=beside)
+        self.inspect = InspectStage(self.models, recipe, self.queue, self.inbox, self.clock, beside=beside, turns=turns)
         self.dispatch = DispatchStage(
             recipe, "belt", self.inbox, self.commands, self.records, None, self.monitor, self.clock
         )

@@ -49,6 +49,20 @@ def test_an_argument_that_changes_later_is_logged_as_it_was() -> None:
     assert json.loads(stream.getvalue())["message"] == "list ['before']"
 
 
+def test_where_there_are_several_lines_the_entry_says_whose_it_is() -> None:
+    """By the thread that spoke: `exit/inspect`."""
+    stream = io.StringIO()
+    output = Logging("info", stream, {})
+    speaking = threading.Thread(target=LOG.info, args=("slow",), name="exit/inspect")
+    speaking.start()
+    speaking.join()
+    LOG.info("alone")
+    output.close()
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["line"] == "exit"
+    assert "line" not in second
+
+
 def test_journald_gets_a_priority_before_every_line() -> None:
     """Also before the lines of a traceback: each becomes an entry of the same priority."""
     try:

@@ -28,6 +28,7 @@ class Bench:
         self.evidence = BoundedQueue("evidence", evidence_capacity)
         self.monitor = LineMonitor()
         self.shed = LoadShed()
+        self.held_by: str | None = None
         self.stage = DispatchStage(
             self.recipe,
             "camera",
@@ -38,6 +39,7 @@ class Bench:
             self.monitor,
             self.clock,
             self.shed,
+            lambda: self.held_by,
         )
 
     def open(self, number: int):
@@ -124,6 +126,16 @@ def test_behind_an_inspection_that_hangs_nothing_is_an_overload(bench) -> None:
     verdicts = bench.verdicts()
     assert {v.reason for v in verdicts} == {Reason.DEADLINE_MISSED}
     assert sorted(v.part_sequence for v in verdicts) == [1, waiting.part_sequence, waived.part_sequence]
+
+
+def test_behind_another_line_that_hangs_nothing_is_an_overload(bench) -> None:
+    """The technician is sent to the line whose inspection does not end."""
+    bench.open(1)
+    bench.held_by = "entry"
+    bench.pass_by(101)
+    (verdict,) = bench.verdicts()
+    assert (verdict.disposition, verdict.reason) == (Disposition.REJECT, Reason.DEADLINE_MISSED)
+    assert "line entry" in verdict.detail
 
 
 def test_a_frame_that_came_after_the_deadline_is_a_timeout(bench) -> None:

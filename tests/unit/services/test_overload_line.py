@@ -8,7 +8,10 @@ import pytest
 from driven_line import DrivenLine
 from makers import MS
 
+from edge_runtime.decision.turns import Want
 from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.ops.clock import SimulatedClock
+from edge_runtime.services.engine_turns import EngineTurns
 
 SOUND = {Reason.BELOW_LIMIT}
 
@@ -25,6 +28,15 @@ def test_at_ten_times_the_speed_every_part_gets_its_verdict_in_time_and_one_in_t
     assert {v.disposition for v in verdicts if v.reason is Reason.OVERLOAD} == {Disposition.REJECT}
     assert line.most_waiting <= 8 + 3
     assert line.monitor.late_results == 0
+
+
+def test_a_line_that_takes_turns_with_an_idle_one_judges_as_many_as_alone() -> None:
+    """Turns cost it nothing where nobody else wants the processor, and none is left behind."""
+    turns = EngineTurns(["flooded", "idle"], 1, SimulatedClock())
+    verdicts = DrivenLine(interval_ms=2, duration_ms=20, parts=500, turns=turns.of(0)).run(1_300)
+    assert Counter(v.part_sequence for v in verdicts) == Counter(range(1, 501))
+    assert Counter(v.reason for v in verdicts)[Reason.BELOW_LIMIT] >= 48
+    assert turns.of(1).wait(Want(0, 0, 0, "one"), 0)
 
 
 def test_the_newest_parts_are_the_ones_inspected() -> None:

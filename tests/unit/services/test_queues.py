@@ -20,6 +20,16 @@ def test_try_put_refuses_when_full() -> None:
     assert (len(queue), queue.dropped) == (1, 1)
 
 
+def test_what_waits_can_be_looked_at_and_stays() -> None:
+    """Oldest first; nothing after the timeout."""
+    queue = BoundedQueue("q", 2)
+    assert queue.waiting(0) == ()
+    for number in (1, 2):
+        queue.try_put(number)
+    assert queue.waiting(0) == (1, 2)
+    assert len(queue) == 2
+
+
 def test_get_gives_up_after_the_timeout() -> None:
     """An idle stage comes round again."""
     assert BoundedQueue("q", 1).get(0.001) is None
