@@ -90,7 +90,7 @@ def teach(flags: argparse.Namespace) -> dict[str, Any]:
     files = tuple(files[index] for index in spread(len(files), flags.limit or len(files)))
     watch = Stopwatch()
     found = extract(files, flags, watch)
-    rows = found.reshape(-1, found.shape[-1])
+    rows = _candidates(found, flags.candidates)
     flags.out.mkdir(parents=True, exist_ok=True)
     np.save(flags.out / "features.npy", rows)
     runs = []
@@ -100,6 +100,13 @@ def teach(flags: argparse.Namespace) -> dict[str, Any]:
         np.save(flags.out / f"ours-{seed}.npy", chosen)
         runs.append({"seed": seed, "wall_s": one.parts["coreset"][0], "cpu_s": one.parts["coreset"][1]})
     return {"images": len(files), "rows": len(rows), "bank": flags.bank, "parts_wall_cpu_s": watch.parts, "runs": runs}
+
+
+def _candidates(found: Floats, wanted: int | None) -> Floats:
+    """N×C: all patches, or so many of them, as many from each image."""
+    each = found.shape[1] if wanted is None else max(1, min(found.shape[1], wanted // len(found)))
+    draw = np.random.default_rng(0)
+    return np.concatenate([image[np.sort(draw.choice(len(image), each, replace=False))] for image in found])
 
 
 def compare(flags: argparse.Namespace) -> dict[str, Any]:
@@ -137,6 +144,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--limit", type=int, help="so many images, evenly over all")
+    parser.add_argument("--candidates", type=int, help="so many patches to choose from; default: all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     flags = parser.parse_args()
