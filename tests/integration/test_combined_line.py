@@ -101,11 +101,11 @@ def test_a_cascade_says_who_looked_and_who_decided_and_a_kill_changes_nothing(
     daemon = start(config)
     _deliver(tmp_path, "bad", bad)
     _deliver(tmp_path, "good", good)
-    wait_until(lambda: {"bad.png", "good.png"} <= set(_verdicts(heard)), "two verdicts")
+    wait_until(lambda: {"bad.png", "good.png"} <= set(_verdicts(heard)), "two verdicts", 60)
     daemon.kill()
     daemon = start(config)
     _deliver(tmp_path, "again", bad)
-    wait_until(lambda: "again.png" in _verdicts(heard), "a verdict after the kill")
+    wait_until(lambda: "again.png" in _verdicts(heard), "a verdict after the kill", 60)
     daemon.terminate()
     verdicts = _verdicts(heard)
     for name in ("bad.png", "again.png"):

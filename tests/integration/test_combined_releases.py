@@ -26,7 +26,7 @@ WAIT_S = 60.0
 
 
 def _config(device: ReleaseDevice) -> LineConfig:
-    """A cascade that asks about every part that the first model would pass. A folder waits: time plays no part in it."""
+    """A cascade that asks about every part that the first model would pass; its folder waits for it."""
     return LineConfig.model_validate(
         {
             "device": {"name": "line", "state_dir": device.state_dir},
@@ -46,9 +46,8 @@ def _config(device: ReleaseDevice) -> LineConfig:
 
 def _good_part() -> bytes:
     with open_bundle(FAST_BUNDLE, trust="development") as bundle:
-        return bundle.payloads.read(
-            next(image.payload for image in bundle.manifest.golden if image.disposition == "PASS")
-        )
+        good = next(image for image in bundle.manifest.golden if image.disposition == "PASS")
+        return bundle.payloads.read(good.payload)
 
 
 def _run_until(daemon: Daemon, condition: Callable[[], bool]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from makers import make_part, make_recipe
 
@@ -59,6 +59,7 @@ def _verdict(combination, looks, decided_ns=IN_TIME_NS, fail_safe=Disposition.RE
     return combined_verdict(combination, heard, unheard, PART, make_recipe(fail_safe=fail_safe), decided_ns)
 
 
+@settings(deadline=None)
 @given(case=cases(), late=st.booleans(), left_ns=st.integers(-5, 5), expected_ns=st.integers(0, 5))
 def test_pass_only_where_the_rule_gives_it(case, late, left_ns, expected_ns) -> None:
     """No fault, no haste, in time, and as many for PASS as the rule asks for."""
@@ -85,6 +86,7 @@ def test_pass_only_where_the_rule_gives_it(case, late, left_ns, expected_ns) -> 
         assert passes >= least[combination.rule]
 
 
+@settings(deadline=None)
 @given(case=cases(scores=st.floats(-3, 12)), place=st.integers(0, 4), bad=st.sampled_from([None, math.nan, math.inf]))
 def test_a_model_that_cannot_judge_never_makes_a_pass(case, place, bad) -> None:
     """With any rule, wherever it stands, if it was asked at all: the recipe's fail-safe, or stricter."""
@@ -99,6 +101,7 @@ def test_a_model_that_cannot_judge_never_makes_a_pass(case, place, bad) -> None:
             assert strictness(verdict.disposition) >= strictness(fail_safe)
 
 
+@settings(deadline=None)
 @given(case=cases(rules=(Rule.CASCADE,)), decided_ns=st.sampled_from([IN_TIME_NS, LATE_NS]))
 def test_a_cascade_without_doubt_says_what_the_first_model_says(case, decided_ns) -> None:
     """Score, limits, bundle, reason and disposition; the others are not asked."""
@@ -113,6 +116,7 @@ def test_a_cascade_without_doubt_says_what_the_first_model_says(case, decided_ns
         assert getattr(verdict, name) == getattr(alone, name), name
 
 
+@settings(deadline=None)
 @given(case=cases(rules=(Rule.CASCADE,), scores=st.floats(-3, 12)))
 def test_a_cascade_in_doubt_says_what_the_last_asked_model_says(case) -> None:
     """By its own limits; REVIEW of one that is followed by another never stands."""
@@ -125,6 +129,7 @@ def test_a_cascade_in_doubt_says_what_the_last_asked_model_says(case) -> None:
         assert last is looks[-1]
 
 
+@settings(deadline=None)
 @given(
     case=cases(rules=VOTES), order=st.randoms(use_true_random=False), fail_safe=st.sampled_from(["REVIEW", "REJECT"])
 )
@@ -138,6 +143,7 @@ def test_the_order_of_the_models_does_not_change_a_vote(case, order, fail_safe) 
         assert getattr(one, name) == getattr(other, name), name
 
 
+@settings(deadline=None)
 @given(case=cases(rules=(Rule.WEIGHTED,), scores=st.floats(-3, 12)), factor=st.floats(0.001, 1_000))
 def test_only_the_ratio_of_weights_counts(case, factor) -> None:
     """All weights times a number: the same mean, but for rounding; exactly the same for a power of two."""
@@ -150,6 +156,7 @@ def test_only_the_ratio_of_weights_counts(case, factor) -> None:
         assert other.score == pytest.approx(verdict.score, rel=tolerance, abs=0)
 
 
+@settings(deadline=None)
 @given(case=cases(rules=(*VOTES, Rule.WEIGHTED), scores=sound))
 def test_what_all_say_is_what_comes_of_it(case) -> None:
     """With every rule that asks all; and nothing is milder than the mildest or stricter than the strictest."""
@@ -158,6 +165,7 @@ def test_what_all_say_is_what_comes_of_it(case) -> None:
     assert said[0] <= strictness(_verdict(combination, looks).disposition) <= said[-1]
 
 
+@settings(deadline=None)
 @given(case=cases(scores=sound), left_ns=st.integers(-10, 99))
 def test_without_time_for_another_look_nothing_passes(case, left_ns) -> None:
     """A part in doubt whose second look would end too late is a missed deadline, however good the first score was."""
@@ -171,6 +179,7 @@ def test_without_time_for_another_look_nothing_passes(case, left_ns) -> None:
         assert "no time for the look of model 2" in verdict.detail
 
 
+@settings(deadline=None)
 @given(score=sound, limits=limits, other=sound)
 def test_the_common_scale_keeps_side_and_order(score, limits, other) -> None:
     """The common limits say of the scaled score what its own limits say of the score; worse is never better."""
@@ -181,6 +190,7 @@ def test_the_common_scale_keeps_side_and_order(score, limits, other) -> None:
     assert on_common_scale(low, limits) <= on_common_scale(high, limits)
 
 
+@settings(deadline=None)
 @given(limits=limits)
 def test_review_alone_is_doubt_by_default(limits) -> None:
     """With 100 % on either side the band is exactly REVIEW, to the last bit."""
