@@ -101,7 +101,7 @@ def test_a_release_is_taken_up_and_confirmed_while_parts_go_by(device: ReleaseDe
     assert sorted(verdict["part_sequence"] for verdict in told) == list(range(1, len(told) + 1))
     pairs = {(verdict["bundle"]["digest"], verdict["limits"]["reject"]) for verdict in told}
     assert len(pairs) == len({digest for digest, _ in pairs}) == len({reject for _, reject in pairs}) == 2
-    status = json.loads(daemon._reporter.payload())
+    status = json.loads(daemon.lines[0]._reporter.payload())
     assert status["bundle"]["digest"] == installed[0].digest
     assert (installed[0].digest, status["limits"]["reject"]) in pairs
     assert status["release"]["standing"] == "confirmed"
