@@ -108,3 +108,19 @@ def test_lines_that_all_want_too_much_get_the_same(count: int, takes: int) -> No
     until = min(ended[-1] for ended in course.ended)
     busy = [sum(end <= until for end in ended) for ended in course.ended]
     assert max(busy) - min(busy) <= 2 + 50 // takes
+
+
+@given(st.integers(2, 4), st.integers(1, 10), st.integers(1, 10), st.integers(1, 8), st.integers(0, 200))
+def test_a_burst_within_the_share_is_in_time_among_lines_that_flood(
+    count: int, takes: int, others_take: int, burst: int, start: int
+) -> None:
+    """Its parts come together and have just the time that its share needs; the others have had the processor before."""
+    patience = count * takes * burst
+    polite = [
+        Job(start + batch * patience, takes, start + (batch + 1) * patience) for batch in range(3) for _ in range(burst)
+    ]
+    flood = [Job(number, others_take, number + 5) for number in range((start + 4 * patience) // others_take)]
+    lines = [polite] + [flood] * (count - 1)
+    assert is_within_its_share(polite, count)
+    for job, ended in zip(polite, run(lines).ended[0], strict=True):
+        assert ended <= job.deadline + others_take
