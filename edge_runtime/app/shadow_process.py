@@ -85,6 +85,7 @@ def main() -> None:
     """See the module."""
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the daemon is gone, or wants no more
         serve(Connection(int(sys.argv[1])), int(sys.argv[2]))
+    os._exit(0)  # an engine that aborts while it is taken down would look like a crash of the candidate
 
 
 def _load(order: dict[str, object]) -> Inspector:
