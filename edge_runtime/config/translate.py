@@ -36,6 +36,7 @@ _BOUNDS = {
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+_LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
 
 
 def locate(root: type[BaseModel], location: Sequence[str | int]) -> tuple[KeyPath, type[BaseModel] | None]:
@@ -108,6 +109,9 @@ def _wrong_value(error: ErrorDetails, field: FieldInfo | None) -> str:
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
         return f"must be {words} {context[bound]} (is {value})"
+    if kind in _LENGTHS:
+        words, bound = _LENGTHS[kind]
+        return f"must have {words} {context[bound]} in its list (has {context['actual_length']})"
     if kind == "string_pattern_mismatch":
         return f"must be {_form(field) or 'of the form ' + str(context['pattern'])}"
     if kind in _TYPES:

@@ -48,6 +48,7 @@ def test_members_are_found_beside_the_file(tmp_path) -> None:
     ("text", "key", "fragment"),
     [
         (FILE + CASCADE, "recipe.combine.members", "is missing"),
+        (FILE + CASCADE + "members = []\n", "recipe.combine.members", "must have at least 1 in its list (has 0)"),
         (FILE + CASCADE + MEMBER + "bundel = 1\n", "recipe.combine.members[0].bundel", "did you mean `bundle`"),
         (FILE + CASCADE + MEMBER + "weight = 0\n", "recipe.combine.members[0].weight", "greater than 0"),
         (FILE + CASCADE + MEMBER + MEMBER, "recipe.combine.members", "named twice"),
