@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from baton import World, WorldClock
-from damage import Damages
+from damage import Damages, is_sound
 from dice import dice
 from grey_bundle import GreyInspector, grey_bundle
 from quiet_log import QuietLog
@@ -207,10 +207,9 @@ class SimulatedPlant:
     def _damage_ledger(self) -> None:
         """It stays damaged until it is begun anew or the daemon is started again."""
         self.troubles["ledger"].begin("corrupt")
-        if self.schedule.ledger == "disk" and not self._kills:
-            self._damages.strike(
-                self._folder / "ledger.sqlite", dice(f"damage/{self.schedule.seed}/{self._damages.times}")
-            )
+        file = self._folder / "ledger.sqlite"
+        if self.schedule.ledger == "disk" and not self._kills and is_sound(file):
+            self._damages.strike(file, dice(f"damage/{self.schedule.seed}/{self._damages.times}"))
 
     def _supervise(self) -> None:
         world = self.world
