@@ -35,5 +35,3 @@ class SharedDetector:
         """See the port. The map is drawn later and without waiting, as by any detector."""
         with self._one_at_a_time:
             return self._detector.inspect(exposures)
-
-
