@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
+import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from line_process import DEMO_BUNDLE
 from station_parts import NOW_S, Bench, make_bench
@@ -23,10 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge_runtime.app.daemon import Daemon
     from edge_runtime.domain.model_bundle import ModelBundle
 
 FAST_BUNDLE = DEMO_BUNDLE.with_name("demo_fast.bundle")
 STORE = "updates"
+WAIT_S = 60.0
 
 
 @dataclass
@@ -88,6 +93,36 @@ class ReleaseDevice:
         done = store.confirm(added.digest)
         store.close()
         return done
+
+    def state_of(self, release: StoredRelease) -> UpdateState:
+        """As another process sees it."""
+        store = self.store()
+        try:
+            return store.find(release.digest).state
+        finally:
+            store.close()
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """What the ledger holds, oldest first."""
+        query = "SELECT payload FROM records WHERE channel = 'inspection' ORDER BY sequence"
+        with sqlite3.connect(self.state_dir / "ledger.sqlite") as ledger:
+            return [json.loads(row[0]) for row in ledger.execute(query).fetchall()]
+
+
+def run_until(daemon: Daemon, condition: Callable[[], bool]) -> None:
+    """Run the daemon until it is so; the test fails if it never is."""
+    reached: list[bool] = []
+    timer = threading.Timer(WAIT_S, daemon.request_stop)
+    timer.start()
+
+    def look() -> None:
+        if condition():
+            reached.append(True)
+            daemon.request_stop()
+
+    daemon.run(look)
+    timer.cancel()
+    assert reached, "it did not come to that"
 
 
 def draft_of(content: ModelBundle, version: str, opened, out: Path) -> None:

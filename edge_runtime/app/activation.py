@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_runtime.app.inspection import inspector_of
-from edge_runtime.app.models import Opener, prove
+from edge_runtime.app.models import Opener, proved
 from edge_runtime.app.stored import load_stored
 from edge_runtime.bundles.archive import open_bundle, open_release
 from edge_runtime.domain.errors import EdgeError, UpdateError
@@ -116,7 +116,7 @@ def start_release(config: LineConfig, store: UpdateStore, product: str, assemble
         release, on_trial = _begun(store, store.resolve_start(product))
         opener = opener_of(config, store, release, assemble)
         try:
-            return Start(store, release, _proved(opener), opener)
+            return Start(store, release, proved(opener), opener)
         except EdgeError as error:
             if not on_trial:
                 raise
@@ -143,16 +143,6 @@ def _begun(store: UpdateStore, release: StoredRelease) -> tuple[StoredRelease, b
         if good is None:
             raise
         return good, False
-
-
-def _proved(opener: Opener) -> Inspector:
-    inspector = opener()
-    try:
-        prove(inspector)
-    except EdgeError:
-        inspector.close()
-        raise
-    return inspector
 
 
 @dataclass(frozen=True, slots=True)

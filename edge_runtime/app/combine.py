@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.app.activation import start_release
 from edge_runtime.app.inspection import inspector_of
-from edge_runtime.app.models import prove
+from edge_runtime.app.models import proved
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.domain.audit import combination_activated
-from edge_runtime.domain.errors import BundleError, EdgeError, UpdateError
+from edge_runtime.domain.errors import BundleError, UpdateError
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.domain.verdict import Limits
 
@@ -94,12 +94,7 @@ def _opened(config: LineConfig, settings: MemberSettings, store: UpdateStore | N
     def opener() -> Inspector:
         return assemble(open_bundle(path, trust=config.bundle.trust), config.engine)
 
-    inspector = opener()
-    try:
-        prove(inspector)
-    except EdgeError:
-        inspector.close()
-        raise
+    inspector = proved(opener)
     limits = inspector.bundle.calibration.limits
     if settings.limits is not None:
         limits = Limits(settings.limits.review, settings.limits.reject)

@@ -14,9 +14,8 @@ from edge_runtime.app.activation import releases_of, start_release
 from edge_runtime.app.belt import belt_plan
 from edge_runtime.app.combine import open_members
 from edge_runtime.app.inspection import inspector_of
-from edge_runtime.app.models import open_file, prove
+from edge_runtime.app.models import open_file, proved
 from edge_runtime.broker.encoding import encoder
-from edge_runtime.domain.errors import EdgeError
 from edge_runtime.domain.recipe import GateMode
 from edge_runtime.plc.model import SimulatedPlcModel
 
@@ -119,13 +118,11 @@ def _first_model(
     if store is not None and config.bundle.product is not None:
         start = start_release(config, store, config.bundle.product, assemble)
         return start.inspector, start.opener, start.release
-    inspector = open_file(config, assemble)
-    try:
-        prove(inspector)
-    except EdgeError:
-        inspector.close()
-        raise
-    return inspector, lambda: open_file(config, assemble), None
+
+    def opener() -> Inspector:
+        return open_file(config, assemble)
+
+    return proved(opener), opener, None
 
 
 def _simulated_plc(config: LineConfig, belt: BeltPlan) -> SimulatedPlcModel | None:

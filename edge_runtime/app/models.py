@@ -10,7 +10,7 @@ from edge_runtime.app.recipe import build_recipe
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.detectors.shared import SharedDetector
-from edge_runtime.domain.errors import BundleError
+from edge_runtime.domain.errors import BundleError, EdgeError
 from edge_runtime.ops.memory import resident_bytes
 from edge_runtime.services.engine_keeper import EngineKeeper
 from edge_runtime.services.model_swap import Model
@@ -59,6 +59,21 @@ def prove(inspector: Inspector) -> None:
         )
     if shared is not None:
         shared.proved = True
+
+
+def proved(opener: Opener) -> Inspector:
+    """Opened, and proved as `prove` does it; nothing stays open where that fails.
+
+    Raises:
+        EdgeError: it does not load, or gives other scores.
+    """
+    inspector = opener()
+    try:
+        prove(inspector)
+    except EdgeError:
+        inspector.close()
+        raise
+    return inspector
 
 
 def renewed(opener: Opener, identity: BundleIdentity) -> Detector:

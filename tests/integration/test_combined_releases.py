@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from line_process import DEMO_BUNDLE
-from release_device import FAST_BUNDLE, ReleaseDevice, looser
+from release_device import FAST_BUNDLE, ReleaseDevice, looser, run_until
 
 from edge_runtime.app.daemon import Daemon
 from edge_runtime.app.stick_import import line_products
@@ -18,11 +15,7 @@ from edge_runtime.domain.update import UpdateState
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge_runtime.domain.update import StoredRelease
-
-WAIT_S = 60.0
 
 
 def _config(device: ReleaseDevice) -> LineConfig:
@@ -50,35 +43,6 @@ def _good_part() -> bytes:
         return bundle.payloads.read(good.payload)
 
 
-def _run_until(daemon: Daemon, condition: Callable[[], bool]) -> None:
-    timer = threading.Timer(WAIT_S, daemon.request_stop)
-    timer.start()
-    reached: list[bool] = []
-
-    def look() -> None:
-        if condition():
-            reached.append(True)
-            daemon.request_stop()
-
-    daemon.run(look)
-    timer.cancel()
-    assert reached, "it did not come to that"
-
-
-def _verdicts(device: ReleaseDevice) -> list[dict[str, Any]]:
-    with sqlite3.connect(device.state_dir / "ledger.sqlite") as ledger:
-        rows = ledger.execute("SELECT payload FROM records WHERE channel = 'inspection' ORDER BY sequence").fetchall()
-    return [json.loads(row[0]) for row in rows]
-
-
-def _state(device: ReleaseDevice, release: StoredRelease) -> UpdateState:
-    store = device.store()
-    try:
-        return store.find(release.digest).state
-    finally:
-        store.close()
-
-
 def test_a_new_release_of_the_first_model_goes_on_trial_beside_the_second(tmp_path) -> None:
     """The second one's release is confirmed once it is proved, the first one's by its parts, whoever decides them.
 
@@ -90,7 +54,7 @@ def test_a_new_release_of_the_first_model_goes_on_trial_beside_the_second(tmp_pa
     (device.folder / "in").mkdir()
     assert line_products(config) == ["part", "exact"]
     daemon = Daemon(config, lambda: config, SystemClock())
-    assert _state(device, second) is UpdateState.CONFIRMED
+    assert device.state_of(second) is UpdateState.CONFIRMED
     newer: list[StoredRelease] = []
 
     def confirmed() -> bool:
@@ -99,10 +63,10 @@ def test_a_new_release_of_the_first_model_goes_on_trial_beside_the_second(tmp_pa
         (device.folder / f"{parts}.part").rename(device.folder / "in" / f"{parts}.png")
         if not newer and parts > 2:
             newer.append(device.add("2", change=looser))
-        return bool(newer) and _state(device, newer[0]) is UpdateState.CONFIRMED
+        return bool(newer) and device.state_of(newer[0]) is UpdateState.CONFIRMED
 
-    _run_until(daemon, confirmed)
-    looks = [verdict["combined"]["looks"] for verdict in _verdicts(device)]
+    run_until(daemon, confirmed)
+    looks = [verdict["combined"]["looks"] for verdict in device.verdicts()]
     assert {each[0]["bundle"]["digest"] for each in looks} == {first.digest, newer[0].digest}
     limits = {(each[0]["bundle"]["digest"], each[0]["limits"]["reject"]) for each in looks}
     assert len(limits) == 2

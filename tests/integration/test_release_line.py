@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from release_device import ReleaseDevice, looser
+from release_device import ReleaseDevice, looser, run_until
 
 from edge_runtime.app.daemon import Daemon
 from edge_runtime.camera.sim_scene import render_part
@@ -20,11 +18,7 @@ from edge_runtime.ops.clock import SystemClock
 from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge_runtime.domain.update import StoredRelease
-
-WAIT_S = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -44,45 +38,13 @@ def config_of(device: ReleaseDevice, **tables: Any) -> LineConfig:
         "camera": {"kind": "sim", "width_px": 320, "height_px": 240},
         "simulation": {"parts_per_s": 20, "dropped_trigger_rate": 0.0},
         "plc": {"kind": "sim"},
-        "recipe": {"reject": {"delay_ms": 800}},
+        "recipe": {"decision_deadline_ms": 20_000, "reject": {"delay_ms": 25_000}},  # a busy machine is no finding
         "mqtt": {"enabled": False},
         "evidence": {"enabled": False},
         "ops": {"metrics_port": False},
         "trial": {"parts": 20, "dwell_s": 0.5},
     }
     return LineConfig.model_validate({**content, **tables})
-
-
-def run_until(daemon: Daemon, condition: Callable[[], bool]) -> None:
-    """Run the daemon until it is so; the test fails if it never is."""
-    reached = []
-    timer = threading.Timer(WAIT_S, daemon.request_stop)
-    timer.start()
-
-    def look() -> None:
-        if condition():
-            reached.append(True)
-            daemon.request_stop()
-
-    daemon.run(look)
-    timer.cancel()
-    assert reached, "it did not come to that"
-
-
-def verdicts(device: ReleaseDevice) -> list[dict[str, Any]]:
-    """What the ledger holds."""
-    with sqlite3.connect(device.state_dir / "ledger.sqlite") as ledger:
-        rows = ledger.execute("SELECT payload FROM records WHERE channel = 'inspection' ORDER BY sequence").fetchall()
-    return [json.loads(row[0]) for row in rows]
-
-
-def state_of(device: ReleaseDevice, release: StoredRelease) -> UpdateState:
-    """As another process sees it."""
-    store = device.store()
-    try:
-        return store.find(release.digest).state
-    finally:
-        store.close()
 
 
 def test_a_release_is_taken_up_and_confirmed_while_parts_go_by(device: ReleaseDevice) -> None:
@@ -94,10 +56,10 @@ def test_a_release_is_taken_up_and_confirmed_while_parts_go_by(device: ReleaseDe
     def confirmed() -> bool:
         if not installed and daemon.line.monitor.snapshot().parts > 10:
             installed.append(device.add("2", change=looser))
-        return bool(installed) and state_of(device, installed[0]) is UpdateState.CONFIRMED
+        return bool(installed) and device.state_of(installed[0]) is UpdateState.CONFIRMED
 
     run_until(daemon, confirmed)
-    told = verdicts(device)
+    told = device.verdicts()
     assert sorted(verdict["part_sequence"] for verdict in told) == list(range(1, len(told) + 1))
     pairs = {(verdict["bundle"]["digest"], verdict["limits"]["reject"]) for verdict in told}
     assert len(pairs) == len({digest for digest, _ in pairs}) == len({reject for _, reject in pairs}) == 2
@@ -119,7 +81,7 @@ def test_a_release_that_cannot_prove_itself_at_the_start_is_rolled_back_then(dev
     daemon = Daemon(config, lambda: config, SystemClock())
     run_until(daemon, lambda: daemon.line.monitor.snapshot().parts > 3)
     assert daemon.line.models.current.digest != bad.digest
-    assert state_of(device, bad) is UpdateState.ROLLED_BACK
+    assert device.state_of(bad) is UpdateState.ROLLED_BACK
 
 
 def test_without_any_release_the_daemon_says_what_to_do(tmp_path) -> None:
@@ -169,9 +131,9 @@ def test_each_file_is_inspected_by_the_model_of_its_product(device: ReleaseDevic
         products={"source": "file", "codes": {"A": "part", "B": "gear"}, "file_pattern": r"-(\w)\.png$"},
     )
     daemon = Daemon(config, lambda: config, SystemClock())
-    before = len(verdicts(device))
-    run_until(daemon, lambda: len(verdicts(device)) - before == 13)
-    told = {verdict["file"]["path"]: verdict for verdict in verdicts(device)[before:]}
+    before = len(device.verdicts())
+    run_until(daemon, lambda: len(device.verdicts()) - before == 13)
+    told = {verdict["file"]["path"]: verdict for verdict in device.verdicts()[before:]}
     store = device.store()
     digests = {code: store.standing(product).known_good.digest for code, product in (("A", "part"), ("B", "gear"))}
     store.close()

@@ -20,7 +20,6 @@ BINS = 100_000
 """Latencies up to ten seconds; the last bin holds the rest."""
 SESSION_S = 86_400
 UNSEEN, PASSED, NOT_PASSED = 0, 1, 2
-_STOP_TIMEOUT_S = 5.0
 
 
 class Auditor:

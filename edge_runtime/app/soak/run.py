@@ -115,11 +115,6 @@ class Soak:
     ) -> None:
         self._undo.close()
 
-    @property
-    def daemon_pid(self) -> int:
-        """For whoever wants to look at it."""
-        return self._daemon.pid
-
     def run(
         self, is_stopped: Callable[[], bool] = lambda: False, on_sample: Callable[[Sample], None] | None = None
     ) -> SoakResult:
