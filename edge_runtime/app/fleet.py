@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
 
 _log = logging.getLogger(__name__)
-END_S: Final = 15.0
+END_S: Final = 10.0
 """A supervisor that has not come to its end this long after its line's drain timeout is left behind."""
 
 
@@ -99,7 +99,7 @@ def run_fleet(
         if on_tick is not None:
             on_tick()
         clock.wait(never, TICK_NS)
-    _end(supervisors)
+    _end(supervisors, clock)
 
 
 class _Supervisor(threading.Thread):
@@ -122,25 +122,32 @@ class _Supervisor(threading.Thread):
 
 
 def _pass_on(signals: Signals, supervisors: Sequence[_Supervisor]) -> None:
-    for supervisor in supervisors:
-        supervisor.signals.reload_asked |= signals.reload_asked
-        supervisor.signals.acknowledge_asked |= signals.acknowledge_asked
-        if signals.reload_asked or signals.acknowledge_asked:
+    """Each flag is taken before anybody is told: a signal that comes meanwhile sets it again, and is passed on next."""
+    if signals.reload_asked:
+        signals.reload_asked = False
+        for supervisor in supervisors:
+            supervisor.signals.reload_asked = True
             supervisor.line.wake.set()
-    signals.reload_asked = signals.acknowledge_asked = False
+    if signals.acknowledge_asked:
+        signals.acknowledge_asked = False
+        for supervisor in supervisors:
+            supervisor.signals.acknowledge_asked = True
+            supervisor.line.wake.set()
 
 
-def _end(supervisors: Sequence[_Supervisor]) -> None:
+def _end(supervisors: Sequence[_Supervisor], clock: Clock) -> None:
     """Stop all lines at once, each within its own drain timeout.
 
     Raises:
         Exception: what ended one of them before.
     """
+    asked_ns = clock.monotonic_ns()
     for supervisor in supervisors:
         supervisor.signals.stop_asked = True
         supervisor.line.wake.set()
     for supervisor in supervisors:
-        supervisor.join(supervisor.line.drain_timeout_s + END_S)
+        gone_s = (clock.monotonic_ns() - asked_ns) / 1e9
+        supervisor.join(max(0.0, supervisor.line.drain_timeout_s + END_S - gone_s))
         if supervisor.is_alive():
             _log.error("line %s does not end; leaving it behind", supervisor.line.name)
     for supervisor in supervisors:

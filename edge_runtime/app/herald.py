@@ -43,17 +43,17 @@ class Herald:
                 self._notifier.ready(self._text())
 
     def reloading(self) -> None:
-        """A line loads its limits anew."""
+        """A line loads its limits anew; nothing is told of it before all have started."""
         with self._lock:
             self._reloading += 1
-            if self._reloading == 1:
+            if self._reloading == 1 and self._waiting == 0:
                 self._notifier.reloading()
 
     def reloaded(self) -> None:
         """It has."""
         with self._lock:
             self._reloading -= 1
-            if self._reloading == 0:
+            if self._reloading == 0 and self._waiting == 0:
                 self._notifier.ready(self._text())
 
     def status(self) -> None:

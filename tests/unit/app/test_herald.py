@@ -57,6 +57,18 @@ def test_ready_is_told_when_the_last_line_has_started_and_reloaded(systemd) -> N
     assert heard() == ["READY=1"]
 
 
+def test_a_reload_while_another_line_still_starts_makes_nobody_believe_that_all_run(systemd) -> None:
+    """SIGHUP may come while a camera takes its time to open."""
+    notifier, heard = systemd
+    herald = Herald(notifier, 2, lambda: "two lines")
+    herald.started()
+    herald.reloading()
+    herald.reloaded()
+    assert heard() == []
+    herald.started()
+    assert heard() == ["READY=1"]
+
+
 def test_the_watchdog_is_fed_while_all_lines_make_progress() -> None:
     """One that hangs, or has never begun, starves it, however lively the others are."""
     clock, fed = SimulatedClock(), []
