@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edge_runtime.config.line import LineConfig
     from edge_runtime.config.plc import PlcSettings
 
-_REGISTER_BLOCK = 32
+REGISTER_BLOCK = 32
 """Registers that each block of the Modbus map may take up, with room to grow."""
 
 
@@ -129,9 +129,9 @@ def _carries_part_numbers(camera: CameraSettings) -> bool:
 def _registers(config: LineConfig, plc: ModbusTcpSettings | ModbusRtuSettings) -> Iterator[Finding]:
     if config.recipe.gate == "fire" and plc.ejector_coil is None:
         yield finding('"fire" needs plc.ejector_coil, the coil of the ejector', "recipe.gate", "plc.ejector_coil")
-    if abs(plc.result_address - plc.status_address) < _REGISTER_BLOCK:
+    if abs(plc.result_address - plc.status_address) < REGISTER_BLOCK:
         yield finding(
-            f"is less than {_REGISTER_BLOCK} registers away from plc.result_address ({plc.result_address}): the "
+            f"is less than {REGISTER_BLOCK} registers away from plc.result_address ({plc.result_address}): the "
             "blocks would overlap",
             "plc.status_address",
             "plc.result_address",

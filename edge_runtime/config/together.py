@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.config.camera import FolderCameraSettings, OpenCvCameraSettings
+from edge_runtime.config.cross import REGISTER_BLOCK
 from edge_runtime.config.load import read_config
 from edge_runtime.config.plc import GpioSettings, ModbusRtuSettings, ModbusTcpSettings, SerialRelaySettings
 from edge_runtime.config.problems import InvalidConfigError
@@ -34,7 +35,7 @@ def read_together(paths: Sequence[Path]) -> list[LoadedConfig]:
                 one.file,
                 [
                     source.problem(tuple(key.split(".")), f"also that of {other}, which runs in the same process")
-                    for key, other in twice
+                    for key, other in dict(twice).items()
                 ],
             )
         taken |= {claim: one.file for _, claim in _claims(one.config)}
@@ -47,8 +48,7 @@ def _claims(config: LineConfig) -> Iterator[tuple[str, str]]:
     yield "device.state_dir", f"folder {config.device.state_dir}"
     if config.ops.metrics_port:
         yield "ops.metrics_port", f"port {config.ops.metrics_port}"
-    if config.mqtt.enabled and config.mqtt.embedded and config.mqtt.port:
-        yield "mqtt.port", f"port {config.mqtt.port}"
+    yield from _broker(config)
     yield from _camera(config)
     yield from _plc(config)
     match config.updates.signal:
@@ -58,20 +58,44 @@ def _claims(config: LineConfig) -> Iterator[tuple[str, str]]:
             yield "updates.signal.line", f"output {chip} {line}"
 
 
+def _broker(config: LineConfig) -> Iterator[tuple[str, str]]:
+    """A broker throws out whoever has the name of the one that comes."""
+    mqtt = config.mqtt
+    if not mqtt.enabled:
+        return
+    if mqtt.embedded and mqtt.port:
+        yield "mqtt.port", f"port {mqtt.port}"
+    if not mqtt.embedded and mqtt.client_id is not None:  # else it is the line's name
+        yield "mqtt.client_id", f"client {mqtt.host}:{mqtt.port} {mqtt.client_id}"
+
+
 def _camera(config: LineConfig) -> Iterator[tuple[str, str]]:
     camera = config.camera
     if isinstance(camera, FolderCameraSettings):
         yield "camera.path", f"images {camera.path}"
-    elif isinstance(camera, OpenCvCameraSettings) and "://" not in str(camera.source):
-        yield "camera.source", f"camera {camera.source}"
+    elif isinstance(camera, OpenCvCameraSettings) and "://" not in (source := str(camera.source)):
+        yield "camera.source", f"camera {f'/dev/video{source}' if source.isdecimal() else source}"
 
 
 def _plc(config: LineConfig) -> Iterator[tuple[str, str]]:
     match config.plc:
-        case ModbusTcpSettings(host=host, port=port, unit=unit, result_address=result, status_address=status):
-            yield "plc.result_address", f"register {host}:{port} {unit} {result}"
-            yield "plc.status_address", f"register {host}:{port} {unit} {status}"
+        case ModbusTcpSettings() as plc:
+            yield from _modbus(plc)
         case ModbusRtuSettings(device=device) | SerialRelaySettings(device=device):
             yield "plc.device", f"device {device}"
         case GpioSettings(chip=chip, line=line):
             yield "plc.line", f"output {chip} {line}"
+
+
+def _modbus(plc: ModbusTcpSettings) -> Iterator[tuple[str, str]]:
+    """Every register and coil: blocks that overlap would write into each other."""
+    place = f"{plc.host}:{plc.port} {plc.unit}"
+    for register in range(plc.result_address, plc.result_address + REGISTER_BLOCK):
+        yield "plc.result_address", f"register {place} {register}"
+    for register in range(plc.status_address, plc.status_address + REGISTER_BLOCK):
+        yield "plc.status_address", f"register {place} {register}"
+    if plc.product_address is not None:
+        for register in (plc.product_address, plc.product_address + 1):
+            yield "plc.product_address", f"register {place} {register}"
+    if plc.ejector_coil is not None:
+        yield "plc.ejector_coil", f"coil {place} {plc.ejector_coil}"

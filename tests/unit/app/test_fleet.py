@@ -70,7 +70,7 @@ def test_what_one_line_has_done_already_is_not_asked_of_it_again() -> None:
 
 
 def test_lines_that_do_not_end_are_waited_for_together() -> None:
-    """systemd kills the process after the longest drain and a few seconds, however many lines hang."""
+    """The service manager kills the process after the longest drain and a few seconds, however many lines hang."""
     clock = SimulatedClock(start_monotonic_ns=0)
     hanging: list[Any] = [Hanging(name, clock, drain_s) for name, drain_s in (("exit", 60), ("entry", 5), ("oven", 60))]
     _end(hanging, clock)

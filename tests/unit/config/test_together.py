@@ -59,6 +59,27 @@ def test_a_name_a_folder_or_a_port_is_taken_once(tmp_path: Path) -> None:
     [
         ('plc = {kind="modbus_rtu", device="/dev/a"}', 'plc = {kind="serial_relay", device="/dev/a"}', "plc.device"),
         ('plc = {kind="modbus_tcp", host="h"}', 'plc = {kind="modbus_tcp", host="h"}', "plc.result_address"),
+        (
+            'plc = {kind="modbus_tcp", host="h"}',
+            'plc = {kind="modbus_tcp", host="h", result_address=110, status_address=300}',
+            "plc.result_address",
+        ),
+        (
+            'plc = {kind="modbus_tcp", host="h", result_address=300, status_address=400}',
+            'plc = {kind="modbus_tcp", host="h", result_address=500, status_address=301}',
+            "plc.status_address",
+        ),
+        (
+            'plc = {kind="modbus_tcp", host="h", product_address=300}',
+            'plc = {kind="modbus_tcp", host="h", result_address=500, status_address=600, product_address=301}',
+            "plc.product_address",
+        ),
+        (
+            'plc = {kind="modbus_tcp", host="h", ejector_coil=3}',
+            'plc = {kind="modbus_tcp", host="h", result_address=500, status_address=600, ejector_coil=3}',
+            "plc.ejector_coil",
+        ),
+        ('mqtt = {client_id="me"}', 'mqtt = {client_id="me"}', "mqtt.client_id"),
         ("mqtt = {embedded=true, port=9000}", "mqtt = {embedded=true, port=9000}", "mqtt.port"),
         ('plc = {kind="gpio", line=4}', 'updates.signal = {kind="gpio", line=4}', "updates.signal.line"),
     ],
@@ -71,6 +92,31 @@ def test_so_is_a_device(tmp_path: Path, one: str, other: str, key: str) -> None:
     with pytest.raises(InvalidConfigError) as caught:
         read_together(paths)
     assert key in [problem.key for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("source", ['"/dev/video0"', '"0"'])
+def test_a_camera_is_the_same_by_number_and_by_device(tmp_path: Path, source: str) -> None:
+    """Two lines that open one V4L2 device take the frames from each other."""
+    paths = [tmp_path / "a.toml", tmp_path / "b.toml"]
+    for path, taken in zip(paths, ("0", source), strict=True):
+        text = LINE.format(name=path.stem, port=0).replace('kind = "sim"', f'kind = "opencv"\nsource = {taken}')
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidConfigError) as caught:
+        read_together(paths)
+    assert [problem.key for problem in caught.value.problems] == ["camera.source"]
+
+
+def test_lines_share_a_plc_and_a_broker_where_each_has_its_own_place(tmp_path: Path) -> None:
+    """Blocks that do not touch, another unit, an identity of its own."""
+    lines = [
+        'plc = {kind="modbus_tcp", host="h"}',
+        'plc = {kind="modbus_tcp", host="h", result_address=132, status_address=232}',
+        'plc = {kind="modbus_tcp", host="h", unit=2}',
+    ]
+    paths = [tmp_path / f"{number}.toml" for number in range(3)]
+    for path, more in zip(paths, lines, strict=True):
+        path.write_text(more + LINE.format(name=f"line{path.stem}", port=0), encoding="utf-8")
+    assert len(read_together(paths)) == 3
 
 
 def test_check_says_so_before_the_daemon_is_started(tmp_path: Path) -> None:
