@@ -27,7 +27,14 @@ THRESHOLD, WIDTH = 0.4, 1.5
 
 
 def patchcore(
-    path: Path, *, batch: int = 1, weighted: bool = True, version: int = 2, score: str = "largest", map_of: str = "grid"
+    path: Path,
+    *,
+    batch: int = 1,
+    weighted: bool = True,
+    version: int = 2,
+    score: str = "largest",
+    map_of: str = "grid",
+    oddity: str = "",
 ) -> Path:
     """Write one.
 
@@ -37,20 +44,26 @@ def patchcore(
         weighted: the score is reweighted by neighbours.
         version: 2 normalises in the graph, 1 states raw values and has metadata.json beside it.
         score: "largest" distance, or the "mean" of all, which is another model.
-        map_of: the "grid" of distances, or the "image" as well.
+        map_of: the "grid" of distances, the "image" as well, or "nothing": the export gives a score alone.
+        oddity: "squared" distances, one product for both images "together", the "last row" of patches never meets the
+            bank, the "border" of the map weighs nothing, or the batch is written "inside" the features.
     """
-    writer = _Writer(batch)
+    writer = _Writer(batch, oddity)
     grid = writer.features()
     writer.constant("bank", bank())
     writer.search(grid)
     raw = writer.weighted_score() if weighted else writer.largest_score()
     if score == "mean":
         raw = writer.add("ReduceMean", ["grid_of_distances"], "mean_score", axes=[1], keepdims=0)
+    names = ("pred_score", "anomaly_map") if version == 2 else ("401", "output")
+    if map_of == "nothing":
+        writer.finish(raw, names[0], normalised=version == 2)
+        onnx.save(writer.model(names[:1]), path)
+        return path
     heat = writer.map()
     if map_of == "image":
         writer.add("ReduceMean", ["input"], "brightness", axes=[1], keepdims=1)
         heat = writer.add("Add", [heat, "brightness"], "lit")
-    names = ("pred_score", "anomaly_map") if version == 2 else ("401", "output")
     for source, name in zip((raw, heat), names, strict=True):
         writer.finish(source, name, normalised=version == 2)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,8 +100,9 @@ def bank() -> npt.NDArray[np.float32]:
 class _Writer:
     """Nodes and constants as they come."""
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, oddity: str = "") -> None:
         self.batch = batch
+        self.oddity = oddity
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -116,6 +130,10 @@ class _Writer:
         self.constant("sizes", np.array([self.batch, CHANNELS - 6, GRID, GRID]))
         self.add("Resize", [layers[1], "", "", "sizes"], "resized", mode="linear")
         self.add("Concat", [layers[0], "resized"], "stacked", axis=1)
+        if self.oddity == "inside":
+            self.constant("shape_inside", np.array([self.batch, CHANNELS, GRID, GRID]))
+            self.add("Reshape", ["stacked", "shape_inside"], "again")
+            return self.add("Transpose", ["again"], "permuted", perm=[0, 2, 3, 1])
         return self.add("Transpose", ["stacked"], "permuted", perm=[0, 2, 3, 1])
 
     def search(self, grid: str) -> None:
@@ -131,20 +149,28 @@ class _Writer:
             self.norms(source, name)
         self.add("Transpose", ["bank_norms"], "bank_norms_across", perm=[1, 0])
         smallest, where = [], []
-        for image in range(self.batch):
+        met = GRID * GRID - (GRID if self.oddity == "last row" else 0)
+        products = 1 if self.oddity == "together" else self.batch
+        for image in range(products):
             part = "embedding"
-            if self.batch > 1:
+            if products > 1 or met < GRID * GRID:
                 self.constant(f"from{image}", np.array([image * GRID * GRID]))
-                self.constant(f"to{image}", np.array([(image + 1) * GRID * GRID]))
+                self.constant(f"to{image}", np.array([image * GRID * GRID + met]))
                 self.constant("rows_axis", np.array([0]))
                 part = self.add("Slice", ["embedding", f"from{image}", f"to{image}", "rows_axis"], f"part{image}")
             distances = self.distances(part, "bank_columns", "bank_norms_across", f"d{image}")
             smallest.append(self.add("ReduceMin", [distances], f"smallest{image}", axes=[1], keepdims=0))
             where.append(self.add("ArgMin", [distances], f"where{image}", axis=1, keepdims=0))
-        self.constant("by_image", np.array([self.batch, GRID * GRID]))
+        self.constant("by_image", np.array([self.batch, met]))
         self.add("Concat", smallest, "all_smallest", axis=0)
         self.add("Concat", where, "all_where", axis=0)
-        self.add("Reshape", ["all_smallest", "by_image"], "grid_of_distances")
+        self.add(
+            "Reshape", ["all_smallest", "by_image"], "all_distances" if self.oddity == "border" else "grid_of_distances"
+        )
+        if self.oddity == "border":
+            inner = np.pad(np.ones((GRID - 2, GRID - 2), np.float32), 1)
+            self.constant("inner", inner.reshape(1, -1))
+            self.add("Mul", ["all_distances", "inner"], "grid_of_distances")
         self.add("Reshape", ["all_where", "by_image"], "grid_of_rows")
 
     def norms(self, source: str, name: str) -> str:
@@ -160,7 +186,7 @@ class _Writer:
         self.add("Add", [f"{name}_doubled", f"{name}_norms"], f"{name}_partly")
         self.add("Add", [f"{name}_partly", norms], f"{name}_squared")
         self.add("Max", [f"{name}_squared", "zero"], f"{name}_positive")
-        return self.add("Sqrt", [f"{name}_positive"], name)
+        return self.add("Identity" if self.oddity == "squared" else "Sqrt", [f"{name}_positive"], name)
 
     def largest_score(self) -> str:
         return self.add("ReduceMax", ["grid_of_distances"], "largest", axes=[1], keepdims=0)

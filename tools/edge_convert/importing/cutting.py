@@ -14,7 +14,7 @@ from edge_convert.images import spread
 from edge_convert.importing.onnx_export import outer_nodes
 from edge_convert.importing.patchcore import read_patchcore
 from edge_convert.importing.tail import NORMALISED_THRESHOLD
-from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.errors import BundleError, ConfigError, EngineError
 from edge_runtime.domain.model_bundle import DetectorKind
 from edge_runtime.vision.compare import map_correlation
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edge_convert.images import ImageSet
     from edge_convert.importing.exports import Built
     from edge_convert.importing.patchcore import PatchCoreExport
+    from edge_runtime.detectors.port import Detection, Detector
     from edge_runtime.domain.frame import Exposure
 
 _IMAGES: Final = 4
@@ -98,23 +99,35 @@ def _source(whole: SourceModel, built: Built, found: PatchCoreExport) -> SourceM
 
 
 def _difference(source: SourceModel, whole: SourceModel, images: ImageSet, options: ConvertOptions) -> str:
-    """Where the parts answer otherwise than the graph, in words."""
-    parts, graph = (
-        detector_of(one, bytes(one.model.SerializeToString()), options, ANY_ENGINE, options.engine)
-        for one in (source, whole)
-    )
-    scale, offset = source.parameters["score_scale"], source.parameters["score_offset"]
+    """Where the parts answer otherwise than the graph, in words; or that they do not answer at all."""
+    graph, parts = _detector(whole, options), None
     for frame in _frames(source, images, options.seed):
-        found, expected = parts.inspect((frame,)), graph.inspect((frame,))
-        allowed = _SCORE_ERROR * abs(expected.score - offset) + 1e-6 * scale
-        if not abs(found.score - expected.score) <= allowed:
-            return f"its parts score {found.score:.6g} where the graph scores {expected.score:.6g}"
-        if found.anomaly_map is None or expected.anomaly_map is None:
-            continue
-        if float(expected.anomaly_map.max()) > float(expected.anomaly_map.min()):
-            alike = map_correlation(expected.anomaly_map, found.anomaly_map)
-            if not alike >= _LOWEST_CORRELATION:
-                return f"its parts draw another map than the graph (they correlate by {alike:.4f})"
+        expected = graph.inspect((frame,))
+        try:
+            parts = parts or _detector(source, options)
+            said = _apart(source, parts.inspect((frame,)), expected)
+        except (EngineError, BundleError) as error:
+            said = f"its parts cannot be run: {error.what}"
+        if said:
+            return said
+    return ""
+
+
+def _detector(source: SourceModel, options: ConvertOptions) -> Detector:
+    return detector_of(source, bytes(source.model.SerializeToString()), options, ANY_ENGINE, options.engine)
+
+
+def _apart(source: SourceModel, found: Detection, expected: Detection) -> str:
+    scale, offset = source.parameters["score_scale"], source.parameters["score_offset"]
+    allowed = _SCORE_ERROR * abs(expected.score - offset) + 1e-6 * scale
+    if not abs(found.score - expected.score) <= allowed:
+        return f"its parts score {found.score:.6g} where the graph scores {expected.score:.6g}"
+    if found.anomaly_map is None or expected.anomaly_map is None:
+        return ""
+    if float(expected.anomaly_map.max()) > float(expected.anomaly_map.min()):
+        alike = map_correlation(expected.anomaly_map, found.anomaly_map)
+        if not alike >= _LOWEST_CORRELATION:
+            return f"its parts draw another map than the graph (they correlate by {alike:.4f})"
     return ""
 
 

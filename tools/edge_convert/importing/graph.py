@@ -178,6 +178,15 @@ def constant(model: Any, name: str) -> npt.NDArray[Any] | None:
     return None
 
 
+def made_of(model: Any, name: str) -> set[str]:
+    """The tensor and every one that it is made of."""
+    needed = {name}
+    for node in reversed(_sorted(model.graph.node)):
+        if needed & set(node.output):
+            needed.update((*node.input, *_captured(node)))
+    return needed
+
+
 def rename_uses(model: Any, old: str, new: str) -> None:
     """Whoever takes the tensor `old` takes `new`."""
     for node in model.graph.node:

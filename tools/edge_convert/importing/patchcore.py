@@ -38,6 +38,9 @@ _GRID_RANK: Final = 4
 _BEHIND_THE_SCORE: Final = frozenset({"Identity", "Slice", "Reshape"})
 _RAW_SCORE: Final = frozenset({"Mul", "ReduceMax"})
 """Reweighted, or the largest distance itself."""
+_REARRANGED: Final = frozenset({"Reshape", "Flatten", "Concat", "Squeeze", "Unsqueeze", "Identity"})
+_PICKED: Final = frozenset({"ReduceMax", "ArgMax", "Gather", "GatherND", "GatherElements"})
+"""What a score may do with the patches' distances: take the largest one and what belongs to it."""
 _UNCHANGED: Final = Normalisation(0.5, 1.0)
 _SHAPE: Final = "edge_convert/patches_shape"
 
@@ -77,7 +80,12 @@ def read_patchcore(built: Built) -> PatchCoreExport | None:
     columns = graphs.constant(built.model, products[0].bank)
     if columns is None or columns.dtype != np.float32 or not np.isfinite(columns).all():
         raise _uncut("its bank is not finite float32")
-    height, width = _grid(built.model, products[0].grid)
+    shapes = _shapes(built.model)
+    height, width = _grid(shapes, products[0].grid)
+    if any(shapes.get(product.rows) != (height * width, columns.shape[1]) for product in products):
+        raise _uncut("not all patches of an image, and they alone, meet the bank")
+    if not _by_the_largest(built.model, built.outputs["score"], products):
+        raise _uncut("its score is not made of the largest distance")
     return PatchCoreExport(
         features=_features(built, products[0].grid, height * width, len(columns)),
         drawing=_drawing(built.model, products, built.outputs, height * width),
@@ -99,6 +107,8 @@ class _Product:
     bank: str
     grid: str
     """N×H×W×C."""
+    rows: str
+    """P×M: each patch with each row of the bank."""
     smallest: str
     """The distance of each patch."""
 
@@ -114,7 +124,7 @@ def _products(model: Any) -> list[_Product]:
         if bank is None or bank.ndim != 2 or maker is None:  # noqa: PLR2004  (C×M)
             continue
         if (smallest := _smallest(model, node)) is not None:
-            found.append(_Product(node.input[1], maker.output[0], smallest))
+            found.append(_Product(node.input[1], maker.output[0], node.output[0], smallest))
     return found
 
 
@@ -125,8 +135,33 @@ def _smallest(model: Any, product: Any) -> str | None:
     """
     name = str(product.output[0])
     while len(takers := graphs.consumers(model, name)) == 1 and takers[0].op_type in _TO_THE_ROOT:
+        if not all(_equal_to_patches(model, takers[0], other) for other in takers[0].input if other != name):
+            return None
         name = str(takers[0].output[0])
     return next((str(taker.output[0]) for taker in takers if taker.op_type == "ReduceMin"), None)
+
+
+def _equal_to_patches(model: Any, node: Any, other: str) -> bool:
+    """A constant that weighs no patch otherwise than the rest: one number, or one to add for each row of the bank."""
+    value = graphs.constant(model, other)
+    if value is None or value.size <= 1:
+        return True
+    return node.op_type in {"Add", "Sub"} and value.size == value.shape[-1]
+
+
+def _by_the_largest(model: Any, score: str, products: list[_Product]) -> bool:
+    """No patch's distance is weighed, left out or added to another's on the way to the score."""
+    needed = graphs.made_of(model, score)
+    names = [product.smallest for product in products]
+    for name in names:  # grows
+        for node in graphs.consumers(model, name):
+            if needed.isdisjoint(node.output):
+                continue
+            if node.op_type in _REARRANGED:
+                names.append(str(node.output[0]))
+            elif node.op_type not in _PICKED:
+                return False
+    return True
 
 
 def _channels_last(model: Any, name: str) -> Any | None:
@@ -161,14 +196,21 @@ def _units(model: Any, score: str) -> Normalisation:
     return _UNCHANGED if found is None else found
 
 
-def _grid(model: Any, name: str) -> tuple[int, int]:
-    """Height and width of the grid of patches."""
+def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """Of every inner tensor of which it can be told; 0 is an open side."""
     inferred = onnx.shape_inference.infer_shapes(model)
-    for entry in inferred.graph.value_info:
-        sides = [side.dim_value for side in entry.type.tensor_type.shape.dim]
-        if entry.name == name and len(sides) == _GRID_RANK and all(sides):
-            return sides[1], sides[2]
-    raise _uncut("the size of its grid of patches cannot be told")
+    return {
+        entry.name: tuple(side.dim_value for side in entry.type.tensor_type.shape.dim)
+        for entry in inferred.graph.value_info
+    }
+
+
+def _grid(shapes: Mapping[str, tuple[int, ...]], name: str) -> tuple[int, int]:
+    """Height and width of the grid of patches."""
+    sides = shapes.get(name, ())
+    if len(sides) != _GRID_RANK or not all(sides):
+        raise _uncut("the size of its grid of patches cannot be told")
+    return sides[1], sides[2]
 
 
 def _features(built: Built, grid: str, patches: int, channels: int) -> Any:

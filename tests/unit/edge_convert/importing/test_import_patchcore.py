@@ -95,16 +95,28 @@ def test_the_features_of_a_fixed_batch_are_computed_once(tmp_path: Path) -> None
     assert not any(node.name == "fill_batch" for node in found.features.graph.node)
 
 
-def test_what_is_made_of_the_distances_otherwise_is_imported_as_one_graph(parts: Path, tmp_path: Path) -> None:
-    """A mean instead of the largest, a map of more than the distances: no search is cut out, and it is said why."""
-    for number, (shape, said) in enumerate(
-        [({"score": "mean"}, "its parts score"), ({"map_of": "image"}, "not made of the distances alone")]
-    ):
-        out = tmp_path / f"{number}.bundle"
-        report = imported(parts, maker.patchcore(tmp_path / f"{number}.onnx", version=2, **shape), out)  # type: ignore[arg-type]
-        assert any("imported as one graph" in text and said in text for text in report.warnings)
-        with load_inspector(out, ENGINE, "development") as inspector:
-            assert inspector.bundle.kind is DetectorKind.GENERIC
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ({"score": "mean"}, "not made of the largest distance"),
+        ({"map_of": "image"}, "not made of the distances alone"),
+        ({"oddity": "squared", "weighted": False}, "its parts score"),
+        ({"oddity": "together", "batch": 2}, "not all patches of an image, and they alone"),
+        ({"oddity": "last row", "weighted": False, "map_of": "nothing"}, "not all patches of an image, and they alone"),
+        ({"oddity": "border", "weighted": False, "map_of": "nothing"}, "not made of the largest distance"),
+        ({"oddity": "inside", "batch": 2}, "its parts cannot be run"),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_what_is_made_of_the_distances_otherwise_is_imported_as_one_graph(
+    parts: Path, tmp_path: Path, shape: dict[str, object], said: str
+) -> None:
+    """Another score, map or metric, patches that do not count: no search is cut out, and it is said why."""
+    out = tmp_path / "part.bundle"
+    report = imported(parts, maker.patchcore(tmp_path / "m.onnx", **shape), out)  # type: ignore[arg-type]
+    assert any("imported as one graph" in text and said in text for text in report.warnings)
+    with load_inspector(out, ENGINE, "development") as inspector:
+        assert inspector.bundle.kind is DetectorKind.GENERIC
 
 
 def test_behind_a_mask_the_graph_stays_whole(parts: Path, tmp_path: Path) -> None:
