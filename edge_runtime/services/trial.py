@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.decision.trial import Confirmed, RolledBack, Tally, TrialRules, decide
+from edge_runtime.decision.trial import MODEL_FAULTS, Confirmed, RolledBack, Tally, TrialRules, decide
 
 if TYPE_CHECKING:
     from edge_runtime.bundles.store_port import UpdateStore
@@ -26,10 +26,12 @@ class Trial:
         self._since_ns: int | None = None
 
     def see(self, verdict: Verdict) -> None:
-        """Count it, if it is this model's, or if this model has looked with others."""
+        """Count it, if it is this model's, or if this model has looked with others. Their faults are not its own."""
         looks = () if verdict.combined is None else verdict.combined.looks
-        digests = {verdict.bundle.digest, *(look.bundle.digest for look in looks)}
-        if self.release.digest in digests:
+        own = next((look for look in looks if look.bundle.digest == self.release.digest), None)
+        if own is not None and own.score is not None and verdict.reason in MODEL_FAULTS:
+            return  # another model's
+        if own is not None or verdict.bundle.digest == self.release.digest:
             self.tally = self.tally.add(verdict, self._recipe)
 
     def runs(self, now_ns: int) -> None:
