@@ -72,20 +72,40 @@ def test_a_line_with_one_model_is_no_combination(tmp_path, parts) -> None:
     assert not out.exists()
 
 
-def test_other_doubts_are_told_from_the_same_looks() -> None:
-    """A bad part that the first model passes at 90 % of its limit is found from 85 % on, for one more look in three."""
-    limits, names = Limits(1.0, 2.0), ("fast", "slow")
-    scores = {"good": (0.2, 0.2), "bad": (0.9, 3.0), "worse": (9.0, 9.0)}
-    combination = Combination(Rule.CASCADE, (Terms(doubt=Doubt()), Terms()))
+def test_figures_that_cannot_be_written_are_said_in_words(tmp_path, parts) -> None:
+    """A path that is a folder: exit code 2, and no traceback."""
+    (tmp_path / "figures.json").mkdir()
+    result, _ = _run(tmp_path, LINE + COMBINE, parts)
+    assert result.exit_code == 2
+    assert "--json: cannot write" in result.output
+
+
+def _rows(scores: dict[str, tuple[float, float]], limits: Limits, combination: Combination) -> list[Judged]:
     rows = []
     for name, each in scores.items():
         looks = tuple(
             look_of(Inspection(name, score, None, BundleIdentity(who, "1", who, "development"), 0, took), limits)
-            for who, score, took in zip(names, each, (1_000_000, 9_000_000), strict=True)
+            for who, score, took in zip(("fast", "slow"), each, (1_000_000, 9_000_000), strict=True)
         )
         rows.append(Judged(name, name != "good", looks, judged_by(combination, make_recipe(), looks)))
+    return rows
+
+
+def test_other_doubts_are_told_from_the_same_looks() -> None:
+    """A bad part that the first model passes at 90 % of its limit is found from 85 % on, for one more look in three."""
+    scores = {"good": (0.2, 0.2), "bad": (0.9, 3.0), "worse": (9.0, 9.0)}
+    combination = Combination(Rule.CASCADE, (Terms(doubt=Doubt()), Terms()))
+    rows = _rows(scores, Limits(1.0, 2.0), combination)
     assert standings(rows, combination)[-1].bad_passed == 1
     by_name = {standing.name: standing for standing in other_doubts(rows, combination, make_recipe())}
     assert by_name["doubt from 95 %"].bad_passed == 1
     wide = by_name["doubt from 85 %"]
     assert (wide.bad_passed, wide.looked_percent, wide.mean_ms) == (0, pytest.approx(100 / 3), pytest.approx(4.0))
+
+
+@pytest.mark.parametrize(("rule", "review"), [(Rule.CASCADE, -1.0), (Rule.CASCADE, 0.0), (Rule.MAJORITY, 1.0)])
+def test_no_other_doubt_is_offered_that_no_line_may_have(rule, review) -> None:
+    """A share of a limit of 0 or less is refused by the line, and a vote has no doubt: no figures are made up."""
+    combination = Combination(rule, (Terms(doubt=Doubt()), Terms()))
+    rows = _rows({"good": (-3.0, -3.0), "bad": (9.0, 9.0)}, Limits(review, 2.0), combination)
+    assert other_doubts(rows, combination, make_recipe()) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,13 +12,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from edge_convert.arguments import write_json
 from edge_convert.combining.measure import Contestant, measure, other_doubts, standings
 from edge_convert.evaluate.dataset import open_dataset
 from edge_runtime.app.combine import combination_of, open_members
 from edge_runtime.app.models import open_file, prove
 from edge_runtime.app.recipe import build_recipe
 from edge_runtime.config.load import load_config
-from edge_runtime.domain.combination import Rule
 from edge_runtime.domain.errors import ConfigError, EdgeError
 from edge_runtime.ops.clock import SystemClock
 from edge_runtime.plc.port import PlcCapability
@@ -57,16 +56,15 @@ def _combine(
             )
         combination = combination_of(config.recipe.combine)
         recipe, judged = _measured(config, combination, found)
+        rows = standings(judged, combination)
+        write_json(json_file, _document(rows, judged))
     except (EdgeError, OSError) as error:
         text = error.diagnostics() if isinstance(error, EdgeError) else str(error)
         Console(stderr=True).print(f"error: {text}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    rows = standings(judged, combination)
     Console().print(_table(rows))
-    if combination.rule is Rule.CASCADE:
-        Console().print(_table(other_doubts(judged, combination, recipe)))
-    if json_file is not None:
-        json_file.write_text(json.dumps(_document(rows, judged), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    if others := other_doubts(judged, combination, recipe):
+        Console().print(_table(others))
 
 
 def _measured(config: LineConfig, combination: Combination, dataset: Dataset) -> tuple[Recipe, list[Judged]]:

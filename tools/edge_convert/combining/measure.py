@@ -37,7 +37,7 @@ _NO_HURRY_NS: Final = 10**15
 _PART: Final = Part(_TRIGGER, 1, _NO_HURRY_NS, None)
 """A deadline is the line's affair: here every look has its time."""
 OTHER_SHARES: Final = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.0)
-"""Of the review limit; 0: the line's own model passes nothing by itself."""
+"""Of the review limit; 0: by itself the line's own model passes only what scores 0 or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,12 @@ def standings(judged: Sequence[Judged], combination: Combination) -> list[Standi
 
 
 def other_doubts(judged: Sequence[Judged], combination: Combination, recipe: Recipe) -> list[Standing]:
-    """What the same looks would have come to, had the line's own model been in doubt elsewhere."""
+    """What the same looks would have come to, had the line's own model been in doubt elsewhere.
+
+    Nothing but in a cascade whose first model has a review limit above 0: there alone are shares of it allowed.
+    """
+    if combination.rule is not Rule.CASCADE or not judged[0].looks[0].limits.review > 0:
+        return []
     found = []
     for share in OTHER_SHARES:
         first = replace(combination.terms[0], doubt=replace(combination.terms[0].doubt, from_share=share))
