@@ -27,6 +27,10 @@ class Model:
     """Rank on surface defects, 3 the best; from the figures in models/README.md and docs/models.md."""
     logical: bool
     """Also sees what is missing or in the wrong place although every detail looks normal."""
+    int8_holds: bool = True
+    """INT8 mostly keeps parity, so that its time may be promised."""
+    input_px: int = 256
+    """Side of what it looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ MODELS: Final = (
         effort="minutes on any PC, with PyTorch; a teacher distilled once",
         accuracy=1,
         logical=False,
+        int8_holds=False,
+        input_px=192,
     ),
     Model(
         name="EfficientAD-S",

@@ -17,7 +17,6 @@ _PROVING_GOOD: Final = 299
 """Good images that prove a false-reject rate of 1 % with 95 % confidence (Wilks)."""
 _PROVING_BAD: Final = 59
 """Defects that prove an FNR of 5 % with 95 % confidence."""
-_INPUT_PX: Final = 256
 _SMALLEST_DEFECT_PX: Final = 4
 _HIGHEST: Final = 3
 
@@ -70,26 +69,30 @@ class Advice:
 
 def advise(needs: Needs, device: Device) -> Advice:
     """Judge every model against the needs; nothing is recommended that breaks one of them."""
-    tiles = tiles_needed(needs)
-    judged = [_judge(model, needs, device, tiles) for model in MODELS]
+    judged = [_judge(model, needs, device) for model in MODELS]
     usable = [option for option in judged if not option.against]
     usable.sort(key=lambda option: _rank(option, needs))
     refused = tuple(option for option in judged if option.against)
     reasons = _reasons(usable[0], needs, device) if usable else ()
-    return Advice(tuple(usable), refused, reasons, _notes(needs, device, tiles))
+    return Advice(tuple(usable), refused, reasons, _notes(needs, device, (usable or judged)[0]))
 
 
-def tiles_needed(needs: Needs) -> int:
-    """Tiles by which the smallest defect keeps at least four pixels of a 256-pixel input; 1 if nothing is known."""
-    if needs.frame_px <= _INPUT_PX or needs.defect_px <= 0:
+def tiles_needed(needs: Needs, input_px: int) -> int:
+    """Tiles by which the smallest defect keeps at least four pixels of such an input; 1 if nothing is known."""
+    if needs.frame_px <= input_px or needs.defect_px <= 0:
         return 1
-    largest_tile_px = _INPUT_PX * needs.defect_px / _SMALLEST_DEFECT_PX
+    largest_tile_px = input_px * needs.defect_px / _SMALLEST_DEFECT_PX
     side = max(1, -(-needs.frame_px // max(1, int(largest_tile_px))))
     return min(64, side * side)
 
 
-def _judge(model: Model, needs: Needs, device: Device, tiles: int) -> Option:
-    cost = model.cost if device.int8_pays else model.fp32_cost
+def _in_int8(model: Model, device: Device) -> bool:
+    return device.int8_pays and model.int8_holds
+
+
+def _judge(model: Model, needs: Needs, device: Device) -> Option:
+    tiles = tiles_needed(needs, model.input_px)
+    cost = model.cost if _in_int8(model, device) else model.fp32_cost
     inspection_ms = cost * device.unit_ms * tiles
     memory_mb = needs.memory_mb or device.memory_mb
     needed_mb = _DAEMON_MB + needs.products * model.memory_mb
@@ -120,7 +123,8 @@ def _rank(option: Option, needs: Needs) -> tuple[float, ...]:
 
 def _reasons(option: Option, needs: Needs, device: Device) -> tuple[str, ...]:
     model = option.model
-    time = f"about {option.inspection_ms:.0f} ms per part in INT8 on {device.name} ({device.basis})"
+    precision = "INT8" if _in_int8(model, device) else "float32"
+    time = f"about {option.inspection_ms:.0f} ms per part in {precision} on {device.name} ({device.basis})"
     reasons = [
         f"{time}, in a cycle of {needs.cycle_ms:.0f} ms",
         f"making it takes {model.effort}",
@@ -134,12 +138,12 @@ def _reasons(option: Option, needs: Needs, device: Device) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _notes(needs: Needs, device: Device, tiles: int) -> tuple[str, ...]:
-    notes = []
+def _notes(needs: Needs, device: Device, option: Option) -> tuple[str, ...]:
+    notes, tiles = [], option.tiles
     if tiles > 1:
         notes.append(
             f"a defect of {needs.defect_px} px in a frame of {needs.frame_px} px vanishes when the frame is shrunk to "
-            f"{_INPUT_PX}: teach with --tiles auto (about {tiles} tiles, so {tiles} times the inspection time)"
+            f"{option.model.input_px}: take --tiles auto (about {tiles} tiles, so {tiles} times the time)"
         )
     if needs.good < _PROVING_GOOD:
         notes.append(

@@ -73,6 +73,20 @@ def test_the_small_efficientad_needs_no_gpu_and_is_not_for_missing_components() 
     assert "EfficientAD-XS" in refused
 
 
+def test_the_time_of_int8_is_promised_only_where_int8_mostly_keeps_parity() -> None:
+    """XS is mostly left in float32: a cycle that only its INT8 would keep is refused, and its own input needs tiles."""
+    crowded = _needs(accuracy="fast", products=20, memory_mb=1_500, cycle_ms=100)
+    advice = advise(crowded, DEVICES["line-pc"])
+    assert [option.model.name for option in advice.options] == ["EfficientAD-XS"]
+    assert "in float32" in advice.reasons[0]
+    assert not advise(dataclasses.replace(crowded, cycle_ms=20), DEVICES["line-pc"]).options
+    tiles = {
+        option.model.name: option.tiles
+        for option in advise(_needs(frame_px=256, defect_px=3), DEVICES["line-pc"]).options
+    }
+    assert (tiles["EfficientAD-XS"], tiles["PatchCore with a ResNet-18"]) == (4, 1)
+
+
 def test_few_images_and_few_defects_are_told_what_they_prove() -> None:
     """The numbers behind the notes are Wilks' tolerance limits."""
     notes = " ".join(advise(_needs(good=50, bad=0), DEVICES["line-pc"]).notes)
@@ -84,7 +98,7 @@ def test_few_images_and_few_defects_are_told_what_they_prove() -> None:
 @pytest.mark.parametrize(("frame_px", "defect_px", "tiles"), [(0, 0, 1), (256, 2, 1), (3840, 12, 25), (1920, 60, 1)])
 def test_tiles_keep_the_smallest_defect_visible(frame_px: int, defect_px: int, tiles: int) -> None:
     """Four pixels of it remain in a 256-pixel input; a large defect needs none."""
-    assert tiles_needed(_needs(frame_px=frame_px, defect_px=defect_px)) == tiles
+    assert tiles_needed(_needs(frame_px=frame_px, defect_px=defect_px), 256) == tiles
 
 
 def test_tiles_cost_time() -> None:
