@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from makers import BUNDLE, MS, make_frame, make_recipe
@@ -20,8 +22,9 @@ from edge_runtime.services.monitor import LineMonitor
 from edge_runtime.services.queues import BoundedQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from edge_runtime.domain.verdict import BundleIdentity
     from edge_runtime.services.beside import Beside
     from edge_runtime.services.engine_turns import LineTurns
 
@@ -58,14 +61,22 @@ class SlowDetector:
         identity = BUNDLE
 
     def __init__(self, line: DrivenLine, duration_ms: int) -> None:
-        self._line, self.duration_ms = line, duration_ms
+        self._line, self.duration_ms, self.looked = line, duration_ms, False
         self.inspected = []
 
     def inspect(self, exposures) -> Detection:
         """Let time pass."""
+        self.looked = True
         for _ in range(self.duration_ms):
             self._line.millisecond()
         return Detection(0.5, None)
+
+
+class Unasked:
+    """A further model at whose engine nobody looks."""
+
+    def __init__(self, identity: BundleIdentity) -> None:
+        self.bundle = SimpleNamespace(identity=identity)
 
 
 class DrivenLine:
@@ -80,6 +91,7 @@ class DrivenLine:
         deadline_ms: int = 100,
         beside: Beside | None = None,
         turns: LineTurns | None = None,
+        others: Sequence[BundleIdentity] = (),
     ) -> None:
         self.clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
         self.recipe = recipe = RecipeCell(make_recipe(deadline_ms=deadline_ms), BUNDLE)
@@ -100,7 +112,8 @@ class DrivenLine:
             wait_when_full=False,
         )
         model = Model(EngineKeeper(self.detector, None, self.clock), recipe.current, "slow")
-        self.models = Models(model, recipe, self.clock)
+        further = [replace(model, keeper=EngineKeeper(Unasked(identity), None, self.clock)) for identity in others]
+        self.models = Models(model, recipe, self.clock, others=further)
         self.inspect = InspectStage(self.models, recipe, self.queue, self.inbox, self.clock, beside=beside, turns=turns)
         self.dispatch = DispatchStage(
             recipe, "belt", self.inbox, self.commands, self.records, None, self.monitor, self.clock

@@ -41,8 +41,8 @@ class Want:
     """Since when it could have been."""
     expected_ns: int
     """How long its inspection is expected to take."""
-    engine: Hashable
-    """What it runs on: never two inspections at once on one."""
+    engines: frozenset[Hashable]
+    """What it may run on: never two inspections at once on one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,6 @@ class Turns:
         turns = self._running.values()
         if sum(not turn.is_overdue(now_ns) for turn in turns) >= self._at_once:
             return None
-        taken = {turn.want.engine for turn in turns}
-        free = [(self.key_ns(line, want), line) for line, want in self._wants.items() if want.engine not in taken]
+        taken: frozenset[Hashable] = frozenset().union(*(turn.want.engines for turn in turns))
+        free = [(self.key_ns(line, want), line) for line, want in self._wants.items() if taken.isdisjoint(want.engines)]
         return min(free)[1] if free else None

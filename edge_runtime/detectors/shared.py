@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 class SharedDetector:
     """A Detector that any thread may call; one at a time gets in.
 
-    Lines that take turns never meet here. A line that has two models at a moment (a candidate, a combination) may meet
-    another one's turn, and waits.
+    Lines that take turns never meet here; what is proved while another line uses it waits for its inspection.
     """
 
     def __init__(self, detector: Detector) -> None:

@@ -157,8 +157,12 @@ class InspectStage:
             place, _ = self._choose(waiting)
             return waiting[-1 if place is None else place]
 
-        expected, queue = self._durations, self._inspect_queue
-        return PartTurns(turns, queue, next_of, lambda: expected.expected_ns, lambda: self.models.current.digest)
+        expected, queue, models = self._durations, self._inspect_queue, self.models
+
+        def engines() -> frozenset[str]:
+            return frozenset(model.digest for model in (models.current, *models.others))
+
+        return PartTurns(turns, queue, next_of, lambda: expected.expected_ns, engines)
 
     def _rest(self) -> None:
         if self._turns is not None:

@@ -28,20 +28,20 @@ class PartTurns:
         queue: BoundedQueue[Part],
         next_of: Callable[[tuple[Part, ...]], Part],
         expected_ns: Callable[[], int],
-        engine: Callable[[], Hashable],
+        engines: Callable[[], frozenset[Hashable]],
     ) -> None:
         """Nothing is wanted yet.
 
         Args:
             next_of: which of the parts that wait would be inspected now.
             expected_ns: how long its inspection is expected to take.
-            engine: what it would run on.
+            engines: what it may run on.
         """
         self._turns = turns
         self._queue = queue
         self._next_of = next_of
         self._expected_ns = expected_ns
-        self._engine = engine
+        self._engines = engines
         self._has_turn = False
 
     def for_the_queue(self, timeout_s: float) -> bool:
@@ -70,6 +70,6 @@ class PartTurns:
     def _wait(self, part: Part, timeout_s: float) -> bool:
         arrival = part.arrival
         ready_ns = arrival.captured_ns if isinstance(arrival, Frame) else part.trigger.triggered_ns
-        want = Want(part.deadline_ns, ready_ns, self._expected_ns(), self._engine())
+        want = Want(part.deadline_ns, ready_ns, self._expected_ns(), self._engines())
         self._has_turn = self._turns.wait(want, timeout_s)
         return self._has_turn

@@ -36,7 +36,7 @@ def run(lines: list[list[Job]]) -> Course:
             number = len(course.ended[line])
             if number < len(jobs) and jobs[number].ready <= now and len(course.asked[line]) == number:
                 job = jobs[number]
-                turns.ask(line, Want(job.deadline, job.ready, job.takes, line))
+                turns.ask(line, Want(job.deadline, job.ready, job.takes, frozenset({line})))
                 course.asked[line].append(now)
         begun = turns.begin(now)
         if begun:

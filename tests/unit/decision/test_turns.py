@@ -7,7 +7,7 @@ MS = 1_000_000
 
 def want(deadline_ms: int, engine: str = "one", ready_ms: int = 0, takes_ms: int = 10) -> Want:
     """A part of a line."""
-    return Want(deadline_ms * MS, ready_ms * MS, takes_ms * MS, engine)
+    return Want(deadline_ms * MS, ready_ms * MS, takes_ms * MS, frozenset({engine}))
 
 
 def test_the_earliest_deadline_is_next_and_one_runs_at_a_time() -> None:

@@ -26,7 +26,7 @@ def turns(*names: str) -> tuple[EngineTurns, SimulatedClock]:
 
 def want(deadline_ms: int, engine: str = "one") -> Want:
     """A part of a line."""
-    return Want(START_NS + deadline_ms * MS, START_NS, 10 * MS, engine)
+    return Want(START_NS + deadline_ms * MS, START_NS, 10 * MS, frozenset({engine}))
 
 
 def test_a_turn_that_does_not_come_in_time_is_given_up() -> None:
@@ -86,7 +86,7 @@ def test_without_a_part_no_turn_is_held() -> None:
     """A turn is asked for when a part waits, kept while another does, and given back with the last."""
     given, _ = turns("exit", "entry")
     queue: BoundedQueue[Part] = BoundedQueue("inspect", 8)
-    mine = PartTurns(given.of(0), queue, lambda waiting: waiting[0], lambda: 0, lambda: "one")
+    mine = PartTurns(given.of(0), queue, lambda waiting: waiting[0], lambda: 0, lambda: frozenset({"one"}))
     entry = given.of(1)
     assert not mine.for_the_queue(0)
     for number in (1, 2):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from driven_line import DrivenLine
-from makers import MS
+from makers import BUNDLE, MS
 
 from edge_runtime.decision.turns import Want
 from edge_runtime.domain.verdict import Disposition, Reason
@@ -36,7 +37,7 @@ def test_a_line_that_takes_turns_with_an_idle_one_judges_as_many_as_alone() -> N
     verdicts = DrivenLine(interval_ms=2, duration_ms=20, parts=500, turns=turns.of(0)).run(1_300)
     assert Counter(v.part_sequence for v in verdicts) == Counter(range(1, 501))
     assert Counter(v.reason for v in verdicts)[Reason.BELOW_LIMIT] >= 48
-    assert turns.of(1).wait(Want(0, 0, 0, "one"), 0)
+    assert turns.of(1).wait(Want(0, 0, 0, frozenset({"one"})), 0)
 
 
 def test_the_newest_parts_are_the_ones_inspected() -> None:
@@ -77,3 +78,19 @@ def test_after_a_burst_the_line_judges_everything_again() -> None:
     line.belt._interval_ns, line.belt._parts = 30 * MS, 60
     line.belt._began_ns = line.clock.monotonic_ns() - 40 * 30 * MS
     assert {v.reason for v in line.run(900)} == SOUND
+
+
+def test_a_line_waits_for_another_on_the_engine_of_a_further_model() -> None:
+    """Lines share the engines of combined models, too: to begin and then wait inside would waste the turn, or hang."""
+    clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
+    turns = EngineTurns(["combining", "other"], 2, clock)
+    further = replace(BUNDLE, name="further", digest="f" * 64)
+    other = turns.of(1)
+    assert other.wait(Want(0, 0, 0, frozenset({further.digest})), 0)
+    line = DrivenLine(interval_ms=50, duration_ms=1, parts=1, turns=turns.of(0), others=[further])
+    line.millisecond()
+    line.inspect.step()
+    assert not line.detector.looked
+    other.end()
+    line.inspect.step()
+    assert line.detector.looked
