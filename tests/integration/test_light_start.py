@@ -23,7 +23,7 @@ HEAVY = (
 
 
 def test_a_line_imports_only_what_it_runs(tmp_path: Path) -> None:
-    """A file for a bundle, OpenVINO, a simulated gate: the daemon is ready without the rest, 0.1 s and 12 MiB."""
+    """A file for a bundle, OpenVINO, a simulated gate: the daemon is ready without the rest."""
     (tmp_path / "in").mkdir()
     config = tmp_path / "line.toml"
     config.write_text(
