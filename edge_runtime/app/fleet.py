@@ -56,7 +56,7 @@ def open_fleet(sources: Sequence[LineSource], clock: Clock, progress: Callable[[
         lines = []
         for number, (name, source) in enumerate(zip(names, sources, strict=True)):
             shared = Shared(name, engines, turns.of(number))
-            with _named(name):
+            with _named(name), _speaking_for(name):
                 line = RunningLine(source, clock, joint.of(number), shared)
             undo.callback(line.abandon)
             lines.append(line)
@@ -153,6 +153,17 @@ def _end(supervisors: Sequence[_Supervisor], clock: Clock) -> None:
     for supervisor in supervisors:
         if supervisor.error is not None:
             raise supervisor.error
+
+
+@contextlib.contextmanager
+def _speaking_for(name: str) -> Iterator[None]:
+    """What is logged meanwhile says of which line it is, and the threads that are made carry its name."""
+    thread = threading.current_thread()
+    before, thread.name = thread.name, f"{name}/opening"
+    try:
+        yield
+    finally:
+        thread.name = before
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from edge_runtime.broker.port import DISCONNECTED, BrokerStatus, PubAck, Request
 from edge_runtime.broker.refusals import why_lost, why_refused, why_unreachable
 from edge_runtime.broker.session import Access, Acknowledgement, Session
 from edge_runtime.ops.cell import LatestValue
+from edge_runtime.ops.threads import of_this_line
 
 if TYPE_CHECKING:
     import ssl
@@ -98,7 +99,7 @@ class MqttBroker:
         self._tls = None if self._settings.tls is None else tls_context(self._settings.tls)
         detail = f"connecting to {self._settings.host}:{self._settings.port}"
         self._tell(connected=False, detail=detail, is_trouble=False)
-        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=of_this_line("mqtt"), daemon=True)
         self._thread.start()
 
     def set_status(self, payload: bytes) -> None:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge_runtime.ops.clock import Clock, SystemClock
+from edge_runtime.ops.threads import of_this_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +71,7 @@ class LocalServer:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._alarm, selectors.EVENT_READ)
         self._clients: dict[socket.socket, _Client] = {}
-        self._thread = threading.Thread(target=self._serve, name="local-server", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=of_this_line("local-server"), daemon=True)
         self._thread.start()
 
     @property

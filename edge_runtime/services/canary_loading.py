@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import EdgeError
+from edge_runtime.ops.threads import of_this_line
 
 if TYPE_CHECKING:
     from edge_runtime.domain.verdict import BundleIdentity
@@ -38,7 +39,7 @@ class CanaryLoading:
         if self._digest != candidate.digest:
             self._arrived, self._digest = [], candidate.digest
             arguments = candidate, self._arrived
-            self._thread = threading.Thread(target=self._load, args=arguments, name="canary", daemon=True)
+            self._thread = threading.Thread(target=self._load, args=arguments, name=of_this_line("canary"), daemon=True)
             self._thread.start()
             return None
         return self._arrived[0] if self._arrived else "the thread that loads it failed"

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from edge_runtime.domain.errors import EdgeError, EngineError, ImageError
+from edge_runtime.ops.threads import of_this_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +102,7 @@ class EngineKeeper:
     def _begin(self, renew: Callable[[], Detector]) -> None:
         self._attempts += 1
         _log.warning("loading the engine anew, attempt %d of %d: %s", self._attempts, len(PAUSES_NS), self.failing)
-        self._thread = threading.Thread(target=lambda: self._load(renew), name="engine", daemon=True)
+        self._thread = threading.Thread(target=lambda: self._load(renew), name=of_this_line("engine"), daemon=True)
         self._thread.start()
 
     def _load(self, renew: Callable[[], Detector]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.decision.activation import HEADROOM, Loaded, Rank, Room, to_unload
 from edge_runtime.domain.errors import EdgeError
+from edge_runtime.ops.threads import of_this_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +130,7 @@ class ModelPool:
     def begin(self, release: StoredRelease) -> None:
         """Start loading in a thread of its own. Nothing may be loading."""
         self._loading = release
-        self._thread = threading.Thread(target=self._load, args=(release,), name="loader", daemon=True)
+        self._thread = threading.Thread(target=self._load, args=(release,), name=of_this_line("loader"), daemon=True)
         self._thread.start()
 
     def arrived(self) -> Arrival | None:

@@ -14,6 +14,7 @@ from edge_runtime.camera.folder.survey import Survey
 from edge_runtime.camera.folder.watcher import Notices
 from edge_runtime.config.camera import AfterInspection
 from edge_runtime.domain.errors import LedgerError
+from edge_runtime.ops.threads import of_this_line
 
 if TYPE_CHECKING:
     from edge_runtime.camera.folder.disposal import Disposal
@@ -67,7 +68,7 @@ class FolderReader:
         self._suspects: dict[str, tuple[Entry, int]] = {}
         self._unreadable: set[str] = set()
         self._outbox: queue.Queue[Loaded] = queue.Queue(READ_AHEAD)
-        self._thread = threading.Thread(target=self._run, name=f"folder-{settings.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=of_this_line(f"folder-{settings.name}"), daemon=True)
         self._beat_ns = clock.monotonic_ns()
 
     def start(self) -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.camera.opencv.source import SourceKind, is_mono
+from edge_runtime.ops.threads import of_this_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,9 @@ class CaptureSession:
         """What a file says that it holds; 0 where nothing is said."""
         self.progress_ns = clock.monotonic_ns()
         """When the driver last returned from a call."""
-        self._thread = threading.Thread(target=self._run, name=f"capture-{source.settings.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=of_this_line(f"capture-{source.settings.name}"), daemon=True
+        )
 
     def start(self) -> None:
         """Begin to open and read."""

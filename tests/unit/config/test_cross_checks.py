@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_runtime.config.cross import _REGISTER_BLOCK
+from edge_runtime.config.cross import REGISTER_BLOCK
 from edge_runtime.config.describe import describe, public_source
 from edge_runtime.config.load import read_config
 from edge_runtime.config.problems import InvalidConfigError
@@ -163,7 +163,7 @@ def test_what_is_probably_not_meant_is_only_a_warning(tmp_path: Path, text: str,
 
 def test_the_distance_demanded_between_register_blocks_fits_the_map() -> None:
     """The configuration layer does not know the map; this keeps its figure true."""
-    assert max(DEVICE_WORDS, PLC_WORDS) + SPARE_WORDS <= _REGISTER_BLOCK
+    assert max(DEVICE_WORDS, PLC_WORDS) + SPARE_WORDS <= REGISTER_BLOCK
 
 
 @pytest.mark.parametrize(
