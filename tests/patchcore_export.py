@@ -80,6 +80,22 @@ def patchcore(
     return path
 
 
+def turned_map() -> bytes:
+    """A graph that draws what is far as near."""
+    nodes = [
+        helper.make_node("Neg", ["distances"], ["turned"]),
+        helper.make_node("Reshape", ["turned", "plane"], ["heat"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "map",
+        [helper.make_tensor_value_info("distances", TensorProto.FLOAT, [GRID * GRID])],
+        [helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, 1, GRID, GRID])],
+        [numpy_helper.from_array(np.array([1, 1, GRID, GRID]), "plane")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
 def bank() -> npt.NDArray[np.float32]:
     """Features of good parts: some patches of a few."""
     writer = _Writer(1)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edge_convert.images import ImageSet
     from edge_convert.precision.choice import Candidate, Judgement, PrecisionChoice
     from edge_convert.progress import Observer
+    from edge_runtime.detectors.port import Detector
     from edge_runtime.engine.port import Tensor
     from edge_runtime.ops.clock import Clock
 
@@ -64,13 +65,22 @@ def convert(
     work = Work(source, reference, images, options, limits, observer, engine.create(options.engine).description)
     model = bytes(source.model.SerializeToString())
     plain = detector_of(source, model, options, ANY_ENGINE, options.engine)
-    probes = gather(source, reference, images, options.dataset, plain, observer, options.seed)
+    speaker = _speaker(source, reference, options) or plain
+    probes = gather(source, reference, images, options.dataset, speaker, observer, options.seed)
+    del speaker  # a copy of a large model takes gigabytes
     before = prove(work, probes, plain)
     if before.beyond and not options.allow_loss:
         raise _refusal("the exported model is not the source model", before.beyond, diagnose)
     choice = _choose(work, probes, before, clock)
     candidate, after, warnings = _settle(work, probes, choice, before, model)
     return finish(work, probes, choice, candidate, before, after, warnings, (clock, started_ns))
+
+
+def _speaker(source: SourceModel, reference: ReferenceModel, options: ConvertOptions) -> Detector | None:
+    """What a source that is there only as a recording was cut out of."""
+    if source.whole is None or reference.covers(None):
+        return None
+    return detector_of(source.whole, bytes(source.whole.model.SerializeToString()), options, ANY_ENGINE, options.engine)
 
 
 def _refusal(what: str, beyond: tuple[str, ...], diagnose: Callable[[], str] | None) -> ConfigError:

@@ -69,7 +69,7 @@ def gather(
     reference: ReferenceModel,
     images: ImageSet,
     dataset: Path | None,
-    plain: Detector,
+    graph: Detector,
     observer: Observer,
     seed: int,
 ) -> Probes:
@@ -80,7 +80,7 @@ def gather(
         reference: the source model.
         images: good parts.
         dataset: labelled images, for real defects; None where there are none.
-        plain: the float32 graph on the device's engine; speaks for a source that only a recording is left of.
+        graph: the float32 graph on the device's engine; speaks for a source that only a recording is left of.
         observer: who watches.
         seed: of the planted defects.
 
@@ -104,7 +104,7 @@ def gather(
         for turn in range(_PLANTED_PROBES):
             whole = load_image(good[turn * 5 % len(good)])
             exposure = source.plant(whole, seed + 1_000 + turn, turn % len(KINDS))
-            found = reference.inspect(None, exposure) if live else plain.inspect((exposure,))
+            found = reference.inspect(None, exposure) if live else graph.inspect((exposure,))
             items.append(Probe(f"planted defect {turn + 1}", exposure, True, answer_of(found), None))
             stage.advance()
     return Probes(tuple(items), _ruler(items), live)

@@ -47,6 +47,8 @@ class SourceModel:
     """Its role in the bundle."""
     further: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
     """Role → payload name and content, of what the model needs beside its graph: never quantized."""
+    whole: SourceModel | None = None
+    """What this was cut out of: where only a recording is left of the source, it speaks about what nobody recorded."""
     area: Area | None = None
     """The tiles and the mask of `input_spec`; None: it has neither."""
 

@@ -95,6 +95,7 @@ def _source(whole: SourceModel, built: Built, found: PatchCoreExport) -> SourceM
         payload=FEATURES_PAYLOAD,
         role="features",
         further=contents,
+        whole=whole,
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import export_bench as bench
@@ -10,12 +13,15 @@ import patchcore_export as maker
 import pytest
 
 from edge_convert.adding.add import AddOptions, add
-from edge_convert.convert.source import ConvertOptions
-from edge_convert.images import load_image
+from edge_convert.convert.pipeline import convert
+from edge_convert.convert.source import ConvertOptions, SourceModel
+from edge_convert.images import load_image, survey
 from edge_convert.importing.case import ImportOptions, open_export
+from edge_convert.importing.cutting import cut_patchcore
 from edge_convert.importing.importer import import_model
 from edge_convert.importing.patchcore import read_patchcore
-from edge_convert.importing.reference import GraphReference
+from edge_convert.importing.recording import read_recording
+from edge_convert.importing.reference import GraphReference, RecordedReference
 from edge_convert.importing.stated import Stated
 from edge_convert.progress import Silent
 from edge_convert.teaching.area import AreaOptions
@@ -80,6 +86,26 @@ def test_the_bundle_is_searched_exactly_and_answers_as_the_export(
                 assert found.anomaly_map is not None
                 assert expected.anomaly_map is not None
                 np.testing.assert_allclose(found.anomaly_map, expected.anomaly_map, atol=2e-3)
+
+
+def test_with_a_recording_the_uncut_graph_speaks_about_planted_defects(parts: Path, tmp_path: Path) -> None:
+    """Of them nothing is recorded; parts that draw another map than the graph are not compared with themselves."""
+    export = open_export(maker.patchcore(tmp_path / "m.onnx"))
+    built = export.build(TOLD.over(export.stated), {})
+    graph, images = GraphReference(export, built), survey(parts / "good")
+    entries = [
+        {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "score": graph.inspect(path, load_image(path)).score}
+        for path in images.files
+    ]
+    (tmp_path / "reference.json").write_text(json.dumps({"format": 0, "images": entries}), encoding="utf-8")
+    options = ConvertOptions(tmp_path / "part.bundle", "part", "1", ENGINE, precision="fp32")
+    whole = SourceModel(built.model, DetectorKind.GENERIC, built.input_spec, built.outputs, "2026-01-01T00:00:00Z")
+    cut = cut_patchcore(whole, built, images, options).source
+    assert cut is not None
+    turned = replace(cut, further={**cut.further, "map": ("map.onnx", maker.turned_map())})
+    recorded = RecordedReference(read_recording(tmp_path), clamped=built.clamped, beyond=graph)
+    with pytest.raises(ConfigError, match="map"):
+        convert(turned, recorded, images, options, Silent(), SystemClock())
 
 
 def test_the_features_of_a_fixed_batch_are_computed_once(tmp_path: Path) -> None:
