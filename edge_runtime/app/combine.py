@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.app.activation import start_release
 from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.models import proved
+from edge_runtime.app.recipe import limits_in_force
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.domain.audit import combination_activated
 from edge_runtime.domain.errors import BundleError, UpdateError
@@ -44,7 +45,8 @@ class Member:
     """A further model, loaded and proved."""
 
     inspector: Inspector
-    opener: Opener
+    opener: Opener | None
+    """Loads it once more; None: it cannot be."""
     limits: Limits
     """In force for it."""
 
@@ -76,7 +78,8 @@ def open_members(
             undo.callback(member.inspector.close)
             members.append(member)
         _refuse_doubles([own, *(member.inspector for member in members)])
-        _refuse_shares(combine, [own, *(member.inspector for member in members)])
+        own_limits = limits_in_force(config.recipe, own.bundle.calibration.limits)
+        _refuse_shares(combine, [Member(own, None, own_limits), *members])
         undo.pop_all()
         return tuple(members)
 
@@ -122,15 +125,15 @@ def _refuse_doubles(inspectors: Sequence[Inspector]) -> None:
         seen.add(identity.digest)
 
 
-def _refuse_shares(combine: CombineSettings, inspectors: Sequence[Inspector]) -> None:
+def _refuse_shares(combine: CombineSettings, models: Sequence[Member]) -> None:
     """A share of a limit says something only where the limit is above 0."""
-    for settings, inspector in zip(_all_terms(combine), inspectors, strict=True):
-        bundle = inspector.bundle
+    for settings, model in zip(_all_terms(combine), models, strict=True):
         widened = (settings.doubt_from_percent, settings.doubt_to_percent) != (100, 100)
-        if widened and bundle.calibration.limits.review <= 0:
+        if widened and model.limits.review <= 0:
+            identity = model.inspector.bundle.identity
             raise BundleError(
-                f"the doubt of {bundle.identity.name} {bundle.identity.version} is given in percent of its limits, and "
-                f"its review limit is {bundle.calibration.limits.review:g}",
+                f"the doubt of {identity.name} {identity.version} is given in percent of its limits, and its review "
+                f"limit is {model.limits.review:g}",
                 "Leave doubt_from_percent and doubt_to_percent out: it is in doubt where it says REVIEW.",
             )
 
