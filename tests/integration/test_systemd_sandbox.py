@@ -74,7 +74,8 @@ def test_the_daemon_runs_under_the_units_own_filter(tmp_path, names) -> None:
     daemon = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         wait_until(lambda: _parts(port) > 20, "parts are judged", 60)
-        assert list((tmp_path / "state" / "evidence").rglob("*.jpg"))
+        evidence = tmp_path / "state" / "evidence"
+        wait_until(lambda: any(evidence.rglob("*.jpg")), "a picture of a rejected part is kept", 60)
         daemon.terminate()
         assert daemon.wait(30) == 0
     finally:
