@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import os
 import contextlib
+import os
 import socket
 import threading
 import time
