@@ -12,7 +12,8 @@ of its part's deadline and its due time, and the smallest key is next. So
 Parts that become ready after one instant and have their keys before another need no more time than lies between the
 two. Earliest key first therefore meets all keys (Liu and Layland, JACM 1973), but that an inspection is never
 interrupted: a line within its share is late by one inspection of another line at most, whatever the others do. The
-processor never idles while a line waits.
+processor never idles while a line waits, but that a line whose turn is next keeps what is free of its engines until the
+others that it needs are free, too.
 
 How far a line can get ahead is bounded by the longest deadline of any line: a line that had the processor to itself is
 not shut out for as long when others come.
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
 
 OVERDUE_NS: Final = 1_000_000_000
 """An inspection that takes longer, and longer than `OVERDUE_FACTOR` times what was expected, holds nobody up but lines
@@ -110,8 +111,18 @@ class Turns:
 
     def _next(self, now_ns: int) -> int | None:
         turns = self._running.values()
-        if sum(not turn.is_overdue(now_ns) for turn in turns) >= self._at_once:
+        overdue = [turn for turn in turns if turn.is_overdue(now_ns)]
+        if len(turns) - len(overdue) >= self._at_once:
             return None
-        taken: frozenset[Hashable] = frozenset().union(*(turn.want.engines for turn in turns))
-        free = [(self.key_ns(line, want), line) for line, want in self._wants.items() if taken.isdisjoint(want.engines)]
-        return min(free)[1] if free else None
+        taken, hung = _engines(turns), _engines(overdue)
+        for line in sorted(self._wants, key=lambda line: (self.key_ns(line, self._wants[line]), line)):
+            engines = self._wants[line].engines
+            if taken.isdisjoint(engines):
+                return line
+            if hung.isdisjoint(engines):
+                taken |= engines  # it goes first: lines behind it must not take them from it one after the other
+        return None
+
+
+def _engines(turns: Iterable[Turn]) -> frozenset[Hashable]:
+    return frozenset(engine for turn in turns for engine in turn.want.engines)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_runtime.decision.turns import OVERDUE_NS, Turns, Want
 
 MS = 1_000_000
@@ -86,3 +88,27 @@ def test_what_is_withdrawn_is_not_begun_and_ending_nothing_does_nothing() -> Non
     turns.withdraw(0)
     turns.end(0, 5)
     assert turns.begin(0) == ()
+
+
+def test_a_line_that_needs_two_engines_is_not_kept_waiting_by_two_that_take_turns_on_them() -> None:
+    """Whose turn is next holds on to what is free of its engines; on one that hangs nobody waits."""
+    turns = Turns(3, at_once=2)
+    both = replace(want(30), engines=frozenset({"one", "two"}))
+    turns.ask(0, want(100, "one"))
+    turns.ask(1, want(100, "two"))
+    assert set(turns.begin(0)) == {0, 1}
+    turns.ask(2, both)
+    turns.end(0, 10 * MS)
+    turns.ask(0, want(110, "one", ready_ms=10))
+    assert turns.begin(10 * MS) == ()
+    turns.end(1, 15 * MS)
+    turns.ask(1, want(115, "two", ready_ms=15))
+    assert turns.begin(15 * MS) == (2,)
+    turns.ask(0, want(120, "one", ready_ms=20))
+    hung_ns = 15 * MS + OVERDUE_NS + 1
+    turns.end(2, 20 * MS)
+    assert set(turns.begin(20 * MS)) == {0, 1}
+    turns.end(0, 30 * MS)
+    turns.ask(2, both)
+    turns.ask(0, want(3_000, "one", ready_ms=30))
+    assert turns.begin(20 * MS + hung_ns) == (0,)
