@@ -142,10 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(body)
 
     def _write(self, body: bytes) -> None:
+        self.how.sent += len(body)  # before: whoever has read it may ask at once
         with contextlib.suppress(OSError):
             self.wfile.write(body)
             self.wfile.flush()
-            self.how.sent += len(body)
 
     def _cut(self) -> None:
         self.close_connection = True
