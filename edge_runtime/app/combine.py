@@ -98,10 +98,7 @@ def _opened(config: LineConfig, settings: MemberSettings, store: UpdateStore | N
         return assemble(open_bundle(path, trust=config.bundle.trust), config.engine)
 
     inspector = proved(opener)
-    limits = inspector.bundle.calibration.limits
-    if settings.limits is not None:
-        limits = Limits(settings.limits.review, settings.limits.reject)
-    return Member(inspector, opener, limits)
+    return Member(inspector, opener, limits_in_force(settings, inspector.bundle.calibration.limits))
 
 
 def _confirm(store: UpdateStore, release: StoredRelease) -> None:

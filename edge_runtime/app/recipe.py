@@ -9,10 +9,11 @@ from edge_runtime.domain.verdict import Disposition, Limits
 from edge_runtime.plc.port import PlcCapability
 
 if TYPE_CHECKING:
+    from edge_runtime.config.combine import MemberSettings
     from edge_runtime.config.line import RecipeSettings
 
 
-def limits_in_force(settings: RecipeSettings, bundle_limits: Limits) -> Limits:
+def limits_in_force(settings: RecipeSettings | MemberSettings, bundle_limits: Limits) -> Limits:
     """The configuration's limits where it has some, else the bundle's."""
     if settings.limits is None:
         return bundle_limits
