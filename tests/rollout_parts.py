@@ -10,7 +10,7 @@ from line_process import DEMO_BUNDLE
 from makers import BUNDLE
 
 from edge_runtime.decision.rollout_evidence import Evidence, Look
-from edge_runtime.decision.rollout_report import make_report
+from edge_runtime.decision.rollout_report import Standing, make_report
 from edge_runtime.decision.rollout_rules import RolloutTerms, StageTerms
 from edge_runtime.domain.records import RolloutRecord
 from edge_runtime.domain.verdict import Disposition
@@ -49,10 +49,9 @@ def make_terms(**other: Any) -> RolloutTerms:
 def rollout_record(stage: RolloutStage, evidence: Evidence) -> RolloutRecord:
     """A report ten minutes after the stage began."""
     bundles = BUNDLE, replace(BUNDLE, version="2", digest="1" * 64)
-    report = make_report(
-        stage, evidence, make_terms(), bundles, since_ns=WALL_NS, stage_ns=600 * 10**9, reason="compared with test 1"
-    )
-    return RolloutRecord(report, WALL_NS + 600 * 10**9)
+    lasted_ns = 600 * 10**9
+    report = make_report(Standing(stage, WALL_NS, lasted_ns, "compared with test 1"), evidence, make_terms(), bundles)
+    return RolloutRecord(report, WALL_NS + lasted_ns)
 
 
 def make_pairs(same: int, *, only_active: int = 0, only_candidate: int = 0) -> Evidence:

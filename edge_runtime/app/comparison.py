@@ -12,7 +12,7 @@ from edge_runtime.app.inspection import load_inspector
 from edge_runtime.app.rollout import books_file, rollout_terms
 from edge_runtime.config.camera import FolderCameraSettings
 from edge_runtime.decision.rollout_evidence import Evidence, ScoreScale
-from edge_runtime.decision.rollout_report import look_of, make_report
+from edge_runtime.decision.rollout_report import Standing, look_of, make_report
 from edge_runtime.decision.rollout_rules import RolloutTerms, StageTerms
 from edge_runtime.domain.errors import ConfigError, EngineError, ImageError
 from edge_runtime.domain.recipe import GateAction, GateMode, Recipe, RejectTiming
@@ -92,15 +92,9 @@ def compare_on_images(
             _compare(evidence, active, candidate, _read(file))
             if progress is not None:
                 progress(done, len(files))
-    return make_report(
-        RolloutStage.SHADOW,
-        evidence,
-        _DEFAULTS,
-        (active.bundle.identity, candidate.bundle.identity),
-        since_ns=wall_ns,
-        stage_ns=time.monotonic_ns() - began_ns,
-        reason=f"{len(files)} images of {folder}",
-    )
+    lasted_ns = time.monotonic_ns() - began_ns
+    standing = Standing(RolloutStage.SHADOW, wall_ns, lasted_ns, f"{len(files)} images of {folder}")
+    return make_report(standing, evidence, _DEFAULTS, (active.bundle.identity, candidate.bundle.identity))
 
 
 def _compare(evidence: Evidence, active: Inspector, candidate: Inspector, image: Exposure | None) -> None:

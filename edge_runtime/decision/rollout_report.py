@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.judge import classify
@@ -28,37 +29,45 @@ def look_of(score: float, recipe: Recipe, scale: ScoreScale, duration_ns: int) -
     return Look(disposition, ejected, scale(score), duration_ns)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a rollout stands, and since when."""
+
+    stage: RolloutStage
+    since_ns: int
+    """Wall clock, when the stage began."""
+    lasted_ns: int
+    """How long that is by the clock that nobody sets."""
+    reason: str
+    """Why it stands there."""
+    compared_as: RolloutStage | None = None
+    """After an end: the stage that ended, in which the evidence was gathered."""
+
+    @property
+    def gathered(self) -> RolloutStage:
+        """The stage whose evidence there is."""
+        return self.stage if self.stage.is_running else (self.compared_as or RolloutStage.SHADOW)
+
+
 def make_report(
-    stage: RolloutStage,
-    evidence: Evidence,
-    terms: RolloutTerms,
-    bundles: tuple[BundleIdentity, BundleIdentity],
-    *,
-    since_ns: int,
-    stage_ns: int,
-    reason: str,
-    compared_as: RolloutStage | None = None,
+    standing: Standing, evidence: Evidence, terms: RolloutTerms, bundles: tuple[BundleIdentity, BundleIdentity]
 ) -> RolloutReport:
-    """How a rollout stands.
+    """How a rollout stands, in figures; None in it is what nothing is known of yet.
 
     Args:
-        stage: where the candidate stands.
+        standing: where it stands.
         evidence: of this stage; after an end, of the one that ended.
         terms: the stated limits.
         bundles: the active model and the candidate.
-        since_ns: wall clock, when the stage began.
-        stage_ns: how long it has lasted.
-        reason: why it stands there.
-        compared_as: after an end: the stage that ended, in which the evidence was gathered.
     """
-    gathered = stage if stage.is_running else (compared_as or RolloutStage.SHADOW)
+    stage, gathered = standing.stage, standing.gathered
     paired = gathered is RolloutStage.SHADOW
     active, candidate = evidence.active, evidence.candidate
     both = bool(active.parts and candidate.parts)
     distance = ks_distance(active.scores, candidate.scores) if both else None
     return RolloutReport(
         stage=stage,
-        since_ns=since_ns,
+        since_ns=standing.since_ns,
         wanted=terms.of(gathered).parts,
         share=terms.share if stage is RolloutStage.CANARY else 0.0,
         active=_figures(bundles[0], active),
@@ -70,9 +79,9 @@ def make_report(
         distance=distance,
         distance_p=None if distance is None else ks_p_value(distance, active.parts, candidate.parts),
         skipped=evidence.skipped,
-        cpu_share=evidence.cpu_ns / stage_ns if paired and stage_ns > 0 else None,
-        waits_for=waits_for(stage, evidence, terms, stage_ns) if stage.is_running else (),
-        reason=reason,
+        cpu_share=evidence.cpu_ns / standing.lasted_ns if paired and standing.lasted_ns > 0 else None,
+        waits_for=waits_for(stage, evidence, terms, standing.lasted_ns) if stage.is_running else (),
+        reason=standing.reason,
     )
 
 

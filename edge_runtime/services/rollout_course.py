@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.decision.rollout import Change, step
 from edge_runtime.decision.rollout_evidence import Evidence
-from edge_runtime.decision.rollout_report import make_report
+from edge_runtime.decision.rollout_report import Standing, make_report
 from edge_runtime.decision.rollout_rules import tripped, waits_for
 from edge_runtime.domain.rollout import RolloutStage
 
@@ -134,13 +134,5 @@ def report_of(books: Books, terms: RolloutTerms, stage_ns: int) -> RolloutReport
     """
     if books.active is None or books.candidate is None:
         return None
-    return make_report(
-        books.stage,
-        books.evidence,
-        terms,
-        (books.active, books.candidate),
-        since_ns=books.since_ns,
-        stage_ns=stage_ns,
-        reason=books.reason,
-        compared_as=books.compared_as,
-    )
+    standing = Standing(books.stage, books.since_ns, stage_ns, books.reason, books.compared_as)
+    return make_report(standing, books.evidence, terms, (books.active, books.candidate))
