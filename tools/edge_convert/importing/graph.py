@@ -14,6 +14,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 from edge_convert.importing.stated import GraphInput
+from edge_convert.shared_weights import share_equal_weights
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def folded(model: Any) -> Any:
         options.optimized_model_filepath = str(target)
         session(model, options)
         result = onnx.load_model(target)
+    share_equal_weights(result)
     for index, node in enumerate(result.graph.node):
         node.name = f"{index:04d}_{node.op_type}"
     return result
@@ -222,31 +224,6 @@ def only_outputs(model: Any, names: Iterable[str]) -> None:
     del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(weights)
-
-
-def front(model: Any) -> Any | None:
-    """What a graph does before its first layer, as a small graph of its own; None where that is nothing."""
-    copy = type(model)()
-    copy.graph.name = model.graph.name
-    copy.ir_version = model.ir_version
-    copy.opset_import.extend(model.opset_import)
-    copy.graph.input.extend(model.graph.input)
-    reached, behind, border = {image_input(model).name}, set[str](), list[str]()
-    for node in model.graph.node:
-        if behind & set(node.input) or node.op_type in COMPUTING:
-            behind.update(node.output)
-            border += [name for name in node.input if name in reached]
-        else:
-            copy.graph.node.append(node)
-            if reached & set(node.input):
-                reached.update(node.output)
-    if not border:
-        return None
-    copy.graph.output.append(helper.make_tensor_value_info(border[0], onnx.TensorProto.FLOAT, None))
-    needed = {name for node in copy.graph.node for name in node.input}
-    copy.graph.initializer.extend(item for item in model.graph.initializer if item.name in needed)
-    only_outputs(copy, [border[0]])
-    return copy
 
 
 def new_input(model: Any, old: str, tensor: str, shape: Sequence[int]) -> None:

@@ -70,7 +70,7 @@ def read_head(model: Any, channels: int) -> Head | None:
         model: with the input N×C×H×W, as exported.
         channels: C.
     """
-    small = graphs.front(model)
+    small = _front(model)
     if small is None:
         return None
     sides = graphs.image_input(model).dimensions[2:]
@@ -102,6 +102,31 @@ def cut_head(model: Any, channels: int, head: Head) -> Any:
     copy.CopyFrom(model)
     graphs.new_input(copy, graphs.image_input(copy).name, head.cut, (batch, channels, height, width))
     return graphs.folded(copy)
+
+
+def _front(model: Any) -> Any | None:
+    """What a graph does before its first layer, as a small graph of its own; None where that is nothing."""
+    copy = type(model)()
+    copy.graph.name = model.graph.name
+    copy.ir_version = model.ir_version
+    copy.opset_import.extend(model.opset_import)
+    copy.graph.input.extend(model.graph.input)
+    reached, behind, border = {graphs.image_input(model).name}, set[str](), list[str]()
+    for node in model.graph.node:
+        if behind & set(node.input) or node.op_type in graphs.COMPUTING:
+            behind.update(node.output)
+            border += [name for name in node.input if name in reached]
+        else:
+            copy.graph.node.append(node)
+            if reached & set(node.input):
+                reached.update(node.output)
+    if not border:
+        return None
+    copy.graph.output.append(helper.make_tensor_value_info(border[0], onnx.TensorProto.FLOAT, None))
+    needed = {name for node in copy.graph.node for name in node.input}
+    copy.graph.initializer.extend(item for item in model.graph.initializer if item.name in needed)
+    graphs.only_outputs(copy, [border[0]])
+    return copy
 
 
 def _look(model: Any, channels: int, size: tuple[int, int]) -> _Found | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import onnx
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -64,12 +66,28 @@ def reads_padding_as_zero(model: Any, lowest: Mapping[str, float]) -> frozenset[
     return frozenset(found)
 
 
-def rewire(quantized: Any, chosen: frozenset[str]) -> None:
-    """Let float32 operations read float32 results past the quantizer's rounding, in place.
+def has_float_products(model: bytes) -> bool:
+    """Whether some product of an INT8 graph (QDQ form) reads no INT8."""
+    graph = onnx.load_from_string(model).graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    return any(
+        node.op_type in _HEAVY and not all(makers.get(name) == _DEQUANTIZE for name in node.input[:2])
+        for node in graph.node
+    )
+
+
+def rewire(quantized: Any, chosen: frozenset[str], original: Any) -> None:
+    """Let float32 operations read float32 results and weights past the quantizer's rounding, in place.
 
     A rounding is shared by all readers of a tensor; where its maker computes in float32, only those that compute in
-    INT8 are to have it. What nobody reads any more is removed.
+    INT8 are to have it. So with a weight that several operations have in common. What nobody reads any more is removed.
+
+    Args:
+        quantized: `onnx.ModelProto` as the quantizer made it.
+        chosen: names of the nodes that compute in INT8.
+        original: the model before, with the float32 weights, which the quantizer dropped.
     """
+    _restore_weights(quantized, chosen, original)
     makers = {name: node for node in quantized.graph.node for name in node.output}
     weights = {item.name for item in quantized.graph.initializer}
     exact = {}
@@ -87,6 +105,23 @@ def rewire(quantized: Any, chosen: frozenset[str]) -> None:
             if name in exact:
                 node.input[index] = exact[name]
     sweep(quantized)
+
+
+def _restore_weights(quantized: Any, chosen: frozenset[str], original: Any) -> None:
+    makers = {name: node for node in quantized.graph.node for name in node.output}
+    exact = {item.name: item for item in original.graph.initializer}
+    before = {node.name: node for node in original.graph.node}
+    present = {item.name for item in quantized.graph.initializer}
+    for node in quantized.graph.node:
+        if node.name in chosen or node.name not in before:
+            continue
+        for index, name in enumerate(before[node.name].input):
+            maker = makers.get(node.input[index])
+            if name in exact and maker is not None and maker.op_type == _DEQUANTIZE:
+                node.input[index] = name
+                if name not in present:
+                    quantized.graph.initializer.append(exact[name])
+                    present.add(name)
 
 
 def sweep(model: Any) -> None:

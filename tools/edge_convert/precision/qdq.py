@@ -98,7 +98,7 @@ class QdqQuantizer:
             raise ConfigError(
                 f"onnxruntime cannot quantize this graph: {error}", "Take --precision fp32, or let NNCF do it."
             ) from error
-        rewire(model, chosen)
+        rewire(model, chosen, self._model)
         return bytes(model.SerializeToString())
 
     def _run_library(self, chosen: frozenset[str], ranges: Any) -> Any:

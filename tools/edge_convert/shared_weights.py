@@ -1,0 +1,56 @@
+"""Weights that several operations have in common, stored once."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+_SMALLEST_BYTES: Final = 4096
+"""Below that nothing is gained."""
+_VECTOR: Final = 1
+"""A bias is quantized by the scales of its own operation: vectors are not put together."""
+
+
+def share_equal_weights(model: Any) -> None:
+    """Leave one of several equal weights, in place.
+
+    A network that looks at an image at several scales has one set of weights and uses it several times. onnxruntime
+    folds batch normalisation into each use apart, and writes each result down: CS-Flow grew from 345 to 459 MB.
+
+    Args:
+        model: `onnx.ModelProto`, weights within it.
+    """
+    first: dict[bytes, str] = {}
+    same: dict[str, str] = {}
+    outputs = {output.name for output in model.graph.output}
+    for item in model.graph.initializer:
+        if len(item.dims) <= _VECTOR or item.ByteSize() < _SMALLEST_BYTES or item.name in outputs:
+            continue
+        key = _content(item)
+        if key in first:
+            same[item.name] = first[key]
+        else:
+            first[key] = item.name
+    if not same:
+        return
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = same.get(name, name)
+    captured = {name for node in model.graph.node for name in _taken_inside(node)}
+    kept = [item for item in model.graph.initializer if item.name not in same or item.name in captured]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
+def _content(item: Any) -> bytes:
+    """Type, shape and values; not the name."""
+    nameless = type(item)()
+    nameless.CopyFrom(item)
+    nameless.ClearField("name")
+    return hashlib.sha256(nameless.SerializeToString(deterministic=True)).digest()
+
+
+def _taken_inside(node: Any) -> set[str]:
+    """Outer tensors that a branch or loop within the node may use."""
+    inner = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+    return {name for graph in inner for node in graph.node for name in (*node.input, *_taken_inside(node))}
