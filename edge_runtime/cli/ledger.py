@@ -19,6 +19,7 @@ from edge_runtime.ledger.port import Head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TextIO
 
     from edge_runtime.ledger.export import RecordWriter
     from edge_runtime.ledger.verify import Verification
@@ -84,6 +85,10 @@ def export_command(
     last: Annotated[int | None, typer.Option("--to", min=1, help="Last record, by its sequence.")] = None,
     since: Annotated[str | None, typer.Option(help="Not before this time (UTC): 2026-01-31T06:00.")] = None,
     until: Annotated[str | None, typer.Option(help="Not after this time.")] = None,
+    looks: Annotated[
+        bool,
+        typer.Option("--looks", help="Csv and parquet: a line for each look of combined models, not for each record."),
+    ] = False,
 ) -> None:
     """Write the records of a range, oldest first. The daemon may run. Nothing is checked: see `verify`."""
     from edge_runtime.ledger.export import Range, export  # noqa: PLC0415
@@ -92,11 +97,11 @@ def export_command(
     wanted = Range(first, 2**63 - 1 if last is None else last, _time_ns(since), _time_ns(until))
     with (
         closing(LedgerReader(ledger_file(place))) as reader,
-        _writer(form, out) as writer,
+        _writer(form, out, looks=looks) as writer,
         _progress("exporting", shown=out is not None) as progress,
     ):
         written = export(reader, wanted, writer, progress)
-    typer.echo(f"{written} records{'' if out is None else f' in {out}'}", err=True)
+    typer.echo(f"{written} {'looks' if looks else 'records'}{'' if out is None else f' in {out}'}", err=True)
 
 
 @ledger_app.command("wear")
@@ -165,11 +170,20 @@ def _time_ns(text: str | None) -> int | None:
 
 
 @contextmanager
-def _writer(form: Format, out: Path | None) -> Iterator[RecordWriter]:
+def _writer(form: Format, out: Path | None, *, looks: bool) -> Iterator[RecordWriter]:
     """Writes beside `out` and puts it in place when all is written: half an export never looks like a whole one."""
     from edge_runtime.ledger.export import CsvWriter, JsonLinesWriter  # noqa: PLC0415
+    from edge_runtime.ledger.export_tables import LOOKS, RECORDS  # noqa: PLC0415
 
-    text_writer = CsvWriter if form is Format.CSV else JsonLinesWriter
+    table = LOOKS if looks else RECORDS
+
+    def text_writer(file: TextIO) -> RecordWriter:
+        return CsvWriter(file, table) if form is Format.CSV else JsonLinesWriter(file)
+
+    if looks and form is Format.JSONL:
+        raise typer.BadParameter(
+            "each JSON line holds all looks of its part: choose --format csv or parquet", param_hint="--looks"
+        )
     if out is None:
         if form is Format.PARQUET:
             raise typer.BadParameter("parquet cannot be written to standard output", param_hint="--out")
@@ -180,7 +194,7 @@ def _writer(form: Format, out: Path | None) -> Iterator[RecordWriter]:
         if form is Format.PARQUET:
             from edge_runtime.ledger.parquet import ParquetWriter  # noqa: PLC0415  (needs an extra)
 
-            yield ParquetWriter(draft)
+            yield ParquetWriter(draft, table)
         else:
             with draft.open("w", encoding="utf-8", newline="") as file:
                 yield text_writer(file)

@@ -5,52 +5,18 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.domain.errors import LedgerDamagedError
+from edge_runtime.ledger.export_tables import RECORDS
 from edge_runtime.ledger.retention import time_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
+    from edge_runtime.ledger.export_tables import Table
     from edge_runtime.ledger.reader import LedgerReader, StoredRecord
-
-Cell: TypeAlias = "str | int | float | None"
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "sequence": ("sequence",),
-    "time": ("time",),
-    "time_ns": ("time_ns",),
-    "device": ("device",),
-    "part_id": ("part_id",),
-    "part_sequence": ("part_sequence",),
-    "frame_sequence": ("frame_sequence",),
-    "disposition": ("disposition",),
-    "reason": ("reason",),
-    "score": ("score",),
-    "review_limit": ("limits", "review"),
-    "reject_limit": ("limits", "reject"),
-    "bundle_name": ("bundle", "name"),
-    "bundle_version": ("bundle", "version"),
-    "bundle_digest": ("bundle", "digest"),
-    "bundle_trust": ("bundle", "trust"),
-    "latency_ms": ("latency_ms",),
-    "camera": ("camera",),
-    "recipe": ("recipe",),
-    "file_path": ("file", "path"),
-    "file_sha256": ("file", "sha256"),
-    "evidence": ("evidence",),
-    "detail": ("detail",),
-    "event_kind": ("kind",),
-    "event_severity": ("severity",),
-    "event_message": ("message",),
-    "event_attributes": ("attributes",),
-}
-"""Column → where its value stands in the message. Verdicts and events share a table; what one lacks is empty."""
-
-NUMBERS = frozenset({"sequence", "time_ns", "part_sequence", "frame_sequence"})
-FRACTIONS = frozenset({"score", "review_limit", "reject_limit", "latency_ms"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +44,8 @@ class Range:
 class RecordWriter(Protocol):
     """Takes records in order."""
 
-    def write(self, record: StoredRecord) -> None:
-        """One more record."""
+    def write(self, record: StoredRecord) -> int:
+        """One more record; returns how many lines came of it."""
 
     def close(self) -> None:
         """All have been written; whatever file is below stays open."""
@@ -91,11 +57,12 @@ class JsonLinesWriter:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def write(self, record: StoredRecord) -> None:
+    def write(self, record: StoredRecord) -> int:
         """See `RecordWriter`."""
         sequence, channel, payload, digest = record
         head = json.dumps({"sequence": sequence, "channel": channel, "hash": digest.hex()}, separators=(",", ":"))
         self._out.write(f'{head[:-1]},"record":{payload.decode()}}}\n')
+        return 1
 
     def close(self) -> None:
         """See `RecordWriter`."""
@@ -104,29 +71,26 @@ class JsonLinesWriter:
 class CsvWriter:
     """A table with a header, RFC 4180, the hash in its last column."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, table: Table = RECORDS) -> None:
         self._writer = csv.writer(out)
-        self._writer.writerow([*COLUMNS, "channel", "hash"])
+        self._table = table
+        self._writer.writerow([*table.columns, "channel", "hash"])
 
-    def write(self, record: StoredRecord) -> None:
+    def write(self, record: StoredRecord) -> int:
         """See `RecordWriter`."""
         _, channel, payload, digest = record
-        self._writer.writerow([*cells(payload).values(), channel, digest.hex()])
+        lines = list(self._table.lines(payload))
+        self._writer.writerows([*line.values(), channel, digest.hex()] for line in lines)
+        return len(lines)
 
     def close(self) -> None:
         """See `RecordWriter`."""
 
 
-def cells(payload: bytes) -> dict[str, Cell]:
-    """A message as the columns of a table; attributes of an event as JSON."""
-    message = json.loads(payload)
-    return {column: _cell(message, place) for column, place in COLUMNS.items()}
-
-
 def export(
     reader: LedgerReader, wanted: Range, writer: RecordWriter, progress: Callable[[int, int], None] | None = None
 ) -> int:
-    """Write the records of a range; returns how many. Nothing is checked: see `verify`.
+    """Write the records of a range; returns how many lines came of them. Nothing is checked: see `verify`.
 
     Args:
         reader: the ledger; a daemon may go on writing.
@@ -141,25 +105,18 @@ def export(
     written = 0
     for record in reader.records(first, last):
         if wanted.holds(record[2]):
-            _write(writer, record)
-            written += 1
+            written += _write(writer, record)
         if progress is not None:
             progress(record[0] - first + 1, last - first + 1)
     writer.close()
     return written
 
 
-def _write(writer: RecordWriter, record: StoredRecord) -> None:
+def _write(writer: RecordWriter, record: StoredRecord) -> int:
     try:
-        writer.write(record)
+        return writer.write(record)
     except ValueError as error:
         raise LedgerDamagedError(
             f"record {record[0]} holds no message: {error}",
             "`ledger verify` says what is wrong; --from and --to leave the record out.",
         ) from error
-
-
-def _cell(message: object, place: tuple[str, ...]) -> Cell:
-    for key in place:
-        message = message.get(key) if isinstance(message, dict) else None
-    return message if message is None or isinstance(message, str | int | float) else json.dumps(message)

@@ -6,22 +6,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.domain.errors import LedgerError
-from edge_runtime.ledger.export import COLUMNS, FRACTIONS, NUMBERS, cells
+from edge_runtime.ledger.export_tables import FRACTIONS, NUMBERS, RECORDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_runtime.ledger.export import Cell
+    from edge_runtime.ledger.export_tables import Cell, Table
     from edge_runtime.ledger.reader import StoredRecord
 
 GROUP_ROWS = 10_000
-"""Records in one row group: so many are in memory at a time, some 10 MB."""
+"""Lines in one row group: so many are in memory at a time, some 10 MB."""
 
 
 class ParquetWriter:
     """See `export.RecordWriter`. The columns of the CSV, typed; `time` is a UTC timestamp in microseconds."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, table: Table = RECORDS) -> None:
         """Begin the file `path`.
 
         Raises:
@@ -37,19 +37,22 @@ class ParquetWriter:
                 'Install it with `pip install "edge-runtime[parquet]"`, or export --format csv or jsonl.',
             ) from error
         self._arrow: Any = arrow
-        self._schema = _schema(arrow)
+        self._table = table
+        self._schema = _schema(arrow, table)
         self._file: Any = parquet.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[dict[str, Cell | bytes]] = []
 
-    def write(self, record: StoredRecord) -> None:
+    def write(self, record: StoredRecord) -> int:
         """See `RecordWriter`."""
         _, channel, payload, digest = record
-        row: dict[str, Cell | bytes] = {**cells(payload), "channel": channel, "hash": digest}
-        time_ns = row["time_ns"]
-        row["time"] = time_ns // 1_000 if isinstance(time_ns, int) else None
-        self._rows.append(row)
+        lines = list(self._table.lines(payload))
+        for line in lines:
+            time_ns = line["time_ns"]
+            line["time"] = time_ns // 1_000 if isinstance(time_ns, int) else None
+            self._rows.append({**line, "channel": channel, "hash": digest})
         if len(self._rows) >= GROUP_ROWS:
             self._flush()
+        return len(lines)
 
     def close(self) -> None:
         """See `RecordWriter`; the file is complete."""
@@ -62,7 +65,7 @@ class ParquetWriter:
             self._rows = []
 
 
-def _schema(arrow: Any) -> Any:
+def _schema(arrow: Any, table: Table) -> Any:
     def kind(column: str) -> Any:
         if column == "time":
             return arrow.timestamp("us", tz="UTC")
@@ -70,5 +73,5 @@ def _schema(arrow: Any) -> Any:
             return arrow.int64()
         return arrow.float64() if column in FRACTIONS else arrow.string()
 
-    fields = [arrow.field(column, kind(column)) for column in COLUMNS]
+    fields = [arrow.field(column, kind(column)) for column in table.columns]
     return arrow.schema([*fields, arrow.field("channel", arrow.string()), arrow.field("hash", arrow.binary())])

@@ -142,7 +142,8 @@ class InspectStage:
             self._clock.wait(self._never, HOLD_NS)
             return False
         now_ns = self._clock.monotonic_ns()
-        unknown = fault(model, part, Reason.PRODUCT_UNKNOWN, answer, now_ns, self._clock)
+        part_id = part.trigger.part_id
+        unknown = fault(model.bundle.identity, part_id, Reason.PRODUCT_UNKNOWN, answer, now_ns, self._clock)
         recipe = self._recipe.current
         self._dispatch.send(Judged(part, judge(unknown, part, recipe, now_ns), None, recipe))
         return False
@@ -192,13 +193,13 @@ class InspectStage:
     ) -> tuple[Model, Inspection | InspectionFault, MapSource | None]:
         """Who has judged the part, and what came of it. What a candidate cannot judge is the active model's."""
         decider = model if self._beside is None else self._beside.decider(part, model)
-        outcome, source = look(decider, part, frame, self._clock)
+        outcome, source = look(decider, part.trigger.part_id, frame.exposures, self._clock)
         if self._beside is None or decider is model:
             return decider, outcome, source
         if isinstance(outcome, Inspection) and math.isfinite(outcome.score):
             return decider, outcome, source
         why = outcome.detail if isinstance(outcome, InspectionFault) else f"the model returned {outcome.score}"
-        outcome, source = look(model, part, frame, self._clock)
+        outcome, source = look(model, part.trigger.part_id, frame.exposures, self._clock)
         if isinstance(outcome, Inspection):  # else it is the image
             self._beside.fell_back(why)
         return model, outcome, source

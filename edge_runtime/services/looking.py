@@ -10,41 +10,44 @@ from edge_runtime.domain.inspection import Inspection, InspectionFault
 from edge_runtime.domain.verdict import Reason
 
 if TYPE_CHECKING:
-    from edge_runtime.domain.frame import Frame
+    from edge_runtime.detectors.port import Detector
+    from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.inspection import MapSource
-    from edge_runtime.domain.part import Part
+    from edge_runtime.domain.verdict import BundleIdentity
     from edge_runtime.ops.clock import Clock
-    from edge_runtime.services.model_swap import Model
 
 _log = logging.getLogger(__name__)
 
 
-def look(model: Model, part: Part, frame: Frame, clock: Clock) -> tuple[Inspection | InspectionFault, MapSource | None]:
+def look(
+    model: Detector, part_id: str, exposures: tuple[Exposure, ...], clock: Clock
+) -> tuple[Inspection | InspectionFault, MapSource | None]:
     """What the model says, and its map."""
     started_ns = clock.monotonic_ns()
     identity = model.bundle.identity
     try:
-        detection = model.inspect(frame.exposures)
+        detection = model.inspect(exposures)
     except ImageError as error:
-        return fault(model, part, Reason.IMAGE_UNEXPECTED, error.what, started_ns, clock), None
+        return fault(identity, part_id, Reason.IMAGE_UNEXPECTED, error.what, started_ns, clock), None
     except EngineError as error:
-        return fault(model, part, Reason.ENGINE_ERROR, error.what, started_ns, clock), None
+        return fault(identity, part_id, Reason.ENGINE_ERROR, error.what, started_ns, clock), None
     except Exception as error:  # noqa: BLE001  (a crashed engine is a verdict too, whatever it throws)
-        _log.error("the detector failed on %s", part.trigger.part_id, exc_info=True)
+        _log.error("the detector failed on %s", part_id, exc_info=True)
         what = f"{type(error).__name__}: {error}"
-        return fault(model, part, Reason.ENGINE_ERROR, what, started_ns, clock), None
-    finished_ns = clock.monotonic_ns()
-    inspection = Inspection(part.trigger.part_id, detection.score, detection.source, identity, started_ns, finished_ns)
+        return fault(identity, part_id, Reason.ENGINE_ERROR, what, started_ns, clock), None
+    inspection = Inspection(part_id, detection.score, detection.source, identity, started_ns, clock.monotonic_ns())
     return inspection, detection.source
 
 
-def fault(model: Model, part: Part, reason: Reason, detail: str, started_ns: int, clock: Clock) -> InspectionFault:
-    """That the model could not judge the part."""
+def fault(
+    bundle: BundleIdentity, part_id: str, reason: Reason, detail: str, started_ns: int, clock: Clock
+) -> InspectionFault:
+    """That this model could not judge the part."""
     return InspectionFault(
-        part_id=part.trigger.part_id,
+        part_id=part_id,
         reason=reason,
         detail=detail,
-        bundle=model.bundle.identity,
+        bundle=bundle,
         started_ns=started_ns,
         finished_ns=clock.monotonic_ns(),
     )

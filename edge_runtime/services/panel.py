@@ -62,7 +62,7 @@ class Panel:
         maps: list[MapSource | None] = []
         while isinstance(step := self._next(part, looks), Ask):
             model = models[step.place]
-            outcome, source = look(model, part, frame, self._clock)
+            outcome, source = look(model, part.trigger.part_id, frame.exposures, self._clock)
             looks.append(look_of(outcome, model.recipe.limits if step.place else recipe.limits))
             maps.append(source)
             self._durations[step.place].add(looks[-1].took_ns)

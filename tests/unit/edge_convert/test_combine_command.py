@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from makers import make_recipe
+from makers import BUNDLE, make_recipe
 from typer.testing import CliRunner
 
 from edge_convert.cli import app
-from edge_convert.combining.measure import Judged, judged_by, other_doubts, standings
+from edge_convert.combining.measure import Contestant, Judged, judged_by, measure, other_doubts, standings
+from edge_convert.evaluate.dataset import open_dataset
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.decision.combine import look_of
+from edge_runtime.detectors.port import Detection
 from edge_runtime.domain.combination import Combination, Doubt, Rule, Terms
 from edge_runtime.domain.inspection import Inspection
 from edge_runtime.domain.verdict import BundleIdentity, Limits
+from edge_runtime.ops.clock import SystemClock
 
 MODELS = Path(__file__).parents[3] / "models"
 LINE = f"""
@@ -109,3 +113,24 @@ def test_no_other_doubt_is_offered_that_no_line_may_have(rule, review) -> None:
     combination = Combination(rule, (Terms(doubt=Doubt()), Terms()))
     rows = _rows({"good": (-3.0, -3.0), "bad": (9.0, 9.0)}, Limits(review, 2.0), combination)
     assert other_doubts(rows, combination, make_recipe()) == []
+
+
+def test_a_model_that_breaks_on_an_image_is_measured_as_the_line_would_have_it(parts) -> None:
+    """Whatever it throws is a fault of that image, and all images are looked at."""
+
+    class BreaksOnce:
+        bundle = SimpleNamespace(identity=BUNDLE)
+        looked = 0
+
+        def inspect(self, exposures) -> Detection:
+            self.looked += 1
+            if self.looked == 1:
+                raise RuntimeError("out of bounds")
+            return Detection(0.5, None)
+
+    dataset, limits = open_dataset(parts), Limits(1.0, 2.0)
+    combination = Combination(Rule.ANY, (Terms(),))
+    rows = measure([Contestant(BreaksOnce(), limits)], combination, make_recipe(), dataset, SystemClock(), lambda: None)
+    assert [row.looks[0].score for row in rows] == [None] + [0.5] * (len(rows) - 1)
+    assert rows[0].looks[0].detail == "RuntimeError: out of bounds"
+    assert (rows[0].verdict.disposition, rows[0].verdict.reason) == ("REJECT", "engine_error")

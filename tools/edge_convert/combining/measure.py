@@ -14,20 +14,18 @@ from edge_convert.evaluate.metrics import image_auroc
 from edge_runtime.decision.combine import Ask, combined_verdict, look_of, next_step
 from edge_runtime.decision.combine_scale import on_common_scale
 from edge_runtime.domain.combination import Rule
-from edge_runtime.domain.errors import EngineError, ImageError
 from edge_runtime.domain.frame import Trigger
-from edge_runtime.domain.inspection import Inspection, InspectionFault
 from edge_runtime.domain.part import Part
-from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.domain.verdict import Disposition
+from edge_runtime.services.looking import look
 from edge_runtime.vision.decode import decode_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_convert.evaluate.dataset import Dataset, Sample
+    from edge_convert.evaluate.dataset import Dataset
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.domain.combination import Combination, Look
-    from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.verdict import Limits, Verdict
     from edge_runtime.ops.clock import Clock
@@ -93,11 +91,14 @@ def measure(
     clock: Clock,
     on_progress: Callable[[], None],
 ) -> list[Judged]:
-    """Have every model look at every image."""
+    """Have every model look at every image, as the line has it done: what one throws is a fault of this image alone."""
     found = []
     for sample in dataset.samples:
         exposure = decode_image(sample.path.read_bytes()).array
-        looks = tuple(_look(contestant, exposure, sample, clock) for contestant in contestants)
+        looks = tuple(
+            look_of(look(contestant.inspector, sample.file, (exposure,), clock)[0], contestant.limits)
+            for contestant in contestants
+        )
         found.append(Judged(sample.file, sample.is_defect, looks, judged_by(combination, recipe, looks)))
         on_progress()
     return found
@@ -154,18 +155,6 @@ def _together(name: str, judged: Sequence[Judged], combination: Combination) -> 
         judged,
         100 * sum(row.asked > 1 for row in judged) / len(judged),
     )
-
-
-def _look(contestant: Contestant, exposure: Exposure, sample: Sample, clock: Clock) -> Look:
-    identity, began_ns = contestant.inspector.bundle.identity, clock.monotonic_ns()
-    outcome: Inspection | InspectionFault
-    try:
-        score = contestant.inspector.inspect((exposure,)).score
-        outcome = Inspection(sample.file, score, None, identity, began_ns, clock.monotonic_ns())
-    except (ImageError, EngineError) as error:
-        reason = Reason.IMAGE_UNEXPECTED if isinstance(error, ImageError) else Reason.ENGINE_ERROR
-        outcome = InspectionFault(sample.file, reason, error.what, identity, began_ns, clock.monotonic_ns())
-    return look_of(outcome, contestant.limits)
 
 
 def _rank(verdict: Verdict, combination: Combination) -> float | None:
