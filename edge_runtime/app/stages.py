@@ -103,7 +103,7 @@ def dispatch_stage(line: Common, shared: Shared | None = None) -> DispatchStage:
         line.monitor,
         line.clock,
         line.shed,
-        None if shared is None else shared.turns.overdue,
+        None if shared is None else shared.turns,
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_runtime.decision.reject_plan import gate_action
 from edge_runtime.domain.recipe import GateAction
-from edge_runtime.domain.verdict import Reason
+from edge_runtime.domain.verdict import LATE, Reason
 
 if TYPE_CHECKING:
     from edge_runtime.domain.recipe import Recipe
@@ -35,7 +35,6 @@ LONGEST: Final = 20
 
 MODEL_FAULTS: Final = frozenset({Reason.ENGINE_ERROR, Reason.SCORE_INVALID, Reason.IMAGE_UNEXPECTED})
 """Faults that the model may be to blame for; a lost frame or a cut picture says nothing about it."""
-LATE: Final = frozenset({Reason.DEADLINE_MISSED, Reason.OVERLOAD})
 
 
 class Failure(StrEnum):

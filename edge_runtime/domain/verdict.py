@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from edge_runtime.domain.combination import Combined
@@ -46,6 +46,10 @@ class Reason(StrEnum):
     def is_fault(self) -> bool:
         """True where no sound score stands behind the verdict (OPC: Undefined)."""
         return self not in {Reason.BELOW_LIMIT, Reason.BETWEEN_LIMITS, Reason.ABOVE_LIMIT}
+
+
+LATE: Final = frozenset({Reason.DEADLINE_MISSED, Reason.OVERLOAD})
+"""No verdict in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +101,5 @@ class Verdict:
     """For faults: what happened, in words."""
     combined: Combined | None = None
     """What stands behind it where several models are combined."""
+    was_held: bool = False
+    """Late, and for most of its time an inspection of another line, far longer than usual, kept it from its turn."""

@@ -10,18 +10,17 @@ from edge_runtime.decision.judge import fault_verdict
 from edge_runtime.decision.reject_plan import plan_reject
 from edge_runtime.domain.frame import Frame
 from edge_runtime.domain.records import VerdictRecord
-from edge_runtime.domain.verdict import Disposition, Reason
+from edge_runtime.domain.verdict import LATE, Disposition, Reason
 from edge_runtime.services.flow import Begun, EvidenceItem, Judged, LoadShed, Opened, RecordItem, Waived
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.part import Part
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.reject import RejectCommand
     from edge_runtime.domain.verdict import Verdict
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.services.engine_turns import LineTurns
     from edge_runtime.services.flow import DispatchItem, RecipeCell
     from edge_runtime.services.monitor import LineMonitor
     from edge_runtime.services.queues import BoundedQueue
@@ -57,12 +56,12 @@ class DispatchStage:
         monitor: LineMonitor,
         clock: Clock,
         shed: LoadShed | None = None,
-        held_by: Callable[[], str | None] | None = None,
+        turns: LineTurns | None = None,
     ) -> None:
         """Wire the stage.
 
         Args:
-            held_by: name of another line of this process whose inspection does not end, if there is one.
+            turns: where other lines share the processor: whether one of them holds it.
         """
         self._recipe = recipe
         self._camera_name = camera_name
@@ -73,7 +72,7 @@ class DispatchStage:
         self._monitor = monitor
         self._clock = clock
         self._shed = shed or LoadShed()
-        self._held_by = held_by
+        self._turns = turns
         self._open: dict[_Key, Part] = {}
         self._closed: deque[_Key] = deque(maxlen=REMEMBERED)
         self._inspected: Part | None = None
@@ -116,7 +115,7 @@ class DispatchStage:
                 self._close(part, verdict, anomaly_map, recipe or self._recipe.current)
             case Waived(part):
                 if _key(part) in self._open:  # else its deadline was faster
-                    self._give_up(part, *self._why_waived())
+                    self._give_up(part, *self._why_waived(part))
 
     def _why_late(self, part: Part) -> tuple[Reason, str]:
         """At its deadline: did it have its turn?"""
@@ -125,16 +124,29 @@ class DispatchStage:
         if isinstance(part.arrival, Frame) and part.arrival.captured_ns > part.deadline_ns:
             late_ms = (part.arrival.captured_ns - part.deadline_ns) / 1e6
             return Reason.DEADLINE_MISSED, f"its frame came {late_ms:.0f} ms after the deadline"
-        return self._why_waived()
+        return self._why_waived(part)
 
-    def _why_waived(self) -> tuple[Reason, str]:
-        """Never inspected: because others came too fast, or because the one before it does not end?"""
+    def _why_waived(self, part: Part) -> tuple[Reason, str]:
+        """Never inspected: because others came too fast, or because another inspection does not end?"""
         if self._stuck(self._clock.monotonic_ns()) and self._inspected is not None:
             before = self._inspected.trigger.part_id
             return Reason.DEADLINE_MISSED, f"the inspection of {before} does not end: this part never had its turn"
-        if self._held_by is not None and (other := self._held_by()) is not None:
+        if self._turns is not None and (other := self._turns.overdue()) is not None:
             return Reason.DEADLINE_MISSED, f"an inspection of line {other} does not end: this part never had its turn"
+        if (held := self._held(part)) is not None:
+            text = (
+                f"waited {held[1] / 1e6:.0f} ms for an inspection of line {held[0]}, which took far longer than usual"
+            )
+            return Reason.DEADLINE_MISSED, text
         return Reason.OVERLOAD, NEVER_ITS_TURN
+
+    def _held(self, part: Part) -> tuple[str, int] | None:
+        """Another line that kept it from its turn for most of the time that it had, and for how long."""
+        if self._turns is None or not isinstance(part.arrival, Frame):
+            return None
+        ready_ns = part.arrival.captured_ns
+        held = self._turns.held(ready_ns)
+        return held if held is not None and 2 * held[1] > part.deadline_ns - ready_ns else None
 
     def _stuck(self, now_ns: int) -> bool:
         return self._inspected is not None and now_ns > self._inspected.deadline_ns
@@ -156,6 +168,8 @@ class DispatchStage:
             self._monitor.late_results += 1
             return
         self._closed.append(key)
+        if verdict.reason in LATE and self._held(part) is not None:
+            verdict = replace(verdict, was_held=True)
         if self._commands is not None:
             self._commands.offer(plan_reject(verdict, part.trigger, recipe))
         self._monitor.observe(verdict)

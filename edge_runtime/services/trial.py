@@ -26,7 +26,12 @@ class Trial:
         self._since_ns: int | None = None
 
     def see(self, verdict: Verdict) -> None:
-        """Count it, if it is this model's, or if this model has looked with others. Their faults are not its own."""
+        """Count it, if it is this model's, or if this model has looked with others. Their faults are not its own.
+
+        Nor is it its own that another line of this process, whose inspection took far too long, made a part late.
+        """
+        if verdict.was_held:
+            return
         looks = () if verdict.combined is None else verdict.combined.looks
         own = next((look for look in looks if look.bundle.digest == self.release.digest), None)
         if own is not None and own.score is not None and verdict.reason in MODEL_FAULTS:

@@ -6,6 +6,7 @@ import pytest
 from makers import BUNDLE, make_part, make_recipe
 
 from edge_runtime.decision.combine import NoTime, combined_verdict
+from edge_runtime.decision.judge import fault_verdict
 from edge_runtime.decision.trial import Failure, RolledBack, TrialRules
 from edge_runtime.domain.combination import Combination, Look, Rule, Terms
 from edge_runtime.domain.update import ReleaseTerms, StoredRelease, UpdateState
@@ -65,6 +66,21 @@ def test_it_answers_for_the_time_that_all_need_together() -> None:
     on_trial = trial()
     for _ in range(10):
         see(on_trial, sound(OWN), unheard=NoTime(1, 5, 2))
+    outcome = on_trial.outcome(hangs=False, has_good=True)
+    assert isinstance(outcome, RolledBack)
+    assert outcome.failure is Failure.LATE
+
+
+def test_what_another_line_made_late_counts_for_nothing() -> None:
+    """Neither to ten in a row nor to any rate; what is late by itself does."""
+    on_trial = trial()
+    late = fault_verdict(make_part(), make_recipe(), Reason.OVERLOAD, "", OWN, 0)
+    for _ in range(100):
+        on_trial.see(replace(late, was_held=True))
+    assert on_trial.outcome(hangs=False, has_good=True) is None
+    assert on_trial.tally.parts == 0
+    for _ in range(10):
+        on_trial.see(late)
     outcome = on_trial.outcome(hangs=False, has_good=True)
     assert isinstance(outcome, RolledBack)
     assert outcome.failure is Failure.LATE

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from makers import BUNDLE, MS, make_inspection, make_part, make_recipe
@@ -29,6 +30,7 @@ class Bench:
         self.monitor = LineMonitor()
         self.shed = LoadShed()
         self.held_by: str | None = None
+        self.held: tuple[str, int] | None = None
         self.stage = DispatchStage(
             self.recipe,
             "camera",
@@ -39,7 +41,7 @@ class Bench:
             self.monitor,
             self.clock,
             self.shed,
-            lambda: self.held_by,
+            SimpleNamespace(overdue=lambda: self.held_by, held=lambda _: self.held),
         )
 
     def open(self, number: int):
@@ -136,6 +138,26 @@ def test_behind_another_line_that_hangs_nothing_is_an_overload(bench) -> None:
     (verdict,) = bench.verdicts()
     assert (verdict.disposition, verdict.reason) == (Disposition.REJECT, Reason.DEADLINE_MISSED)
     assert "line entry" in verdict.detail
+
+
+@pytest.mark.parametrize(("held_ms", "is_held"), [(51, True), (50, False)])
+def test_a_part_that_another_line_kept_from_its_turn_says_so(bench, held_ms, is_held) -> None:
+    """Of the 100 ms that it had: most of it is the other line's doing, less may be this one's own."""
+    bench.open(1)
+    bench.held = "entry", held_ms * MS
+    bench.pass_by(101)
+    (verdict,) = bench.verdicts()
+    assert verdict.was_held is is_held
+    assert verdict.reason is (Reason.DEADLINE_MISSED if is_held else Reason.OVERLOAD)
+    assert ("line entry" in verdict.detail) is is_held
+
+
+def test_a_verdict_in_time_was_not_held(bench) -> None:
+    """Whatever it waited for: it counts."""
+    part = bench.open(1)
+    bench.held = "entry", 60 * MS
+    bench.propose(part, 0.5)
+    assert [verdict.was_held for verdict in bench.verdicts()] == [False]
 
 
 def test_a_frame_that_came_after_the_deadline_is_a_timeout(bench) -> None:

@@ -103,3 +103,24 @@ def test_without_a_part_no_turn_is_held() -> None:
     assert entry.wait(want(10), 0)
     mine.rest()
     assert not mine.for_part(part, 0)
+
+
+def test_how_long_a_line_waited_for_a_turn_that_took_too_long() -> None:
+    """Named with the time since a part was there; it is so while that turn goes on, and afterwards."""
+    given, clock = turns("exit", "entry")
+    exit_line, entry = given.of(0), given.of(1)
+    assert exit_line.wait(want(50), 0)
+    waiting = threading.Thread(target=entry.wait, args=(want(90), 30))
+    waiting.start()
+    wait_until(lambda: given._holds._asked_ns[1] is not None, "the other line asks")
+    clock.advance(40 * MS)  # four times what was expected
+    assert entry.held(START_NS) is None
+    clock.advance(160 * MS)
+    assert (entry.held(START_NS), exit_line.held(START_NS)) == (("exit", 200 * MS), None)
+    exit_line.end()
+    waiting.join(30)
+    clock.advance(10 * MS)
+    entry.end()
+    clock.advance(500 * MS)
+    assert entry.held(START_NS + 150 * MS) == ("exit", 50 * MS)
+    assert entry.held(START_NS + 200 * MS) is None
