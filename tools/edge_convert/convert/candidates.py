@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_convert.convert.remembering import Remembering
 from edge_convert.draft import UNCALIBRATED
 from edge_runtime import detectors, engine
 from edge_runtime.bundles.writer import BundleDraft, MemoryPayloads, manifest_of
@@ -49,7 +50,7 @@ def draft_of(
 def detector_of(
     source: SourceModel, model: bytes, options: ConvertOptions, requires: Requires, settings: EngineSettings
 ) -> Detector:
-    """The daemon's own detector on these bytes.
+    """The daemon's own detector on these bytes; what it was asked before it answers from memory.
 
     Raises:
         EngineError: the engine is not there or cannot run the graph.
@@ -57,4 +58,4 @@ def detector_of(
     """
     payloads = {source.payload: model, **source.payloads}
     manifest = manifest_of(draft_of(source, options, requires), payloads)
-    return detectors.create(manifest, MemoryPayloads(payloads), engine.create(settings))
+    return Remembering(detectors.create(manifest, MemoryPayloads(payloads), engine.create(settings)))

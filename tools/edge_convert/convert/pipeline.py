@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from edge_convert.convert.calibration import calibration_tensors
 from edge_convert.convert.candidates import detector_of
 from edge_convert.convert.finish import ANY_ENGINE, finish
-from edge_convert.convert.judgement import judged
+from edge_convert.convert.judging import CandidateJudge
 from edge_convert.convert.probes import gather
 from edge_convert.convert.proof import Work, prove
 from edge_convert.precision.choice import choose_precision, engine_settings_for
 from edge_runtime import engine
-from edge_runtime.decision.parity import measure
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import ParityLimits
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from edge_convert.convert.report import ConvertReport
     from edge_convert.convert.source import ConvertOptions, ReferenceModel, SourceModel
     from edge_convert.images import ImageSet
-    from edge_convert.precision.choice import Candidate, Judgement, PrecisionChoice
+    from edge_convert.precision.choice import Candidate, PrecisionChoice
     from edge_convert.progress import Observer
     from edge_runtime.detectors.port import Detector
     from edge_runtime.engine.port import Tensor
@@ -71,7 +70,7 @@ def convert(
     before = prove(work, probes, plain)
     if before.beyond and not options.allow_loss:
         raise _refusal("the exported model is not the source model", before.beyond, diagnose)
-    choice = _choose(work, probes, before, clock)
+    choice = _choose(work, probes, before, model, clock)
     candidate, after, warnings = _settle(work, probes, choice, before, model)
     return finish(work, probes, choice, candidate, before, after, warnings, (clock, started_ns))
 
@@ -91,23 +90,23 @@ def _refusal(what: str, beyond: tuple[str, ...], diagnose: Callable[[], str] | N
     )
 
 
-def _choose(work: Work, probes: Probes, before: Proof, clock: Clock) -> PrecisionChoice:
+def _choose(work: Work, probes: Probes, before: Proof, model: bytes, clock: Clock) -> PrecisionChoice:
     source, options = work.source, work.options
 
     def calibration() -> Iterator[Tensor]:
         return calibration_tensors(source, work.images, options.seed)
 
-    def judge(candidate: Candidate) -> Judgement:
+    def detector_for(candidate: Candidate) -> Detector:
+        if candidate.precision == "fp32" and candidate.model == model:
+            return before.detector  # remembers its answers
         settings = engine_settings_for(candidate, options.engine)
-        detector = detector_of(source, candidate.model, options, ANY_ENGINE, settings)
-        pairs = probes.compare(detector)
-        figures = measure(pairs, before.good.limits, probes.ruler, work.engine_description)
-        return judged(candidate, figures, pairs, work.limits)
+        return detector_of(source, candidate.model, options, ANY_ENGINE, settings)
 
+    limits = before.good.limits
     return choose_precision(
         source,
         calibration,
-        judge,
+        CandidateJudge(probes, limits, work.limits, work.engine_description, detector_for, options.allow_loss),
         options.engine,
         clock,
         work.observer,

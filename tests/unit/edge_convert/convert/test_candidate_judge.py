@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_convert.convert.judgement import judged
+from edge_convert.convert.judging import CandidateJudge
+from edge_convert.convert.probes import Probe, Probes
+from edge_convert.convert.remembering import Remembering
+from edge_convert.precision.choice import Candidate
+from edge_runtime.decision.parity import Answer, good_parts, measure
+from edge_runtime.detectors.port import Detection
+from edge_runtime.domain.model_bundle import ParityLimits
+from edge_runtime.domain.verdict import Limits
+
+if TYPE_CHECKING:
+    from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.model_bundle import ModelBundle
+
+GOOD, DEFECTS = 20, 12
+SCORES = [10.0 + 0.1 * turn for turn in range(GOOD)] + [30.0 + turn for turn in range(DEFECTS)]
+LIMITS = Limits(20.0, 20.0)
+INT8 = Candidate("int8", "ort-qdq", b"")
+
+
+def picture(index: int) -> Exposure:
+    """Of this number."""
+    return np.full((2, 2), index, np.uint8)
+
+
+@dataclass
+class Answering:
+    """Answers by the picture's number: the source's score and so much more."""
+
+    off: dict[int, float] = field(default_factory=dict)
+    asked: list[int] = field(default_factory=list)
+
+    @property
+    def bundle(self) -> ModelBundle:
+        """Nobody wants it."""
+        raise NotImplementedError
+
+    def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
+        """See the port."""
+        index = int(exposures[0][0, 0])
+        self.asked.append(index)
+        return Detection(SCORES[index] + self.off.get(index, 0.0), None)
+
+
+def probes() -> Probes:
+    """Good parts, then defects."""
+    items = tuple(
+        Probe(f"{index}", picture(index), index >= GOOD, Answer(score), None) for index, score in enumerate(SCORES)
+    )
+    return Probes(items, good_parts(SCORES[:GOOD]), planted_by_source=True)
+
+
+def judge_with(detector: Answering, *, ask_all: bool = False) -> CandidateJudge:
+    """A fresh one that asks this detector about everything."""
+    return CandidateJudge(probes(), LIMITS, ParityLimits(), "test", lambda _: detector, ask_all)
+
+
+def test_what_cannot_hold_any_more_is_not_asked_on() -> None:
+    """One defect that lost half of its distance condemns an attempt; the next is asked about that defect first."""
+    detector = Answering({GOOD + 3: -15.0})
+    judge = judge_with(detector)
+    first = judge(INT8)
+    assert not first.holds
+    assert "on 24 of 32 images" in first.text
+    assert detector.asked == list(range(24))
+    detector.asked.clear()
+    assert not judge(INT8).holds
+    assert detector.asked[0] == GOOD + 3
+    assert len(detector.asked) == 4
+
+
+def test_whoever_allows_a_loss_wants_every_figure() -> None:
+    """The least bad attempt is taken then: each is asked about every image; so is float32."""
+    detector = Answering({GOOD: -15.0, GOOD + 9: -18.0})
+    judge = judge_with(detector, ask_all=True)
+    judge(INT8)
+    judge(INT8)
+    assert len(detector.asked) == 2 * len(SCORES)
+    detector.asked.clear()
+    judge_with(detector)(Candidate("fp32", "plain", b""))
+    assert len(detector.asked) == len(SCORES)
+
+
+@given(off=st.lists(st.tuples(st.integers(0, len(SCORES) - 1), st.floats(-6, 6)), max_size=6), again=st.booleans())
+def test_a_hurried_judge_gives_the_verdict_of_one_that_asks_all(off: list[tuple[int, float]], *, again: bool) -> None:
+    """Stopping early never changes whether a candidate holds, and never overstates how bad it is."""
+    detector = Answering(dict(off))
+    judge = judge_with(detector)
+    if again:
+        judge(INT8)
+    found = judge(INT8)
+    pairs = probes().compare(detector)
+    whole = judged(INT8, measure(pairs, LIMITS, probes().ruler, "test"), pairs, ParityLimits())
+    assert found.holds == whole.holds
+    assert found.badness <= whole.badness + 1e-12
+    if whole.holds:
+        assert found == whole
+
+
+def test_an_image_is_looked_at_once() -> None:
+    """The same picture gets its first answer, another one of its own; what differs in depth alone is another."""
+    detector = Answering()
+    remembering = Remembering(detector)
+    answers = [remembering.inspect((picture(index),)) for index in (3, 4, 3)]
+    remembering.inspect((picture(3).astype(np.uint16),))
+    assert detector.asked == [3, 4, 3]
+    assert answers[0] is answers[2]
+    assert answers[0].score == pytest.approx(SCORES[3])
+
+
+def test_memory_is_bounded() -> None:
+    """Beyond 32 million pixels the oldest answer goes, and is asked for anew."""
+    large = [np.full((4096, 4096), index, np.uint8) for index in range(3)]
+    detector = Answering()
+    remembering = Remembering(detector)
+    for index in (0, 1, 2, 1, 2, 0):
+        remembering.inspect((large[index],))
+    assert detector.asked == [0, 1, 2, 0]
