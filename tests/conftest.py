@@ -24,6 +24,29 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 
+WAITING = frozenset({"contract", "fault", "integration", "replay"})
+"""Folders whose tests mostly wait for processes, brokers and belts."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker: files that wait take turns with files that compute, and the last fifth is short ones alone.
+
+    So the cores have something to do while somebody waits, and no worker is left with a long file at the end.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    here = Path(__file__).parent
+    groups: tuple[list[Path], list[Path]] = ([], [])
+    for path in dict.fromkeys(item.path for item in items):
+        groups[path.relative_to(here).parts[0] in WAITING].append(path)
+    place = {
+        path: share * number / len(group)
+        for group, share in zip(groups, (1.0, 0.8), strict=True)
+        for number, path in enumerate(group)
+    }
+    items.sort(key=lambda item: place[item.path])
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test marked `needs_mosquitto` skips without it, and fails without it in CI. Each begins with a plain log."""
     if item.get_closest_marker("needs_mosquitto") is not None:
