@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-HEADINGS: Final = (
-    "family",
-    "weights of its backbone",
-    "imported",
-    "graph: input → outputs",
-    "float32 parity",
-    "INT8 route, kept in float",
-    "INT8 parity",
-    "size (float32, INT8)",
-)
+HEADINGS: Final = ("family, weights of its backbone", "graph", "float32", "INT8", "MB: float32, INT8")
 _BEGIN: Final = "<!-- table:"
 _END: Final = "<!-- end of table -->"
 _NOTHING: Final = "–"
 _LONGEST_MESSAGE: Final = 300
+_LINE: Final = "<br>"
+"""Within a cell: figures that stand below each other keep the table narrow."""
+_SMALLEST_DRIFT: Final = 0.001
+_OTHER_ENGINE: Final = re.compile(r"bundle \S+ is for (\w+), not for \w+.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +74,44 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _cells(row: Row) -> Sequence[str]:
+    family = _lines(row.title, row.weights)
     if row.error is not None:
-        return (row.title, row.weights, f"not exported: {_short(row.error)}", *[_NOTHING] * (len(HEADINGS) - 3))
+        return (family, f"not exported: {_short(row.error)}", *[_NOTHING] * (len(HEADINGS) - 2))
     plain, whole = _attempt(row, "fp32"), _attempt(row, "int8")
     sizes = ", ".join(_size(attempt) for attempt in (plain, whole))
-    return (row.title, row.weights, _imported(plain), row.graph, _parity(plain), _route(whole), _parity(whole), sizes)
+    graph = row.graph.replace(" → ", f" →{_LINE}").replace(", `", f",{_LINE}`")
+    return (family, graph, _float32(plain), _int8(whole), sizes)
+
+
+def _lines(*texts: str) -> str:
+    return _LINE.join(text for text in texts if text)
 
 
 def _attempt(row: Row, precision: str) -> Attempt | None:
     return next((attempt for attempt in row.attempts if attempt.precision == precision), None)
 
 
-def _imported(attempt: Attempt | None) -> str:
+def _float32(attempt: Attempt | None) -> str:
     if attempt is None:
         return "not tried"
-    return "yes" if attempt.error is None else f"no: {_short(attempt.error)}"
+    return _parity(attempt) if attempt.error is None else f"not imported: {_short(attempt.error)}"
 
 
-def _route(attempt: Attempt | None) -> str:
+def _int8(attempt: Attempt | None) -> str:
     if attempt is None:
         return "not tried"
     if attempt.error is not None:
         return _short(attempt.error) if attempt.error.startswith("refused") else f"refused: {_short(attempt.error)}"
     kept = [str(text).split(":", 1)[0] for text in attempt.report.get("kept", ())]
     names = f"{len(kept)} kept ({', '.join(_counted(kept))})" if kept else "nothing kept"
-    return f"{attempt.report['route']}; {names}{_speed(attempt.report.get('timings_ms', {}))}"
+    return _lines(f"{attempt.report['route']}, {names}", _speed(attempt.report.get("timings_ms", {})), _parity(attempt))
 
 
 def _speed(timings_ms: Mapping[str, float]) -> str:
     """How long INT8 takes where it was timed beside float32, run by run in turn."""
     if "fp32" not in timings_ms or "int8" not in timings_ms:
         return ""
-    return f"; {timings_ms['int8'] / timings_ms['fp32']:.2f} of float32's time"
+    return f"{timings_ms['int8'] / timings_ms['fp32']:.2f} of float32's time"
 
 
 def _counted(kept: Sequence[str]) -> list[str]:
@@ -118,13 +120,13 @@ def _counted(kept: Sequence[str]) -> list[str]:
     return [f"{types.count(kind)} {kind}" for kind in sorted(set(types), key=lambda kind: (-types.count(kind), kind))]
 
 
-def _parity(attempt: Attempt | None) -> str:
-    if attempt is None or attempt.error is not None:
-        return _NOTHING
-    texts = [
-        f"{engine}: {_figures(document, _in_import(attempt, engine))}" for engine, document in attempt.engines.items()
-    ]
-    return "; ".join(texts + _labelled(attempt)) or _NOTHING
+def _parity(attempt: Attempt) -> str:
+    """One line per engine; engines of which the same is to be said share one."""
+    said: dict[str, list[str]] = {}
+    for engine, document in attempt.engines.items():
+        said.setdefault(_figures(document, _in_import(attempt, engine)), []).append(engine)
+    texts = [f"{' and '.join(engines)}: {text}" for text, engines in said.items()]
+    return _lines(*texts, ", ".join(_labelled(attempt))) or _NOTHING
 
 
 def _labelled(attempt: Attempt) -> list[str]:
@@ -146,30 +148,28 @@ def _in_import(attempt: Attempt, engine: str) -> Mapping[str, Any]:
 
 def _figures(document: Mapping[str, Any], imported: Mapping[str, Any]) -> str:
     if "error" in document:
-        return _short(str(document["error"]))
+        error = str(document["error"])
+        other = _OTHER_ENGINE.fullmatch(error)
+        return _short(error) if other is None else f"the bundle is for {other[1]} alone"
     measured = document["files"] or {}
     parts = []
-    for label, name, form in (
-        ("drift", "good_drift", ".2g"),
-        ("separation", "separation_loss", ".2%"),
-        ("flips", "flips", "d"),
-        ("maps", "map_correlation", ".4f"),
-    ):
+    if (drift := measured.get("good_drift")) is not None:
+        parts.append(f"drift <{_SMALLEST_DRIFT}" if drift < _SMALLEST_DRIFT else f"drift {drift:.2g}")
+    for label, name, form in (("separation", "separation_loss", ".2%"), ("flips", "flips", "d")):
         if measured.get(name) is not None:
             parts.append(f"{label} {format(measured[name], form)}")
     golden = (document.get("golden") or {}).get("parity") or {}
-    if measured.get("map_correlation") is None:
-        for found, where in ((golden, "golden images"), (imported, "import")):
-            if found.get("map_correlation") is not None:
-                parts.append(f"maps {found['map_correlation']:.4f} ({where})")
-                break
+    for found, where in ((measured, ""), (golden, ""), (imported, " (import)")):
+        if found.get("map_correlation") is not None:
+            parts.append(f"maps {found['map_correlation']:.4f}{where}")
+            break
     return ", ".join(parts) + ("" if document["holds"] else " — DOES NOT HOLD")
 
 
 def _size(attempt: Attempt | None) -> str:
     if attempt is None or attempt.error is not None:
         return _NOTHING
-    return f"{attempt.report['size_bytes'] / 1e6:.1f} MB"
+    return f"{attempt.report['size_bytes'] / 1e6:.1f}"
 
 
 def _short(message: str) -> str:

@@ -69,16 +69,32 @@ def test_a_row_tells_parity_route_and_size_of_both_precisions():
     """What was measured stands in the row: figures per engine, what was kept in float, megabytes."""
     cells = dict(zip(HEADINGS, _cells(_row()), strict=True))
 
-    assert cells["weights of its backbone"] == "random"
-    assert cells["imported"] == "yes"
-    assert cells["float32 parity"] == (
-        "onnxruntime: drift 0.012, separation 0.40%, flips 0, maps 0.9999 (golden images); AUROC 0.981 → 0.980"
+    assert cells["family, weights of its backbone"] == "PaDiM<br>random"
+    assert cells["graph"] == "`input` 1×3×8×8 →<br>`map` 1×1×8×8"
+    assert cells["float32"] == (
+        "onnxruntime: drift 0.012, separation 0.40%, flips 0, maps 0.9999<br>AUROC 0.981 → 0.980"
     )
-    assert cells["INT8 route, kept in float"] == "qdq; 3 kept (2 Conv, 1 Exp); 0.75 of float32's time"
-    assert cells["INT8 parity"].startswith("onnxruntime: drift 0.012, separation 0.40%, flips 2")
-    assert "DOES NOT HOLD" in cells["INT8 parity"]
-    assert cells["INT8 parity"].endswith("openvino: cannot run this graph")
-    assert cells["size (float32, INT8)"] == "12.3 MB, 3.0 MB"
+    route, speed, first, second = cells["INT8"].split("<br>")
+    assert (route, speed) == ("qdq, 3 kept (2 Conv, 1 Exp)", "0.75 of float32's time")
+    assert first.startswith("onnxruntime: drift 0.012, separation 0.40%, flips 2")
+    assert "DOES NOT HOLD" in first
+    assert second == "openvino: cannot run this graph"
+    assert cells["MB: float32, INT8"] == "12.3, 3.0"
+
+
+def test_engines_that_agree_share_a_line():
+    """Drift too small to matter is told as that, and a bundle bound to an engine says so in few words."""
+    plain, whole = _row().attempts
+    engines = {"onnxruntime": _document(good_drift=3e-6), "openvino": _document(good_drift=2e-5)}
+    bound = {"error": "bundle x-int8 is for openvino, not for onnxruntime → Set name = "}
+    attempts = (
+        Attempt("fp32", None, plain.report, engines),
+        Attempt("int8", None, whole.report, {"onnxruntime": bound}),
+    )
+    cells = dict(zip(HEADINGS, _cells(_row(attempts=attempts)), strict=True))
+
+    assert cells["float32"].startswith("onnxruntime and openvino: drift <0.001, separation 0.40%, flips 0, maps")
+    assert cells["INT8"].endswith("<br>onnxruntime: the bundle is for openvino alone")
 
 
 def test_maps_without_a_golden_defect_are_those_of_the_import():
@@ -92,25 +108,24 @@ def test_maps_without_a_golden_defect_are_those_of_the_import():
     measured = Attempt("fp32", None, {**plain.report, "figures": figures}, {"onnxruntime": document})
     cells = dict(zip(HEADINGS, _cells(_row(attempts=(measured,))), strict=True))
 
-    assert "flips 0, maps 0.9870 (import);" in cells["float32 parity"]
+    assert "flips 0, maps 0.9870 (import)<br>" in cells["float32"]
 
 
 def test_what_could_not_be_exported_says_why_and_claims_nothing():
     """A family without a graph has its error in the table and dashes for every figure."""
     cells = _cells(_row(error="UnsupportedOperatorError:\n aten::foo | bar", attempts=()))
 
-    assert cells[2] == "not exported: UnsupportedOperatorError: aten::foo \\| bar"
-    assert set(cells[3:]) == {"–"}
+    assert cells[1] == "not exported: UnsupportedOperatorError: aten::foo \\| bar"
+    assert set(cells[2:]) == {"–"}
 
 
 def test_a_refused_int8_leaves_the_float32_figures_alone():
-    """The refusal's message takes the place of the route; nothing is invented for it."""
+    """The refusal's message takes the place of the figures; nothing is invented for it."""
     plain = _row().attempts[0]
     cells = dict(zip(HEADINGS, _cells(_row(attempts=(plain, Attempt("int8", "refused: flips 3")))), strict=True))
 
-    assert cells["INT8 route, kept in float"] == "refused: flips 3"
-    assert cells["INT8 parity"] == "–"
-    assert cells["size (float32, INT8)"] == "12.3 MB, –"
+    assert cells["INT8"] == "refused: flips 3"
+    assert cells["MB: float32, INT8"] == "12.3, –"
 
 
 def test_a_row_is_made_of_what_was_kept(tmp_path: Path):
@@ -123,9 +138,10 @@ def test_a_row_is_made_of_what_was_kept(tmp_path: Path):
 
     cells = dict(zip(HEADINGS, _cells(row_of(export, tmp_path)), strict=True))
 
-    assert (cells["family"], cells["imported"]) == ("PaDiM", "yes")
-    assert cells["size (float32, INT8)"] == "12.3 MB, –"
-    assert cells["INT8 route, kept in float"] == "not tried"
+    assert cells["family, weights of its backbone"] == "PaDiM<br>–"
+    assert cells["float32"].startswith("onnxruntime: drift 0.012")
+    assert cells["MB: float32, INT8"] == "12.3, –"
+    assert cells["INT8"] == "not tried"
 
 
 def test_exports_stand_in_the_order_of_families(tmp_path: Path):
