@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _WARM_UP_RUNS: Final = 2
 """The first run allocates and tunes; the second shows that this is over."""
+BF16_WHERE_IT_IS: Final = "bf16_where_it_is"
+"""Of a bundle's `options["precision"]`: proved in bf16 and in float32, so the faster may run that the device has."""
 
 
 class Inspector:
@@ -82,7 +84,8 @@ def load_inspector(
 ) -> Inspector:
     """Open and verify a bundle, load it on an engine and warm it up.
 
-    A bundle that was proved in bf16 runs in bf16 unless `engine.precision` is set.
+    A bundle that was proved in bf16 runs in bf16 unless `engine.precision` is set; one that was proved in float32 too
+    runs in that where the engine has no bf16.
 
     Args:
         bundle_path: the file.
@@ -125,14 +128,16 @@ def _engine_for(manifest: ModelBundle, settings: EngineSettings) -> Engine:
     wanted = manifest.options.get("precision", "f32")
     if wanted == "f32" or "precision" in settings.model_fields_set:
         return engine.create(settings)
-    if wanted != "bf16":
+    if wanted not in {"bf16", BF16_WHERE_IT_IS}:
         raise BundleError(
             f"bundle {manifest.identity.name} asks for precision {wanted!r}, which this runtime does not know",
             "Update edge-runtime on this device, or convert the bundle again.",
         )
     try:
-        return engine.create(settings.model_copy(update={"precision": wanted}))
+        return engine.create(settings.model_copy(update={"precision": "bf16"}))
     except EngineError as error:
+        if wanted == BF16_WHERE_IT_IS:
+            return engine.create(settings)
         raise BundleError(
             f"bundle {manifest.identity.name} was made to compute in {wanted}: {error.what}",
             'Set name = "openvino" in [engine] on a processor that computes in bf16, or convert the bundle with '

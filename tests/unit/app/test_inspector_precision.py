@@ -7,7 +7,7 @@ from bundle_parts import make_draft
 from onnx import TensorProto, helper
 
 from edge_runtime import engine as engines
-from edge_runtime.app.inspection import load_inspector
+from edge_runtime.app.inspection import BF16_WHERE_IT_IS, load_inspector
 from edge_runtime.bundles.writer import write_bundle
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import BundleError, EngineError
@@ -80,4 +80,15 @@ def test_a_precision_that_this_runtime_does_not_know_is_refused(tmp_path: Path) 
 def test_no_word_is_float32(tmp_path: Path) -> None:
     """As all bundles were before."""
     with load_inspector(write(tmp_path / "p.bundle"), ORT, "development") as inspector:
+        assert "f32" in inspector.engine_description
+
+
+def test_a_bundle_that_was_proved_in_both_runs_in_what_there_is(tmp_path: Path) -> None:
+    """bf16 where the engine has it, else float32, and a stated setting wins."""
+    bundle = write(tmp_path / "p.bundle", precision=BF16_WHERE_IT_IS)
+    with load_inspector(bundle, ORT, "development") as inspector:
+        assert "f32" in inspector.engine_description
+    with load_inspector(bundle, OPENVINO, "development") as inspector:
+        assert ("bf16" if computes_in("bf16") else "f32") in inspector.engine_description
+    with load_inspector(bundle, OPENVINO.model_copy(update={"precision": "f32"}), "development") as inspector:
         assert "f32" in inspector.engine_description

@@ -11,6 +11,7 @@ from edge_convert.convert.report import ConvertReport
 from edge_convert.parity.allowance import widened
 from edge_convert.seal import other_engines, seal
 from edge_runtime import __version__, engine
+from edge_runtime.app.inspection import BF16_WHERE_IT_IS
 from edge_runtime.decision.parity import departures, measure
 from edge_runtime.domain.errors import EngineError
 from edge_runtime.domain.model_bundle import Reference, ReferenceImage, Requires
@@ -59,7 +60,7 @@ def finish(
         golden.images,
         _reference(work, probes, golden, after, measured),
         _notes(work, probes, choice, candidate, after),
-        {"precision": "bf16"} if candidate.precision == "bf16" else {},
+        _engine_precision(candidate, measured, work.engine_description),
     )
     payloads = {source.payload: candidate.model, **source.payloads, **golden.payloads}
     digest = seal(options.out, draft, payloads, options.engine)
@@ -83,7 +84,7 @@ def _report(
         bundle=str(out),
         digest=digest,
         size_bytes=out.stat().st_size,
-        precision=candidate.precision,
+        precision=candidate.name,
         route=candidate.route,
         kept=tuple(f"{kept.node} ({kept.op_type}): {kept.why}" for kept in candidate.kept),
         timings_ms=dict(choice.timings_ms),
@@ -103,6 +104,19 @@ def _report(
     )
 
 
+def _engine_precision(candidate: Candidate, others: tuple[ParityFigures, ...], exact: str) -> dict[str, str]:
+    """For the manifest's `options`: what the daemon tells its engine.
+
+    Args:
+        candidate: what goes into the bundle.
+        others: where else parity holds.
+        exact: description of the engine in float32: if parity holds there too, a device without bf16 may have it.
+    """
+    if candidate.floats == "f32":
+        return {}
+    return {"precision": BF16_WHERE_IT_IS if any(figures.engine == exact for figures in others) else "bf16"}
+
+
 def _other_engines(
     work: Work, probes: Probes, candidate: Candidate, after: Proof
 ) -> tuple[tuple[Detector, ...], Requires, tuple[str, ...], tuple[ParityFigures, ...]]:
@@ -112,9 +126,11 @@ def _other_engines(
     only = work.source.engines
     others = [] if candidate.precision == "bf16" else other_engines(work.options.engine, used.name)
     others = [other for other in others if not only or other.name in only]
+    if candidate.name == "int8+bf16":
+        others.append(used)
     for other in others:
         settings = work.options.engine.model_copy(
-            update={"name": other.name, "provider": "cpu", "device": "CPU", "precision": "f32"}
+            update={} if other is used else {"name": other.name, "provider": "cpu", "device": "CPU", "precision": "f32"}
         )
         try:
             detector = detector_of(work.source, candidate.model, work.options, ANY_ENGINE, settings)
@@ -124,9 +140,10 @@ def _other_engines(
             continue
         beyond = departures(figures, work.limits)
         if beyond:
-            warnings.append(f"on {other.name} it departs ({'; '.join(beyond)}): the bundle is bound to {used.name}")
+            where = f"{used.name} in float32" if other is used else other.name
+            warnings.append(f"on {where} it departs ({'; '.join(beyond)}): the bundle is bound to {used.name}")
             continue
-        names.append(other.name)
+        names += [other.name] * (other.name not in names)
         agreeing.append(detector)
         measured.append(figures)
     bound = bool(warnings or only) or candidate.precision == "bf16"
@@ -159,7 +176,7 @@ def _notes(work: Work, probes: Probes, choice: PrecisionChoice, candidate: Candi
         **work.source.notes,
         "converter": f"edge-convert {__version__}",
         "images": f"{len(work.images.files)} good, sha256 of names and contents {work.images.digest}",
-        "precision": f"{candidate.precision}, {candidate.route}; {choice.judgement.text}",
+        "precision": f"{candidate.name}, {candidate.route}; {choice.judgement.text}",
         "limits": after.good.method,
         "golden_tolerance": TOLERANCE_NOTE,
         "converted_on": work.engine_description,

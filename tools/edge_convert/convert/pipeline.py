@@ -123,10 +123,15 @@ def _settle(
     if candidate.precision == "fp32" and candidate.model == plain_model:
         return candidate, before, choice.refused
     settings = engine_settings_for(candidate, work.options.engine)
-    after = prove(work, probes, detector_of(work.source, candidate.model, work.options, ANY_ENGINE, settings))
+    there = replace(work, engine_description=engine.create(settings).description)
+    after = prove(there, probes, detector_of(work.source, candidate.model, work.options, ANY_ENGINE, settings))
     if not after.beyond or work.options.allow_loss:
         return candidate, after, choice.refused
-    reason = f"{candidate.precision} ({candidate.route}) departs from the source model"
+    reason = f"{candidate.name} ({candidate.route}) departs from the source model"
+    if candidate.name == "int8+bf16":
+        exact = replace(candidate, floats="f32")
+        refused = (*choice.refused, f"{reason}: {'; '.join(after.beyond)}")
+        return _settle(work, probes, replace(choice, candidate=exact, refused=refused), before, plain_model)
     if work.options.precision != "auto":
         raise _refusal(reason, after.beyond, None)
     plain = replace(candidate, precision="fp32", route="plain", model=plain_model, kept=())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge_convert.precision.routes import FloatGraph
     from edge_convert.precision.sensitivity import Span
     from edge_convert.progress import Observer
-    from edge_runtime.engine.port import Engine, Tensor
+    from edge_runtime.engine.port import Engine, Graph, Tensor
     from edge_runtime.ops.clock import Clock
 
 JUDGEMENTS: Final = 24
@@ -111,6 +111,16 @@ class Bench:
         Raises:
             EngineError: the engine cannot run one of them.
         """
-        graphs = {name: self.engine.load(model) for name, model in models.items()}
+        return self._time({name: self.engine.load(model) for name, model in models.items()})
+
+    def race(self, model: bytes, engines: Mapping[str, Engine]) -> dict[str, float]:
+        """Median milliseconds per run of one model on several engines, by name.
+
+        Raises:
+            EngineError: one of them cannot run it.
+        """
+        return self._time({name: engine.load(model) for name, engine in engines.items()})
+
+    def _time(self, graphs: Mapping[str, Graph]) -> dict[str, float]:
         feeds = {self.original.input_name: self.images[1][0]}
         return median_ms(graphs, feeds, self.original.outputs, self.clock)

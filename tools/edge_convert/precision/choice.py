@@ -53,6 +53,13 @@ class Candidate:
     """ONNX; float32 in and out as the source has it."""
     kept: tuple[Kept, ...] = ()
     """What was kept in higher precision because it cost parity."""
+    floats: Literal["f32", "bf16"] = "f32"
+    """In what the engine computes where the graph says float32: a setting of the engine."""
+
+    @property
+    def name(self) -> str:
+        """For reports; int8+bf16 is INT8 whose float32 operations the engine computes in bf16."""
+        return "int8+bf16" if (self.precision, self.floats) == ("int8", "bf16") else self.precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class PrecisionChoice:
 
 def engine_settings_for(candidate: Candidate, settings: EngineSettings) -> EngineSettings:
     """The settings under which this candidate is to be judged, timed and run: bf16 is a setting of the engine."""
-    return settings.model_copy(update={"precision": "bf16"}) if candidate.precision == "bf16" else settings
+    return settings if candidate.floats == "f32" else settings.model_copy(update={"precision": candidate.floats})
 
 
 def choose_precision(

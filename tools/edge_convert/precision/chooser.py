@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from edge_convert.precision import nncf_route
 from edge_convert.precision.attempt import attempt_route
 from edge_convert.precision.choice import Candidate, PrecisionChoice
+from edge_convert.precision.edges import has_float_products
 from edge_runtime.domain.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
@@ -22,13 +24,13 @@ _WORTH_IT: Final = 0.95
 _WORDS: Final = ("auto", "int8", "fp32", "fp16", "bf16")
 
 
-def choose(bench: Bench, wanted: str, hinted: Callable[[], Engine], *, even_if_slower: bool) -> PrecisionChoice:
+def choose(bench: Bench, wanted: str, hinted: Callable[[], Engine] | None, *, even_if_slower: bool) -> PrecisionChoice:
     """See `choice.choose_precision`.
 
     Args:
         bench: graph, judge, engine, clock.
         wanted: auto, int8, fp32, fp16 or bf16.
-        hinted: the engine told to compute in bf16; made only where that is wanted.
+        hinted: the engine told to compute in bf16; made only where that could help. None: bf16 is not to be had.
         even_if_slower: take a wanted INT8 although float32 is faster here.
 
     Raises:
@@ -38,7 +40,7 @@ def choose(bench: Bench, wanted: str, hinted: Callable[[], Engine], *, even_if_s
     if wanted not in _WORDS:
         raise ConfigError(f"precision {wanted!r} is unknown", f"Write one of {', '.join(_WORDS)}.")
     if wanted == "bf16":
-        return _bf16(bench, hinted)
+        return _bf16(bench, hinted or _nobody)
     if wanted == "fp16":
         return _fp16(bench)
     plain = Candidate("fp32", "plain", bench.plain)
@@ -48,15 +50,20 @@ def choose(bench: Bench, wanted: str, hinted: Callable[[], Engine], *, even_if_s
         return PrecisionChoice(plain, exact)
     if wanted == "auto" and not exact.holds:
         return PrecisionChoice(plain, exact, refused=(f"INT8 was not tried: float32 departs already, {exact.text}",))
-    return _Int8(bench, exact, even_if_slower=even_if_slower).choose(plain, wanted)
+    return _Int8(bench, exact, hinted or _nobody, even_if_slower=even_if_slower).choose(plain, wanted)
+
+
+def _nobody() -> Engine:
+    raise EngineError("nobody computes in bf16 here", "Take another precision.")
 
 
 class _Int8:
     """Both routes in turn, the second only where the first fails."""
 
-    def __init__(self, bench: Bench, exact: Judgement, *, even_if_slower: bool) -> None:
+    def __init__(self, bench: Bench, exact: Judgement, hinted: Callable[[], Engine], *, even_if_slower: bool) -> None:
         self._bench = bench
         self._exact = exact
+        self._hinted = hinted
         self._even_if_slower = even_if_slower
         self._refused: list[str] = []
         self._fallen_short: list[tuple[Outcome, Mapping[str, float]]] = []
@@ -96,10 +103,32 @@ class _Int8:
         if outcome.candidate.model != throughout and self._slower(route, outcome.candidate.model):
             return None
         if outcome.judgement.holds:
-            return PrecisionChoice(outcome.candidate, outcome.judgement, self._timings, tuple(self._refused))
+            candidate, judgement = self._rest_in_bf16(outcome)
+            return PrecisionChoice(candidate, judgement, self._timings, tuple(self._refused))
         self._refused.append(f"INT8 ({route}) does not keep parity: {outcome.judgement.text}")
         self._fallen_short.append((outcome, self._timings))
         return None
+
+    def _rest_in_bf16(self, outcome: Outcome) -> tuple[Candidate, Judgement]:
+        """The same graph on the engine told to compute in bf16 what is not INT8, if that is faster and holds."""
+        bench, plain = self._bench, outcome.candidate
+        as_it_is = plain, outcome.judgement
+        if not has_float_products(plain.model):
+            return as_it_is
+        try:
+            hinted = self._hinted()
+        except EngineError:
+            return as_it_is
+        timings = bench.race(plain.model, {"int8": bench.engine, "int8+bf16": hinted})
+        if timings["int8+bf16"] > timings["int8"] * _WORTH_IT:
+            return as_it_is
+        self._timings = {**self._timings, **timings}
+        candidate = replace(plain, floats="bf16")
+        judgement = bench.judge(candidate)
+        if judgement.holds:
+            return candidate, judgement
+        self._refused.append(f"bf16 in place of float32 beside INT8 does not keep parity: {judgement.text}")
+        return as_it_is
 
     def _slower(self, route: str, model: bytes) -> bool:
         self._timings = self._bench.time({"fp32": self._bench.plain, "int8": model})
@@ -127,7 +156,7 @@ def _bf16(bench: Bench, hinted: Callable[[], Engine]) -> PrecisionChoice:
             f"bf16 cannot be had here: {error.what}",
             "Take OpenVINO (--engine openvino) on a processor with AVX512-BF16 or AMX, or another precision.",
         ) from error
-    candidate = Candidate("bf16", "hint", bench.plain)
+    candidate = Candidate("bf16", "hint", bench.plain, floats="bf16")
     judgement = bench.judge(candidate)
     exact = bench.time({"fp32": bench.plain})
     bench.engine = engine

@@ -91,7 +91,7 @@ class FeaturesChooser:
             EngineError: the engine cannot run the graph.
         """
         self._bench.budget = Budget(_JUDGEMENTS)
-        found = choose(self._bench, "auto", lambda: self._bench.engine, even_if_slower=False)
+        found = choose(self._bench, "auto", None, even_if_slower=False)
         self._badness = found.judgement.badness
         return _told(found, self._judge)
 
