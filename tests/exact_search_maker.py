@@ -35,9 +35,8 @@ def engine_named(name: str) -> Engine:
 
 def bundle_of(rows: Floats, neighbours: int = 0) -> tuple[ModelBundle, MemoryPayloads]:
     """What `edge-convert` writes for this bank, without a features graph."""
-    parts = PatchCoreParts(
-        "part", "1", "2026-01-01T00:00:00Z", Area(input_spec(32, 40, None)), b"", *GRID, neighbours=neighbours
-    )
+    area, created = Area(input_spec(32, 40, None)), "2026-01-01T00:00:00Z"
+    parts = PatchCoreParts("part", "1", created, area, b"", *GRID, neighbours=neighbours, form="exact")
     search = parts.search(rows)
     content = parts.payloads(search)
     return manifest_of(parts.draft(search), content), MemoryPayloads(content)

@@ -4,7 +4,8 @@
     python -m bench.int8_bank --backbone resnet18.onnx --train DATA/train/good --test DATA --bank 16384 --json x.json
 
 The bank is chosen once, in float32; INT8 sees the same patches, as `edge-convert teach` does it. INT8 is what `teach`
-tries first: where the finished bundle departs from float32, `teach` goes nearer or stays in float32; not so here.
+takes by its probes, with the operations that its search keeps in float32. Where the finished bundle departs from
+float32 all the same, `teach` goes nearer or stays in float32; not so here. `--scores-only` draws no maps.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ from edge_convert.teaching.material import gather
 from edge_convert.teaching.rounded import say_again
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings
+from edge_runtime.detectors.port import Detection
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
     from edge_convert.draft import PatchCoreParts
     from edge_convert.exact_search import SearchPayloads
-    from edge_runtime.detectors.port import Detection, Detector
+    from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.model_bundle import ModelBundle
 
 _ENGINES: Final[tuple[Literal["onnxruntime", "openvino"], ...]] = ("onnxruntime", "openvino")
 
@@ -60,6 +63,22 @@ class _Exact:
         """See `ReferenceModel`."""
         del path
         return self._detector.inspect((exposure,))
+
+
+class _ScoresOnly:
+    """A detector without its map, which costs more than the score."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+
+    @property
+    def bundle(self) -> ModelBundle:
+        """See `Detector`."""
+        return self._detector.bundle
+
+    def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
+        """See `Detector`."""
+        return Detection(self._detector.inspect(exposures).score, None)
 
 
 def main() -> None:
@@ -107,20 +126,23 @@ def measure(flags: argparse.Namespace, train: Path, test: Path) -> dict[str, Any
         "kept_in_float32": len(choice.kept),
         "taught_s": time.monotonic() - began,
         "figures": [
-            _figures(name, flags.threads, (exact, bank.search), (rounded, again.search), test) for name in _ENGINES
+            _figures(name, flags, (exact, bank.search), (rounded, again.search), test)
+            for name in flags.engine or _ENGINES
         ],
     }
 
 
 def _figures(
     name: Literal["onnxruntime", "openvino"],
-    threads: int,
+    flags: argparse.Namespace,
     exact: tuple[PatchCoreParts, SearchPayloads],
     rounded: tuple[PatchCoreParts, SearchPayloads],
     test: Path,
 ) -> dict[str, Any]:
-    runner = engines.create(EngineSettings(name=name, threads=threads))
+    runner = engines.create(EngineSettings(name=name, threads=flags.threads))
     plain, device = (parts.detector(search, runner) for parts, search in (exact, rounded))
+    if flags.scores_only:
+        plain, device = _ScoresOnly(plain), _ScoresOnly(device)
     found = compare_labelled(test, _Exact(plain), device, exact[0].input_spec, Silent())
     return {"engine": runner.description, **asdict(found)}
 
@@ -157,6 +179,8 @@ def _flags() -> argparse.Namespace:
     parser.add_argument("--bank", type=int, default=16_384)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--engine", action="append", choices=_ENGINES, help="repeatable; default: both")
+    parser.add_argument("--scores-only", action="store_true")
     parser.add_argument("--train-limit", type=int)
     parser.add_argument("--test-limit", type=int)
     parser.add_argument("--json", type=Path)

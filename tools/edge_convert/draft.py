@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge_convert.exact_search import build_search
+from edge_convert.bank_search import search_of
 from edge_convert.graphs import PATCHES
 from edge_runtime import detectors
 from edge_runtime.bundles.writer import BundleDraft, MemoryPayloads, manifest_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge_convert.exact_search import SearchPayloads
+    from edge_convert.search_form import WantedForm
     from edge_convert.teaching.area import Area
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.model_bundle import GoldenImage, InputSpec, Reference
@@ -49,10 +50,12 @@ class PatchCoreParts:
     grid_width: int
     neighbours: int = 0
     """Rows of the bank by which a score is reweighted; below 2: it is not."""
+    form: WantedForm = "auto"
+    """Of the search."""
 
     def search(self, rows: npt.NDArray[np.float32]) -> SearchPayloads:
-        """The search of a bank (M×C)."""
-        return build_search(rows, self.grid_height * self.grid_width, self.neighbours)
+        """The search of a bank (M×C), in the form that suits its size or that was asked for."""
+        return search_of(rows, self.grid_height * self.grid_width, self.neighbours, self.form)
 
     @property
     def input_spec(self) -> InputSpec:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_convert.coreset import CoresetSize
+from edge_convert.search_form import form_for
 from edge_convert.teaching.area import AreaOptions
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.config.engine import EngineSettings
@@ -16,6 +17,8 @@ from edge_runtime.domain.model_bundle import Resize
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_convert.search_form import WantedForm
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -45,6 +48,8 @@ class TeachOptions:
     coreset: CoresetSize = field(default_factory=CoresetSize)
     neighbours: int = 0
     """Rows of the bank by which a score is reweighted (equation 7 of the paper); below 2: it is not."""
+    search: WantedForm = "auto"
+    """Form of the bank's search, see `search_form`."""
     seed: int = 0
     int8: bool = True
     golden: int = 3
@@ -90,6 +95,7 @@ class TeachOptions:
             raise ConfigError(f"--out: {self.out} is a folder", "Name the bundle file, e.g. part.bundle.")
 
     def _check_sizes(self) -> None:
+        form_for(0, 0, 0, self.neighbours, self.search)
         if not 0 < self.coreset.fraction <= 1 or not 1 <= self.coreset.minimum <= self.coreset.maximum:
             raise ConfigError(
                 f"a coreset of {self.coreset.fraction} with at least {self.coreset.minimum} and at most "

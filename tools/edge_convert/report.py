@@ -30,6 +30,8 @@ class TeachReport:
     bank: int
     """Patches in the memory bank."""
     channels: int
+    search: str
+    """"exact" or "graph"."""
     precision: str
     parity: Parity | None
     fp32_ms: float | None
@@ -70,6 +72,7 @@ class TeachReport:
             ("bundle", f"{self.bundle}  ({self.size_bytes / 1e6:.1f} MB, sha256 {self.digest[:16]}…)"),
             ("images", f"{self.images} good, inspected at {self.input_px[1]}×{self.input_px[0]}"),
             ("memory bank", f"{self.bank} patches × {self.channels} from {' + '.join(self.layers)}"),
+            ("its search", self.search),
             *(("bank size tried", f"{trial}, search {trial.search_ms:.1f} ms") for trial in self.bank_sizes),
             ("backbone", self._precision()),
             ("engine", self.engine),

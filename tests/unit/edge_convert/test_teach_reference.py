@@ -198,10 +198,10 @@ def test_the_bank_of_the_source_is_of_the_same_patches(tmp_path: Path, monkeypat
 
 def test_int8_has_no_say_in_which_patches_the_bank_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taught in float32 and in INT8, the banks hold the same patches, apart from rounding."""
-    run(make_options(tmp_path, int8=False))
+    run(make_options(tmp_path, int8=False, search="exact"))
     noise = 1e-3
     quantize_with(noise, monkeypatch=monkeypatch)
-    run(make_options(tmp_path, out=tmp_path / "int8.bundle", allow_loss=True))
+    run(make_options(tmp_path, out=tmp_path / "int8.bundle", allow_loss=True, search="exact"))
     banks = []
     for name in ("part", "int8"):
         with open_bundle(tmp_path / f"{name}.bundle", trust="development") as bundle:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge_convert.adding.cover import scores_without_themselves, uncovered
-from edge_convert.exact_search import SearchPayloads, build_search, read_rows
+from edge_convert.bank_search import GRAPH_ROLE, graph_payloads
+from edge_convert.exact_search import build_search, read_rows
 from edge_convert.features import FeatureExtractor
 from edge_convert.limits import LOWEST_COUNT, limits_for
 from edge_convert.search_graph import SearchBank, bank_of, read_bank
@@ -19,6 +20,7 @@ from edge_runtime.vision.decode import decode_image
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from edge_convert.exact_search import SearchPayloads
     from edge_convert.images import ImageSet
     from edge_convert.progress import Observer
     from edge_runtime.app.inspection import Inspector
@@ -63,14 +65,13 @@ class Growth:
     def search(self, manifest: ModelBundle) -> SearchPayloads:
         """The grown bank, in the form that the bundle has it in: all numbers of the present patches stay bit for bit.
 
-        Distances therefore can only fall, whatever is added.
+        Distances therefore can only fall, whatever is added. Another form would round them anew.
         """
         patches = int(manifest.parameters["grid_height"] * manifest.parameters["grid_width"])
         if self.rows is not None:
             return build_search(np.concatenate([self.rows, self.added]), patches)
-        name = manifest.graphs["search"]
         graph = self.bank.grown(self.added).graph(patches)
-        return SearchPayloads({"search": name}, {name: graph}, {}, {"distances": manifest.outputs["distances"]})
+        return graph_payloads(graph, manifest.graphs[GRAPH_ROLE], manifest.outputs["distances"])
 
 
 def grow(

@@ -56,14 +56,17 @@ class Labelled:
 class _Side:
     """Scores and pixel counts of one side."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, masked: bool) -> None:
+        self._masked = masked
         self.good: list[float] = []
         self.defective: list[float] = []
         self.pixels = PixelTally()
 
     def add(self, sample: Sample, exposure: Exposure, detection: Detection, spec: InputSpec) -> None:
         (self.defective if sample.is_defect else self.good).append(detection.score)
-        if detection.anomaly_map is None or (sample.is_defect and sample.mask is None):
+        if not self._masked or (sample.is_defect and sample.mask is None):  # before a map is drawn, which takes long
+            return
+        if detection.anomaly_map is None:
             return
         frame_px = (exposure.shape[0], exposure.shape[1])
         mask = load_fitting_mask(sample.mask, frame_px) if sample.mask is not None else None
@@ -90,8 +93,9 @@ def compare_labelled(
         DatasetError: the folder is not a labelled dataset.
         ImageError: an image cannot be decoded.
     """
-    source, device = _Side(), _Side()
     samples = [sample for sample in open_dataset(dataset).samples if reference.covers(sample.path)]
+    masked = any(sample.mask is not None for sample in samples)
+    source, device = _Side(masked=masked), _Side(masked=masked)
     with observer.stage("labelled images on both sides", len(samples)) as stage:
         for sample in samples:
             exposure = load_image(sample.path)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge_convert.search_form import WantedForm
     from edge_convert.teaching.area import Area
     from edge_runtime.config.engine import EngineSettings
     from edge_runtime.detectors.port import Detection
@@ -114,3 +115,5 @@ class ConvertOptions:
     """Take the INT8 that was asked for although float32 is faster here."""
     dataset: Path | None = None
     """Labelled images in MVTec's folders, for AUROC on both sides."""
+    search: WantedForm = "auto"
+    """Form of a memory bank's search, where the model has a bank."""

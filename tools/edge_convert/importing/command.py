@@ -74,6 +74,9 @@ class ImportFlags:
     mask: Annotated[Path | None, typer.Option(help="PNG over the frame: where it is black, nothing is inspected.")] = (
         None
     )
+    search: Annotated[
+        Literal["auto", "exact", "graph"], typer.Option(help="Of a PatchCore's bank; auto: by its size, as teach does.")
+    ] = "auto"
     criterion: Annotated[str, typer.Option(help="Score of a reconstruction's residual: mse, kurtosis, …")] = "mse"
     limits: Annotated[
         Literal["good", "source"], typer.Option(help="From the good images, or the source's own threshold.")
@@ -149,6 +152,7 @@ class ImportFlags:
                 allow_loss=self.allow_loss,
                 even_if_slower=self.even_if_slower,
                 dataset=self.dataset,
+                search=self.search,
             ),
         )
 

@@ -1,14 +1,14 @@
-"""An imported PatchCore as a bundle of the kind that `teach` writes: features, memory bank, exact search."""
+"""An imported PatchCore as a bundle of the kind that `teach` writes: features, memory bank, its search."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from edge_convert.bank_search import form_of, search_of
 from edge_convert.convert.candidates import detector_of
 from edge_convert.convert.finish import ANY_ENGINE
 from edge_convert.draft import FEATURES_PAYLOAD
-from edge_convert.exact_search import build_search
 from edge_convert.graphs import PATCHES
 from edge_convert.images import spread
 from edge_convert.importing.onnx_export import outer_nodes
@@ -51,9 +51,10 @@ def cut_patchcore(whole: SourceModel, built: Built, images: ImageSet, options: C
         whole: the export as one graph.
         built: the same, with the roles of its outputs.
         images: good parts, on a few of which, and on defects planted there, both are asked.
-        options: of the conversion: the engine.
+        options: of the conversion: the engine, and the form of the search.
 
     Raises:
+        ConfigError: a form of search is wanted that such a bank cannot have.
         EngineError: the engine cannot run the graph.
     """
     if whole.engines:
@@ -64,14 +65,15 @@ def cut_patchcore(whole: SourceModel, built: Built, images: ImageSet, options: C
         return Cut(None, error.what)
     if found is None:
         return Cut(None)
-    source = _source(whole, built, found)
+    source = _source(whole, built, found, options)
     difference = _difference(source, whole, images, options)
     return Cut(None, difference) if difference else Cut(source)
 
 
-def _source(whole: SourceModel, built: Built, found: PatchCoreExport) -> SourceModel:
+def _source(whole: SourceModel, built: Built, found: PatchCoreExport, options: ConvertOptions) -> SourceModel:
     height, width = found.grid
-    search = build_search(found.rows, height * width, found.neighbours)
+    search = search_of(found.rows, height * width, found.neighbours, options.search)
+    searched = "searched exactly" if form_of(search) == "exact" else "searched by a float32 graph"
     contents = {role: (name, search.payloads[name]) for role, name in search.graphs.items()}
     if found.drawing is not None:
         contents["map"] = ("map.onnx", found.drawing)
@@ -81,7 +83,7 @@ def _source(whole: SourceModel, built: Built, found: PatchCoreExport) -> SourceM
         whole,
         model=found.features,
         kind=DetectorKind.PATCHCORE,
-        outputs={"patches": PATCHES},
+        outputs={"patches": PATCHES, **search.outputs},
         parameters={
             **whole.parameters,
             **search.parameters,
@@ -91,7 +93,7 @@ def _source(whole: SourceModel, built: Built, found: PatchCoreExport) -> SourceM
             "score_offset": NORMALISED_THRESHOLD - score.threshold / score.width,
         },
         keep_float=outer_nodes(found.features, built.input_spec.tensor),
-        notes={**whole.notes, "memory_bank": f"{len(found.rows)} patches of the export, searched exactly{weighted}"},
+        notes={**whole.notes, "memory_bank": f"{len(found.rows)} patches of the export, {searched}{weighted}"},
         payload=FEATURES_PAYLOAD,
         role="features",
         further=contents,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from edge_convert.bank_search import search_of
 from edge_convert.coreset import CandidatePatches, CoresetSize, greedy_coreset
-from edge_convert.exact_search import build_search
 from edge_convert.features import FeatureExtractor
 
 if TYPE_CHECKING:
@@ -67,4 +67,5 @@ def make_bank(candidates: CandidatePatches, size: CoresetSize, material: Materia
             done = chosen
 
         chosen = greedy_coreset(rows, wanted, material.options.seed, follow)
-    return Bank(chosen, build_search(rows[chosen], material.patches, material.options.neighbours))
+    options = material.options
+    return Bank(chosen, search_of(rows[chosen], material.patches, options.neighbours, options.search))

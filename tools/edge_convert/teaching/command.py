@@ -56,6 +56,10 @@ class TeachFlags:
     neighbours: Annotated[
         int, typer.Option(min=0, max=100, help="Reweight scores by so many neighbours in the bank, as PatchCore may.")
     ] = 0
+    search: Annotated[
+        Literal["auto", "exact", "graph"],
+        typer.Option(help="Of the bank: exact, or a float32 graph, which suits small ones; auto: by its size."),
+    ] = "auto"
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantize the backbone.")] = True
     golden: Annotated[int, typer.Option(min=1, max=50, help="Golden images of good parts, and as many defects.")] = 3
@@ -104,6 +108,7 @@ class TeachFlags:
             auto_size=self.coreset == "auto",
             max_search_ms=self.max_search_ms,
             neighbours=self.neighbours,
+            search=self.search,
             seed=self.seed,
             int8=self.int8,
             golden=self.golden,

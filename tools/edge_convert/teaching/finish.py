@@ -6,9 +6,11 @@ import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_convert.bank_search import form_of, note_of
 from edge_convert.golden import TOLERANCE_NOTE
 from edge_convert.report import TeachReport
 from edge_convert.seal import seal
+from edge_convert.search_form import multiplications
 from edge_runtime import __version__
 from edge_runtime.domain.model_bundle import Calibration
 
@@ -75,6 +77,7 @@ def _notes(taught: Taught) -> dict[str, str]:
         "images": f"{len(material.images.files)} good; folder's sha256 of names and contents {material.images.digest}",
         "precision": choice.precision if choice.parity is None else f"{choice.precision}; {choice.parity}",
         "memory_bank": f"{len(learnt.bank.rows)} patches, greedy k-centre coreset, seed {material.options.seed}",
+        "search": _search_note(learnt),
         "limits": f"{taught.found.method}; {learnt.screening.held_out.method}; the bank was then made of all images",
         "contamination": learnt.screening.note,
         "golden_tolerance": TOLERANCE_NOTE,
@@ -84,6 +87,12 @@ def _notes(taught: Taught) -> dict[str, str]:
         **({"bank_size": learnt.sizing.note} if learnt.sizing is not None else {}),
         **material.area_notes,
     }
+
+
+def _search_note(learnt: Learnt) -> str:
+    material = learnt.material
+    products = multiplications(len(learnt.bank.rows), material.patches, material.graph.channels)
+    return note_of(learnt.bank.search, products, material.options.search)
 
 
 def _kept(choice: FeaturesChoice) -> str:
@@ -104,6 +113,7 @@ def summarise(taught: Taught, digest: str, seconds: float) -> TeachReport:
         layers=tuple(layer.name for layer in material.layers),
         bank=len(learnt.bank.rows),
         channels=material.graph.channels,
+        search=form_of(learnt.bank.search),
         precision=choice.precision,
         parity=choice.parity,
         fp32_ms=choice.fp32_ms,

@@ -80,4 +80,5 @@ def float_parts(material: Material, choice: FeaturesChoice) -> PatchCoreParts:
         grid_height=material.graph.grid_height,
         grid_width=material.graph.grid_width,
         neighbours=material.options.neighbours,
+        form=material.options.search,
     )

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_convert.convert.report import ConvertReport
+    from edge_convert.search_form import WantedForm
 
 ENGINE = EngineSettings(name="onnxruntime", threads=1)
 TOLD = Stated(resize=Resize.LINEAR_ANTIALIAS, scale=1.0, keep_fractions=True)
@@ -50,25 +51,30 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def imported(parts: Path, model: Path, out: Path, **changes: object) -> ConvertReport:
+def imported(parts: Path, model: Path, out: Path, *, search: WantedForm = "auto", **changes: object) -> ConvertReport:
     """In float32, against the export itself."""
-    convert = ConvertOptions(out, "part", "1", ENGINE, precision="fp32")
+    convert = ConvertOptions(out, "part", "1", ENGINE, precision="fp32", search=search)
     told = ImportOptions(model=model, images=parts / "good", convert=convert, stated=TOLD, **changes)  # type: ignore[arg-type]
     return import_model(told, Silent(), SystemClock())
 
 
 @pytest.mark.parametrize(
-    "shape",
-    [{}, {"batch": 2}, {"version": 1, "weighted": False}],
-    ids=["2.x", "2.x of two", "1.x without weights"],
+    ("shape", "wanted", "roles"),
+    [
+        ({}, "auto", {"bank", "coarse", "whole", "neighbours"}),
+        ({"batch": 2}, "auto", {"bank", "coarse", "whole", "neighbours"}),
+        ({"version": 1, "weighted": False}, "exact", {"bank", "coarse", "whole"}),
+        ({"version": 1, "weighted": False}, "auto", {"search"}),
+    ],
+    ids=["2.x", "2.x of two", "1.x without weights", "in the form for its small bank"],
 )
-def test_the_bundle_is_searched_exactly_and_answers_as_the_export(
-    parts: Path, tmp_path: Path, shape: dict[str, object]
+def test_the_bundle_has_a_search_of_its_own_and_answers_as_the_export(
+    parts: Path, tmp_path: Path, shape: dict[str, object], wanted: WantedForm, roles: set[str]
 ) -> None:
     """Features, bank and map apart; score and map on both engines are the graph's own, in its own units."""
     model = maker.patchcore(tmp_path / "m.onnx", **shape)  # type: ignore[arg-type]
     out = tmp_path / "part.bundle"
-    report = imported(parts, model, out)
+    report = imported(parts, model, out, search=wanted)
     assert report.plain_figures.good_drift is not None
     assert report.plain_figures.good_drift < 0.001
     export = open_export(model)
@@ -77,8 +83,7 @@ def test_the_bundle_is_searched_exactly_and_answers_as_the_export(
     for name in ("onnxruntime", "openvino"):
         with load_inspector(out, EngineSettings(name=name, threads=1), "development") as inspector:
             assert inspector.bundle.kind is DetectorKind.PATCHCORE
-            assert {"bank", "coarse", "whole", "map"} <= set(inspector.bundle.graphs)
-            assert ("neighbours" in inspector.bundle.graphs) == shape.get("weighted", True)
+            assert {*roles, "map"} <= set(inspector.bundle.graphs)
             for path in sorted(parts.glob("*/00[0-3].png")):
                 frame = load_image(path)
                 found, expected = inspector.inspect((frame,)), whole.inspect(path, frame)
