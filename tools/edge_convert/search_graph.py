@@ -1,4 +1,4 @@
-"""A memory bank to measure with, and the nearest-neighbour graph that bundles up to 0.2 hold it in."""
+"""A memory bank to measure with, and the nearest-neighbour graph that bundles with a small one hold it in."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ class SearchBank:
     def channels(self) -> int:
         """Features of a patch."""
         return int(self.columns.shape[0])
+
+    @property
+    def rows(self) -> Floats:
+        """M×C: the patches, to the rounding of a float32 sum."""
+        return np.ascontiguousarray(self.columns.T) / np.float32(-2) + self.origin
 
     def grown(self, rows: Floats) -> SearchBank:
         """With more patches (N×C): the origin and all numbers of the present ones stay, bit for bit.

@@ -9,7 +9,7 @@ from tiny_backbone import draw_part, write_backbone
 
 from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.graphs import build_features
-from edge_convert.search_graph import bank_of
+from edge_convert.search_graph import bank_of, read_bank
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,3 +56,12 @@ def test_search_gives_the_distance_to_the_nearest(tmp_path: Path) -> None:
     np.testing.assert_allclose(distances[1:], expected[1:], rtol=1e-5)
     assert distances[0] < 0.01
     assert distances.dtype == np.float32
+
+
+def test_the_bank_in_a_graph_can_be_read_back() -> None:
+    """Its rows, to the rounding of one sum, and the same numbers that the graph computes with."""
+    rows = (np.random.default_rng(4).normal(0, 1, (30, 12)) + 9).astype(np.float32)
+    bank = bank_of(rows)
+    again = read_bank(bank.graph(5))
+    np.testing.assert_allclose(again.rows, rows, rtol=1e-6)
+    np.testing.assert_array_equal(again.columns, bank.columns)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from edge_convert.bench.lock_holder import LockHolder
 from edge_convert.bench.measure import Spread
 from edge_convert.bench.process import processor_ns
 from edge_convert.bench.result import Ratio
@@ -27,7 +28,7 @@ from edge_runtime.domain.model_bundle import (
 from edge_runtime.domain.verdict import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -55,6 +56,8 @@ class WayResult:
     ratio: Ratio
     """Its time over the exact search's, round by round."""
     cpu_ratio: float
+    beside_ms: float
+    """Median beside a Python thread that holds the interpreter's lock half of the time."""
     same_patch: int
     """Pictures on which it names the same patch as the exact search."""
 
@@ -102,6 +105,7 @@ def run_case(
                     spent[name] += processor_ns() - used_ns
                     taken[name][turn].append(clock.monotonic_ns() - began_ns)
             stage.advance()
+    beside = _beside(case, ways, rounds, clock)
     equal = sum(_is_equal(search, picture) for picture in case.pictures[:checked])
     own = [float(np.median(one)) for one in taken[EXACT]]
     results = tuple(
@@ -111,6 +115,7 @@ def run_case(
             spent[name] / rounds / len(case.pictures) / 1e6,
             Ratio.of([float(np.median(one)) for one in taken[name]], own),
             spent[name] / spent[EXACT],
+            beside[name],
             sum(patches[name][number] == patches[EXACT][number] for number in patches[name]),
         )
         for name in ways
@@ -135,6 +140,21 @@ def _ways(case: SearchCase, search: ExactSearch, engine: Engine) -> dict[str, Ca
         "float32 graph on the engine": lambda picture: int(np.argmax(graph.run({given: picture}, [wanted])[wanted])),
         "float32 product in NumPy": by_product,
     }
+
+
+def _beside(
+    case: SearchCase, ways: Mapping[str, Callable[[Floats], int]], rounds: int, clock: Clock
+) -> dict[str, float]:
+    """Median milliseconds of each way while another thread wants the interpreter's lock."""
+    taken: dict[str, list[int]] = {name: [] for name in ways}
+    with LockHolder():
+        for _ in range(rounds):
+            for picture in case.pictures:
+                for name, way in ways.items():
+                    began_ns = clock.monotonic_ns()
+                    way(picture)
+                    taken[name].append(clock.monotonic_ns() - began_ns)
+    return {name: float(np.median(found)) / 1e6 for name, found in taken.items()}
 
 
 def _nearest_by_product(patches: Floats, rows: Floats, norms: Floats) -> Floats:
@@ -170,7 +190,7 @@ _NOTHING: Final = Calibration(Limits(0.0, 0.0), (), 0.0, (0.0, 1.0))
 
 
 def told(results: Sequence[CaseResult]) -> list[tuple[str, ...]]:
-    """Lines of a table: case, way, median and 99 % in ms, processor ms, times the exact search."""
+    """Lines of a table: case, way, median and 99 % in ms, processor ms, times the exact search, beside Python."""
     return [
         (
             result.name if number == 0 else "",
@@ -180,6 +200,7 @@ def told(results: Sequence[CaseResult]) -> list[tuple[str, ...]]:
             f"{way.cpu_ms:.2f}",
             str(way.ratio),
             f"{way.cpu_ratio:.1f}×",
+            f"{way.beside_ms:.2f}",
             f"{way.same_patch}/{result.pictures}",
         )
         for result in results

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge_convert.bank_search import GRAPH_ROLE
 from edge_convert.exact_search import read_rows
 from edge_convert.features import FeatureExtractor
 from edge_convert.images import survey
+from edge_convert.search_graph import read_bank
 from edge_runtime import engine as engines
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.domain.errors import ConfigError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge_runtime.config.engine import EngineSettings
+    from edge_runtime.domain.model_bundle import ModelBundle, PayloadReader
 
     Floats = npt.NDArray[np.float32]
 
@@ -65,24 +68,28 @@ def drawn(bank: int, channels: int, patches: int, pictures: int, seed: int = 1) 
     return SearchCase(f"drawn, {bank}×{channels}", rows, tuple(shown))
 
 
+def _rows(manifest: ModelBundle, payloads: PayloadReader) -> Floats:
+    """The bank in either form."""
+    if "bank" in manifest.graphs:
+        return read_rows(payloads.read(manifest.graphs["bank"]))
+    return read_bank(payloads.read(manifest.graphs[GRAPH_ROLE])).rows
+
+
 def of_bundle(bundle: Path, images: Path, settings: EngineSettings, most: int) -> SearchCase:
     """A bundle's bank, and patches of pictures in a folder.
 
     Raises:
-        ConfigError: no PatchCore bundle with a bank of its own, or no picture.
-        BundleError: the bundle cannot be read.
+        ConfigError: no PatchCore bundle, one with a mask, or no picture.
+        BundleError: the bundle cannot be read, or its search graph holds no bank that `teach` made.
         EngineError: the engine failed.
         ImageError: a picture does not fit.
     """
     with open_bundle(bundle, trust="development") as opened:
         manifest, payloads = opened.manifest, opened.payloads
         spec = manifest.input_spec
-        if manifest.kind is not DetectorKind.PATCHCORE or "bank" not in manifest.graphs or spec.mask is not None:
-            raise ConfigError(
-                f"{bundle} is no PatchCore bundle with a bank of its own and without a mask",
-                "Teach one with this version of edge-convert.",
-            )
-        rows = read_rows(payloads.read(manifest.graphs["bank"]))
+        if manifest.kind is not DetectorKind.PATCHCORE or spec.mask is not None:
+            raise ConfigError(f"{bundle} is no PatchCore bundle without a mask", "Name one that `teach` made.")
+        rows = _rows(manifest, payloads)
         features = engines.create(settings).load(payloads.read(manifest.graphs["features"]))
     extractor = FeatureExtractor(features, spec)
     found = survey(images)

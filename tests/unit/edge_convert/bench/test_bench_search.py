@@ -26,6 +26,7 @@ def test_every_way_names_the_same_patch_and_the_exact_one_equals_brute_force() -
     assert result.ways[0].way == EXACT
     assert len(result.ways) == 4
     assert all(way.same_patch == 4 and way.spread.count == 8 and way.ratio.median > 0 for way in result.ways)
+    assert all(way.beside_ms > 0 for way in result.ways)
 
 
 def test_drawn_defects_stand_out() -> None:
