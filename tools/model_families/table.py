@@ -104,14 +104,21 @@ def _int8(attempt: Attempt | None) -> str:
         return _short(attempt.error) if attempt.error.startswith("refused") else f"refused: {_short(attempt.error)}"
     kept = [str(text).split(":", 1)[0] for text in attempt.report.get("kept", ())]
     names = f"{len(kept)} kept ({', '.join(_counted(kept))})" if kept else "nothing kept"
-    return _lines(f"{attempt.report['route']}, {names}", _speed(attempt.report.get("timings_ms", {})), _parity(attempt))
+    return _lines(f"{attempt.report['route']}, {names}{_rest(attempt)}", _speed(attempt.report), _parity(attempt))
 
 
-def _speed(timings_ms: Mapping[str, float]) -> str:
-    """How long INT8 takes where it was timed beside float32, run by run in turn."""
-    if "fp32" not in timings_ms or "int8" not in timings_ms:
+def _rest(attempt: Attempt) -> str:
+    """What is not INT8 may be bf16 instead of float32."""
+    return ", the rest in bf16" if str(attempt.report.get("precision", "")).endswith("+bf16") else ""
+
+
+def _speed(report: Mapping[str, Any]) -> str:
+    """How long it takes where it was timed beside float32, run by run in turn."""
+    timings_ms = report.get("timings_ms", {})
+    taken = timings_ms.get(report.get("precision", "int8"))
+    if taken is None or "fp32" not in timings_ms:
         return ""
-    return f"{timings_ms['int8'] / timings_ms['fp32']:.2f} of float32's time"
+    return f"{taken / timings_ms['fp32']:.2f} of float32's time"
 
 
 def _counted(kept: Sequence[str]) -> list[str]:

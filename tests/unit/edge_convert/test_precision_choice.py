@@ -12,6 +12,7 @@ from edge_convert.convert.source import SourceModel
 from edge_convert.precision.bench import JUDGEMENTS, Bench
 from edge_convert.precision.choice import Candidate, Judgement, choose_precision, engine_settings_for
 from edge_convert.precision.chooser import choose
+from edge_convert.precision.search import Budget
 from edge_convert.progress import Silent
 from edge_runtime import engine as engines
 from edge_runtime.config.engine import EngineSettings
@@ -132,6 +133,11 @@ def test_the_judge_is_asked_at_most_so_often() -> None:
     made.judge = judge
     assert run(made, "auto").candidate.precision == "fp32"
     assert 3 < len(asked) <= JUDGEMENTS
+    hurried = bench(plain_graph(layers=12))
+    hurried.judge, hurried.routes, hurried.budget = judge, ("ort-qdq", "ort-qdq"), Budget(4)
+    assert run(hurried, "auto").refused[-1] == (
+        "INT8 (ort-qdq) was not tried: the other route's search took all judgements"
+    )
 
 
 def test_int8_is_not_tried_where_float32_departs_already() -> None:

@@ -89,11 +89,12 @@ def test_engines_that_agree_share_a_line():
     bound = {"error": "bundle x-int8 is for openvino, not for onnxruntime → Set name = "}
     attempts = (
         Attempt("fp32", None, plain.report, engines),
-        Attempt("int8", None, whole.report, {"onnxruntime": bound}),
+        Attempt("int8", None, {**whole.report, "precision": "int8+bf16"}, {"onnxruntime": bound}),
     )
     cells = dict(zip(HEADINGS, _cells(_row(attempts=attempts)), strict=True))
 
     assert cells["float32"].startswith("onnxruntime and openvino: drift <0.001, separation 0.40%, flips 0, maps")
+    assert cells["INT8"].startswith("qdq, 3 kept (2 Conv, 1 Exp), the rest in bf16<br>")
     assert cells["INT8"].endswith("<br>onnxruntime: the bundle is for openvino alone")
 
 

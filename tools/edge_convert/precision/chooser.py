@@ -86,14 +86,14 @@ class _Int8:
 
     def _try(self, route: str) -> PrecisionChoice | None:
         bench = self._bench
-        if route == "nncf" and not nncf_route.is_installed():
-            self._refused.append("INT8 (nncf) was not tried: NNCF is not installed")
+        if (reason := self._no_use(route)) is not None:
+            self._refused.append(f"INT8 ({route}) was not tried: {reason}")
             return None
         try:
             quantizer = bench.qdq if route == "ort-qdq" else bench.nncf
             # Before the search: what is left in float32 later only makes it slower.
             throughout = quantizer.quantize(frozenset())
-            if self._slower(route, throughout) or bench.budget.left < 1:
+            if self._slower(route, throughout):
                 return None
             outcome = attempt_route(bench, "int8", quantizer, throughout, lambda: bench.int8_costs)
         except (ConfigError, EngineError) as error:
@@ -129,6 +129,12 @@ class _Int8:
             return candidate, judgement
         self._refused.append(f"bf16 in place of float32 beside INT8 does not keep parity: {judgement.text}")
         return as_it_is
+
+    def _no_use(self, route: str) -> str | None:
+        """Why not even to begin: NNCF calibrates first, which takes long."""
+        if route == "nncf" and not nncf_route.is_installed():
+            return "NNCF is not installed"
+        return "the other route's search took all judgements" if self._bench.budget.left < 1 else None
 
     def _slower(self, route: str, model: bytes) -> bool:
         self._timings = self._bench.time({"fp32": self._bench.plain, "int8": model})

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _RUNS: Final = 48
 """Graphs that are built, loaded and run; a network with fewer operations has each of them measured by itself."""
-_FIRST_SPANS: Final = 24
+_LARGE_BYTES: Final = 100_000_000
+"""Beyond that a graph takes seconds to build, load and run: half as many are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ def rank_operations(
 ) -> tuple[Span, ...]:
     """Operations by what they alone do to the outputs, worst first.
 
-    A large graph is measured in stretches, and those that do most are halved again and again: at most 48 graphs.
+    A graph of many operations is measured in stretches, and those that do most are halved again and again: at most 48
+    graphs, of more than 100 MB at most 24.
 
     Args:
         graph: the float32 graph.
@@ -107,9 +109,9 @@ def rank_operations(
         EngineError: the engine cannot run the graph.
     """
     meter, measured = _Meter(graph, engine, probes), _Measured()
-    left = _RUNS
-    parts = _parts(tuple(nodes), len(nodes) if len(nodes) <= _RUNS else _FIRST_SPANS)
-    with observer.stage("what each operation costs", min(len(nodes), _RUNS)) as stage:
+    left = _RUNS if graph.model.ByteSize() <= _LARGE_BYTES else _RUNS // 2
+    parts = _parts(tuple(nodes), len(nodes) if len(nodes) <= left else left // 2)
+    with observer.stage("what each operation costs", min(len(nodes), left)) as stage:
         while parts:
             for part in parts:
                 measured.add(meter.measure(part, alone(frozenset(part))))
