@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_runtime.camera.port import Arrival, Camera
     from edge_runtime.domain.frame import FileIdentity
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 """Far beyond what anything here takes; only a failure waits so long."""
 
 

@@ -69,8 +69,8 @@ def no_leaks() -> Iterator[None]:
     """The test leaves neither a thread nor a file descriptor behind."""
     threads, descriptors = set(threading.enumerate()), _open_files()
     yield
-    wait_until(lambda: not set(threading.enumerate()) - threads, f"threads left: {threading.enumerate()}", 5.0)
-    wait_until(lambda: _open_files() <= descriptors, "file descriptors left", 5.0)
+    wait_until(lambda: not set(threading.enumerate()) - threads, f"threads left: {threading.enumerate()}")
+    wait_until(lambda: _open_files() <= descriptors, "file descriptors left")
 
 
 @pytest.fixture

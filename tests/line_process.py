@@ -21,7 +21,7 @@ DEMO_BUNDLE = REPOSITORY / "models" / "demo.bundle"
 START_TIMEOUT_S = 60.0
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
     """Poll until true; the test fails with `what` if it never is."""
     until = time.monotonic() + timeout_s
     while not condition():

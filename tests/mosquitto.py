@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "127.0.0.1"
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 def require_mosquitto() -> None:

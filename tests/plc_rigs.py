@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from edge_runtime.plc.registers import Result
 
 TIMEOUT_MS = 100
+SLACK_S = 2.0
+"""What a busy machine may add. Without a bound of ours pymodbus would wait for 12 s."""
 COIL = 0
 
 
@@ -58,7 +60,7 @@ def make_command(part: int, action: GateAction = GateAction.EJECT) -> RejectComm
     return RejectCommand(verdict.part_id, part, action, verdict, 800_000_000, None, 900_000_000, 50_000_000)
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     """Poll a condition that another thread brings about; its last value."""
     give_up = time.monotonic() + timeout_s
     while not condition() and time.monotonic() < give_up:

@@ -81,16 +81,16 @@ def broker(rig) -> Broker:
 
 
 def _wait_connected(broker: Broker) -> None:
-    wait_until(lambda: broker.status().connected, f"connected: {broker.status()}", 10.0)
+    wait_until(lambda: broker.status().connected, f"connected: {broker.status()}")
 
 
 def _wait_lost(broker: Broker) -> None:
-    wait_until(lambda: not broker.status().connected, "connection lost", 10.0)
+    wait_until(lambda: not broker.status().connected, "connection lost")
 
 
 def _collect(broker: Broker, count: int) -> list[PubAck]:
     acks: list[PubAck] = []
-    wait_until(lambda: acks.extend(broker.poll_acks(0.1)) or len(acks) >= count, f"{count} results", 10.0)
+    wait_until(lambda: acks.extend(broker.poll_acks(0.1)) or len(acks) >= count, f"{count} results")
     return acks
 
 

@@ -87,7 +87,7 @@ class TestCameraContract:
             assert arrival is None or arrival.trigger.sequence == 1
             if arrival is not None:
                 break
-        assert time.monotonic() - began_s < 2.0
+        assert time.monotonic() - began_s < 10.0
 
     def test_settle_never_raises(self, rig):
         """A committed verdict is settled once, twice, and for an arrival that the source never made."""

@@ -114,7 +114,7 @@ class Daemon(threading.Thread):
     def run(self) -> None:
         """Until there is one."""
         requests = request_file(self._state)
-        wait_until(lambda: requests.is_waiting, "a request", 20)
+        wait_until(lambda: requests.is_waiting, "a request")
         self.taken.append(requests.take(10**30 if self._stage is None else _now()))
         books = books_file(self._state).load()
         if self._stage is not None:

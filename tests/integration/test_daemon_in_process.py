@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from line_process import DEMO_BUNDLE, REPOSITORY
+from line_process import DEMO_BUNDLE, REPOSITORY, wait_until
 
 from edge_runtime.app.belt import belt_plan
 from edge_runtime.app.daemon import Daemon
@@ -101,7 +101,8 @@ def test_the_threads_are_those_of_the_readme_and_none_is_left(simulated) -> None
     before = set(threading.enumerate())
     seen: set[str] = set()
     _run(simulated(), lambda: seen.update(t.name for t in threading.enumerate() if t not in before))
-    assert not {thread for thread in threading.enumerate() if thread not in before}
+    # The evidence thread stands back behind all others: on a busy machine it may end after the line.
+    wait_until(lambda: set(threading.enumerate()) <= before, f"threads left: {set(threading.enumerate()) - before}")
     table = Path(REPOSITORY / "README.md").read_text(encoding="utf-8").split("## Threads")[1].split("## MQTT")[0]
     documented = re.findall(r"`([^`]+)`", table)
     unknown = {name for name in seen if not any(name.startswith(known) for known in documented)}

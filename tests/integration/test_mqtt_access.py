@@ -72,7 +72,7 @@ def with_tls(make_mosquitto, authority) -> Mosquitto:
 
 
 def _delivers(broker: Broker) -> bool:
-    wait_until(lambda: broker.status().connected, f"connected: {broker.status()}", 10.0)
+    wait_until(lambda: broker.status().connected, f"connected: {broker.status()}")
     assert broker.publish(outbox_row(1))
     return [ack.accepted for ack in broker.poll_acks(10.0)] == [True]
 
@@ -112,7 +112,7 @@ def test_a_wrong_password_is_explained_and_tried_again(with_password, start, tmp
     _explains(broker, "refuses user 'line'", "mqtt.user_name")
     assert "wrong" not in broker.status().detail
     attempts = with_password.log().count("not authorised")
-    wait_until(lambda: with_password.log().count("not authorised") > attempts, "another attempt", 10.0)
+    wait_until(lambda: with_password.log().count("not authorised") > attempts, "another attempt")
 
 
 def test_own_ca_and_client_certificate(with_tls, authority, start) -> None:

@@ -49,7 +49,7 @@ def connect() -> Iterator[object]:
         made.append(broker)
         broker.set_status(STATUS)
         broker.start()
-        wait_until(lambda: broker.status().connected, f"connected: {broker.status()}", 10.0)
+        wait_until(lambda: broker.status().connected, f"connected: {broker.status()}")
         return broker
 
     yield make
@@ -59,7 +59,7 @@ def connect() -> Iterator[object]:
 
 def _results(broker: Broker, count: int) -> Sequence[PubAck]:
     acks: list[PubAck] = []
-    wait_until(lambda: acks.extend(broker.poll_acks(0.1)) or len(acks) >= count, f"{count} results", 10.0)
+    wait_until(lambda: acks.extend(broker.poll_acks(0.1)) or len(acks) >= count, f"{count} results")
     return acks
 
 
@@ -130,7 +130,7 @@ def test_rows_in_flight_at_a_kill_come_back_once_and_are_not_resent_by_the_libra
     ]
     mosquitto.start()
     subscriber = subscribe(mosquitto.port)
-    wait_until(lambda: broker.status().connects == 2, "connected again", 10.0)
+    wait_until(lambda: broker.status().connects == 2, "connected again")
     assert broker.publish(outbox_row(1_000))
     assert [ack.sequence for ack in _results(broker, 1)] == [1_000]
     subscriber.wait_for(lambda got: any(m.payload.get("sequence") == 1_000 for m in got), "the new row")
@@ -149,7 +149,7 @@ def test_every_committed_verdict_arrives_over_broker_kills(mosquitto, subscribe,
             if number in {150, 300, 450}:
                 mosquitto.kill()
                 mosquitto.start()
-        wait_until(lambda: stage.step() or ledger.backlog() == 0, "an empty outbox", 20.0)
+        wait_until(lambda: stage.step() or ledger.backlog() == 0, "an empty outbox")
     subscriber.wait_for(
         lambda got: {m.payload["sequence"] for m in got} == set(range(1, 601)), "every sequence at the subscriber"
     )
@@ -183,7 +183,7 @@ def test_the_newest_status_follows_every_connect(mosquitto, subscribe, connect) 
     mosquitto.kill()
     mosquitto.forget()
     mosquitto.start()
-    wait_until(lambda: broker.status().connects == 2, "connected again", 10.0)
+    wait_until(lambda: broker.status().connects == 2, "connected again")
     late = subscribe(mosquitto.port)
     late.wait_for(lambda got: [m.payload["detail"] for m in got] == ["newest"], "the status after the restart")
 

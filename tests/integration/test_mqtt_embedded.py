@@ -38,7 +38,7 @@ def _delivers(running: EmbeddedBroker) -> bool:
     broker = create(settings, DEVICE, SystemClock())
     broker.start()
     try:
-        wait_until(lambda: broker.status().connected, f"connected: {broker.status()}", 10.0)
+        wait_until(lambda: broker.status().connected, f"connected: {broker.status()}")
         assert broker.publish(outbox_row(1))
         return [ack.accepted for ack in broker.poll_acks(10.0)] == [True]
     finally:
@@ -108,4 +108,4 @@ def test_the_child_dies_with_its_parent() -> None:
     assert _accepts(port)
     parent.kill()
     parent.communicate()
-    wait_until(lambda: not _accepts(port), "the broker gone", 10.0)
+    wait_until(lambda: not _accepts(port), "the broker gone")

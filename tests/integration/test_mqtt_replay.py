@@ -43,7 +43,7 @@ class _Line:
         replayer = Replayer(self.ledger, 5_000, self.told.append, clock) if configured.commands else None
         self.stage = PublishStage(self.ledger, self.broker, clock, replayer)
         self.broker.start()
-        wait_until(lambda: self.broker.status().connected, "connected", 10.0)
+        wait_until(lambda: self.broker.status().connected, "connected")
 
     def run_until(self, condition, what: str) -> None:
         """Step the stage until `condition` holds."""
@@ -124,7 +124,7 @@ def test_a_retained_request_is_not_taken(mosquitto, line) -> None:
     line.run_until(lambda: len(line.told) == 2, "the request itself, which was there when we listened")
     mosquitto.kill()
     mosquitto.start()
-    wait_until(lambda: line.broker.status().connects == 2, "connected again", 10.0)
+    wait_until(lambda: line.broker.status().connects == 2, "connected again")
     _ask(mosquitto, b'{"from_sequence": 3, "to_sequence": 4}')
     line.run_until(lambda: len(line.told) == 4, "the second request")
     assert [event.attributes["from"] for event in line.told] == [1, 1, 3, 3]

@@ -88,7 +88,7 @@ def test_what_is_no_broker_is_never_taken_for_one(make_peer, version, answer) ->
     peer = make_peer(lambda _: answer)
     broker = create(MqttSettings.model_validate({"port": peer.port, "version": version}), DEVICE, SystemClock())
     broker.start()
-    wait_until(lambda: peer.connections >= 2, "a second attempt", 10.0)
+    wait_until(lambda: peer.connections >= 2, "a second attempt")
     assert not broker.status().connected
     assert broker.status().connects == 0
     assert f":{peer.port}" in broker.status().detail
@@ -102,7 +102,7 @@ def test_random_bytes_never_end_the_network_thread(make_peer) -> None:
     peer = make_peer(lambda _: b"\x20\x03\x00\x00\x00" + draw.randbytes(draw.randrange(1, 200)))
     broker = create(MqttSettings(port=peer.port), DEVICE, SystemClock())
     broker.start()
-    wait_until(lambda: peer.connections >= 4, "further attempts", 20.0)
+    wait_until(lambda: peer.connections >= 4, "further attempts")
     broker.stop(2.0)
 
 
@@ -111,7 +111,7 @@ def test_a_peer_that_says_nothing_does_not_hold_up_the_stop(make_peer) -> None:
     peer = make_peer(lambda _: b"", silent=True)
     broker = create(MqttSettings(port=peer.port), DEVICE, SystemClock())
     broker.start()
-    wait_until(lambda: peer.connections == 1, "the connection", 10.0)
+    wait_until(lambda: peer.connections == 1, "the connection")
     assert not broker.status().connected
     clock = SystemClock()
     began_ns = clock.monotonic_ns()
@@ -124,7 +124,7 @@ def test_an_absent_broker_is_not_an_error() -> None:
     broker = create(MqttSettings(port=free_port()), DEVICE, SystemClock())
     with heard("edge_runtime.broker.mqtt", logging.WARNING) as warnings:
         broker.start()
-        wait_until(lambda: "start the broker" in broker.status().detail, "an explanation", 10.0)
+        wait_until(lambda: "start the broker" in broker.status().detail, "an explanation")
         broker.stop(2.0)
     assert len(warnings) == 1
     assert "start the broker" in warnings[0]

@@ -40,7 +40,7 @@ def device(mosquitto: Mosquitto, folder: Path, *commands: str) -> Iterator[tuple
         asked = CheckUpdates(CheckRequest(folder / "delivery").ask, told.append, clock)
         broker.start()
         try:
-            wait_until(lambda: broker.status().connected, "connected", 15)
+            wait_until(lambda: broker.status().connected, "connected")
             yield PublishStage(ledger, broker, clock, None, {CHECK_UPDATES: asked}), told
         finally:
             broker.stop(2.0)
@@ -60,7 +60,7 @@ def test_a_look_is_asked_for_through_a_real_broker(mosquitto, tmp_path) -> None:
     """The updater finds the request, and the record says who asked."""
     with device(mosquitto, tmp_path, CHECK_UPDATES) as (stage, told):
         send(mosquitto, b'{"who": "maria"}')
-        wait_until(lambda: stage.step() or bool(told), "the request came", 15)
+        wait_until(lambda: stage.step() or bool(told), "the request came")
     assert [event.kind for event in told] == ["update_check_asked"]
     assert told[0].attributes["who"] == "maria"
     assert CheckRequest(tmp_path / "delivery").take()

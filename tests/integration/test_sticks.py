@@ -165,7 +165,7 @@ def test_a_wrong_stick_leaves_the_line_as_it_was(line, tmp_path) -> None:
     assert "foreign.bundle is not signed by enough keys" in words
     assert text.count("REFUSED") == 3
     assert line.health()["bundle"] == before
-    wait_until(lambda: "update_refused" in line.reasons(), "the line says so", 10)
+    wait_until(lambda: "update_refused" in line.reasons(), "the line says so")
     assert line.without_verdict() == 0
 
 

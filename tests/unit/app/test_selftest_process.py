@@ -198,7 +198,7 @@ def test_it_does_not_outlive_an_installation_that_is_killed(stored, tmp_path: Pa
     finally:
         installer.send_signal(signal.SIGKILL)
         installer.wait()
-    wait_until(lambda: not Path(f"/proc/{child}/exe").exists(), "the self-test has ended", 10)
+    wait_until(lambda: not Path(f"/proc/{child}/exe").exists(), "the self-test has ended")
 
 
 def _children(pid: int) -> list[int]:

@@ -57,7 +57,7 @@ class Bench:
     def load(self) -> None:
         """One attempt, from its beginning to its end."""
         self.keeper.look_after()
-        wait_until(lambda: not any(thread.name == "engine" for thread in threading.enumerate()), "the attempt ends", 5)
+        wait_until(lambda: not any(thread.name == "engine" for thread in threading.enumerate()), "the attempt ends")
         self.keeper.look_after()
 
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from edge_runtime.services.line import Line
 
 DRAIN_S = 0.5
-STOP_BOUND_S = 6.0
-"""The drain, and two seconds each for recorder and broker, with room for a busy machine."""
+STOP_BOUND_S = 15.0
+"""The drain, and two seconds each for recorder and broker, with room for a busy machine: what hangs here never ends."""
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def bench(tmp_path, inspector) -> Iterator[Bench]:
 def test_a_hang_beside_the_deadline_path_leaves_the_line_ready(bench, stage) -> None:
     """A slow SD card or a strange broker costs no reject: degraded, and the PLC's ready bit stays."""
     bench.hang(stage)
-    wait_until(lambda: any(stage in standing.detail for standing in bench.line.tick().reasons), "it is told", 10)
+    wait_until(lambda: any(stage in standing.detail for standing in bench.line.tick().reasons), "it is told")
     told = [standing for standing in bench.line.health.reasons if stage in standing.detail]
     assert [standing.weight for standing in told] == [Weight.DEGRADED]
     assert bench.line.vitals.deadline_path_alive()
@@ -183,7 +183,7 @@ def test_a_hang_on_the_deadline_path_is_a_fault_even_while_the_disk_hangs_too(be
     """The worse news is not hidden by the other."""
     bench.hang("record")
     bench.hang(stage)
-    wait_until(lambda: bench.line.tick().state is LineState.FAULT, "fault", 5)
+    wait_until(lambda: bench.line.tick().state is LineState.FAULT, "fault")
     assert not bench.line.vitals.device_state().ready
 
 
@@ -230,11 +230,11 @@ def test_a_hung_inspection_does_not_use_up_the_time_to_drain(tmp_path, inspector
     bench.line.start()
     wait_until(lambda: len(bench.line._inspect_queue) > 2, "parts wait behind the hung one")
     began_s = time.monotonic()
-    bench.line.stop(20.0)
+    bench.line.stop(40.0)
     release.set()
-    assert time.monotonic() - began_s < 8.0
+    assert time.monotonic() - began_s < 20.0
     assert bench.line.stages.dispatch.open_parts == 0
-    bench.line._threads["inspect"].join(5.0)
+    bench.line._threads["inspect"].join(60.0)
 
 
 def test_a_camera_that_cannot_be_opened_leaves_nothing_open(tmp_path, inspector) -> None:
@@ -257,7 +257,7 @@ def test_counting_a_large_backlog_costs_a_twentieth_of_the_time_at_most(bench, m
 
     bench.ledger.backlog()
     monkeypatch.setattr(bench.ledger, "backlog", slowly)
-    wait_until(lambda: bench.line.backlog() > 900_000, "the new figure", 5)
+    wait_until(lambda: bench.line.backlog() > 900_000, "the new figure")
     until_s = time.monotonic() + 0.4
     while time.monotonic() < until_s:
         assert bench.line.backlog() > 900_000
@@ -273,9 +273,9 @@ def test_a_full_disk_at_the_start_keeps_the_interrupted_parts_for_later(tmp_path
     bench.ledger.refusing = {"append"}
     bench.build()
     bench.line.start()
-    wait_until(lambda: bench.line.monitor.snapshot().parts > 3, "parts are judged", 10)
+    wait_until(lambda: bench.line.monitor.snapshot().parts > 3, "parts are judged")
     bench.ledger.refusing = set()
-    wait_until(lambda: bench.line.stages.record.committed > 3, "records are written", 10)
+    wait_until(lambda: bench.line.stages.record.committed > 3, "records are written")
     bench.stop()
     found = [entry.verdict for entry in bench.ledger.entries if isinstance(entry, VerdictRecord)]
     assert [(v.part_sequence, v.reason) for v in found[1:3]] == [(2, Reason.INTERRUPTED), (3, Reason.INTERRUPTED)]

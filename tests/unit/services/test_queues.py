@@ -40,10 +40,10 @@ def test_a_waiting_producer_is_woken_by_the_consumer() -> None:
     queue = BoundedQueue("q", 1)
     queue.try_put(1)
     has_room = []
-    producer = threading.Thread(target=lambda: has_room.append(queue.wait_for_room(10)))
+    producer = threading.Thread(target=lambda: has_room.append(queue.wait_for_room(60)))
     producer.start()
     queue.get(0)
-    producer.join(10)
+    producer.join(60)
     assert has_room == [True]
 
 

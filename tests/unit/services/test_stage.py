@@ -38,7 +38,7 @@ def test_a_stage_that_always_fails_lives_and_does_not_flood_the_log(caplog: pyte
     wait_until(lambda: thread.failures >= 20, "twenty failures")
     assert thread.alive
     thread.stop()
-    assert thread.join(5.0)
+    assert thread.join(60.0)
     assert stage.finished.is_set()
     assert [record.message for record in caplog.records] == ["stage broken failed and goes on"]
 
@@ -69,9 +69,9 @@ def test_only_the_stage_that_is_told_to_stands_back() -> None:
         stage = Onlooker()
         thread = StageThread(stage, SystemClock(), niceness)
         thread.start()
-        assert stage.seen.wait(5.0)
+        assert stage.seen.wait(60.0)
         thread.stop()
-        assert thread.join(5.0)
+        assert thread.join(60.0)
         found.append(stage.niceness)
     assert found == [before, min(before + 3, 19)]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -16,6 +16,7 @@ from edge_convert.convert.source import ConvertOptions  # noqa: E402
 from edge_convert.efficientad.device import Device  # noqa: E402
 from edge_convert.efficientad.losses import autoencoder_loss, total_loss  # noqa: E402
 from edge_convert.efficientad.model import assemble  # noqa: E402
+from edge_convert.efficientad.networks import PdnSize  # noqa: E402
 from edge_convert.efficientad.optimise import Schedule  # noqa: E402
 from edge_convert.efficientad.options import EfficientAdOptions  # noqa: E402
 from edge_convert.efficientad.parts import as_inspected  # noqa: E402
@@ -131,9 +132,10 @@ def options(tmp_path) -> EfficientAdOptions:
     (tmp_path / "mask.png").write_bytes(encode_png(mask))
     return EfficientAdOptions(
         images=write_parts(tmp_path / "good", 20),
-        teacher=write_teacher_file(tmp_path / "teacher.npz"),
+        teacher=write_teacher_file(tmp_path / "teacher.npz", PdnSize.XS),
         convert=ConvertOptions(tmp_path / "x.bundle", "tiny", "1", _ENGINE, precision="fp32", golden=1),
         checkpoint=tmp_path / "x.checkpoint",
+        size=PdnSize.XS,  # solved for in a fraction of S's time
         student="solved",
         schedule=Schedule(steps=0, batch=1),
         height_px=64,

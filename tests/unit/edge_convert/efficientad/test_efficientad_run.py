@@ -93,7 +93,8 @@ def test_a_student_solved_for_without_steps_has_no_autoencoder_beside_it(options
 
 def test_a_checkpoint_that_is_kept_is_converted_again(options, tmp_path):
     """Without training again: the second bundle holds the same numbers, those that are solved for included."""
-    options = replace(options, student="solved")
+    teacher = write_teacher_file(options.teacher, PdnSize.XS)
+    options = replace(options, student="solved", teacher=teacher, size=PdnSize.XS)
     train_efficientad(replace(options, keep_checkpoint=True), Silent(), SystemClock())
     assert options.checkpoint.exists()
     convert = replace(options.convert, out=tmp_path / "y.bundle")
