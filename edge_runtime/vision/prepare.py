@@ -24,6 +24,7 @@ _RGB_DIMENSIONS = 3
 _OPENCV = {
     Resize.AREA: cv2.INTER_AREA,
     Resize.AREA_HALVED: cv2.INTER_AREA,
+    Resize.LINEAR_HALVED: cv2.INTER_LINEAR,
     Resize.LINEAR: cv2.INTER_LINEAR,
     Resize.CUBIC: cv2.INTER_CUBIC,
 }
@@ -94,11 +95,19 @@ def _resize(pixels: npt.NDArray[Any], spec: InputSpec) -> npt.NDArray[Any]:
         )
     if spec.keep_fractions:
         pixels = pixels.astype(np.float32)
-    if spec.resize is Resize.AREA_HALVED:
+    method = spec.resize
+    if method in {Resize.AREA_HALVED, Resize.LINEAR_HALVED}:
         pixels = _halved(pixels, height, width)
+    if method is Resize.LINEAR_HALVED and not shrinks_little(pixels.shape[:2], height, width):
+        method = Resize.AREA
     if pixels.shape[:2] != (height, width):
-        pixels = _resized(pixels, height, width, spec.resize)
+        pixels = _resized(pixels, height, width, method)
     return pixels[top : top + spec.height_px, left : left + spec.width_px]
+
+
+def shrinks_little(size: tuple[int, ...], height: int, width: int) -> bool:
+    """Whether both neighbours that LINEAR takes per new pixel are most of what lies there: below two and a half."""
+    return 2 * size[0] < 5 * height and 2 * size[1] < 5 * width
 
 
 def _halved(pixels: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:

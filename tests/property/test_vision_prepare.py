@@ -39,7 +39,11 @@ def specs(draw: st.DrawFn) -> InputSpec:
         tensor="input",
         height_px=draw(sides),
         width_px=draw(sides),
-        resize=draw(st.sampled_from([Resize.AREA, Resize.AREA_HALVED, Resize.LINEAR, Resize.LINEAR_ANTIALIAS])),
+        resize=draw(
+            st.sampled_from(
+                [Resize.AREA, Resize.AREA_HALVED, Resize.LINEAR_HALVED, Resize.LINEAR, Resize.LINEAR_ANTIALIAS]
+            )
+        ),
         colour=draw(st.sampled_from(list(ColourOrder))),
         layout=draw(st.sampled_from(list(Layout))),
         dtype=draw(st.sampled_from(["uint8", "float32"])),

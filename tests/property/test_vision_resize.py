@@ -35,6 +35,7 @@ STEP_BY_METHOD = {
     Resize.NEAREST: 1e-3,
     Resize.AREA: 1.01,  # OpenCV sums in its own order and width
     Resize.AREA_HALVED: 1.01,
+    Resize.LINEAR_HALVED: 1.01,
     Resize.LINEAR: 1.01,
     Resize.CUBIC: 1.01,
 }
@@ -129,7 +130,7 @@ def specs(draw: st.DrawFn) -> InputSpec:
 @given(seed=seeds, before=st.tuples(sides, sides), spec=specs())
 def test_the_device_prepares_what_the_reference_does(seed: int, before: tuple[int, int], spec: InputSpec) -> None:
     """Two implementations that share no code agree for any sizes, crops, colours and layouts, or both refuse."""
-    if spec.resize in {Resize.AREA, Resize.AREA_HALVED}:
+    if spec.resize in {Resize.AREA, Resize.AREA_HALVED, Resize.LINEAR_HALVED}:
         assume(max(spec.resized_px or (spec.height_px, spec.width_px)) <= min(before))
         assume(spec.fit is Fit.STRETCH)
     frame = noise(seed, *before)
@@ -144,7 +145,7 @@ def test_the_device_prepares_what_the_reference_does(seed: int, before: tuple[in
     apart = np.abs(found - expected)
     if tight:  # weights in fixed point: a tie may be rounded the other way, once per pass
         assert apart.max() <= 2.01
-        assert (apart > step).sum() <= max(1, 0.05 * apart.size)
+        assert (apart > step).sum() <= max(2, 0.05 * apart.size)
     else:
         assert apart.max() <= step
 

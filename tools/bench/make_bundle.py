@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, required=True, help="M×C float32, .npy")
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--resize", default="area_halved", choices=("area", "area_halved"))
+    parser.add_argument("--resize", default="area_halved", choices=("area", "area_halved", "linear_halved"))
     parser.add_argument("--engine", default="openvino")
     parser.add_argument("--fp32", action="store_true")
     parser.add_argument("--out", type=Path, required=True)

@@ -44,6 +44,7 @@ def specs() -> dict[str, InputSpec]:
     found = {"`area`, bytes": InputSpec(resize=Resize.AREA, **raw)}
     if halved is not None:
         found["`area_halved`, bytes"] = InputSpec(resize=halved, **raw)
+        found["`linear_halved`, bytes"] = InputSpec(resize=Resize.LINEAR_HALVED, **raw)
     return found | {
         "`area`, floats": InputSpec(resize=Resize.AREA, **floats),
         "`linear`, floats": InputSpec(resize=Resize.LINEAR, **floats),

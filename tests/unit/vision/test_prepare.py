@@ -175,6 +175,28 @@ def test_halving_is_the_rounded_mean_of_four(dtype: type, channels: int, size: t
     np.testing.assert_array_equal(found, prepare(by_hand.astype(dtype), SPEC))
 
 
+@pytest.mark.parametrize(
+    ("size", "halved", "rest"),
+    [
+        ((24, 38), (12, 19), Resize.LINEAR),
+        ((11, 19), (11, 19), Resize.LINEAR),
+        ((11, 64), (11, 64), Resize.AREA),
+        ((22, 64), (11, 32), Resize.AREA),
+        ((15, 20), (15, 20), Resize.AREA),
+        ((4, 6), (4, 6), Resize.LINEAR),
+    ],
+)
+def test_linear_follows_halving_only_where_it_leaves_little_out(
+    size: tuple[int, int], halved: tuple[int, int], rest: Resize
+) -> None:
+    """From two and a half times too long on the rest is averaged, as ever, so that no defect falls between pixels."""
+    pixels = frame(*size)
+    if halved != size:
+        pixels = np.asarray(cv2.resize(pixels, halved[::-1], interpolation=cv2.INTER_AREA))
+    found = prepare(frame(*size), replace(SPEC, resize=Resize.LINEAR_HALVED))
+    np.testing.assert_array_equal(found, prepare(pixels, replace(SPEC, resize=rest)))
+
+
 def test_a_large_frame_is_halved_in_the_same_way_with_any_number_of_threads() -> None:
     """OpenCV splits large pictures among threads; small ones, as above, it does not."""
     pixels = frame(600, 960)

@@ -65,10 +65,14 @@ def _resized(pixels: Matrix, spec: InputSpec, full: float) -> Matrix:
             "is to be resized",
             "Give --resize, or images of that size.",
         )
-    if spec.resize is Resize.AREA_HALVED:
+    method = spec.resize
+    if method in {Resize.AREA_HALVED, Resize.LINEAR_HALVED}:
         pixels = _halved(pixels, height, width, whole=not spec.keep_fractions)
-    across = _weights(pixels.shape[1], width, spec.resize)
-    down = _weights(pixels.shape[0], height, spec.resize)
+    if method is Resize.LINEAR_HALVED:
+        shrunk = max(pixels.shape[0] / height, pixels.shape[1] / width)
+        method = Resize.LINEAR if shrunk < 2.5 else Resize.AREA  # noqa: PLR2004  (as the format says)
+    across = _weights(pixels.shape[1], width, method)
+    down = _weights(pixels.shape[0], height, method)
     wide = np.einsum("wx,hxc->hwc", across, pixels, optimize=True)
     if spec.keep_fractions:
         return np.asarray(np.einsum("yh,hwc->ywc", down, wide, optimize=True))
@@ -123,7 +127,7 @@ def _weights(before: int, after: int, method: Resize) -> Matrix:
         match method:
             case Resize.NEAREST:
                 matrix[index, math.floor(Fraction(2 * index + 1, 2) * before / after)] = 1.0
-            case Resize.LINEAR | Resize.CUBIC:
+            case Resize.LINEAR | Resize.LINEAR_HALVED | Resize.CUBIC:
                 _sample(matrix[index], centre - 0.5, cubic=method is Resize.CUBIC)
             case Resize.LINEAR_ANTIALIAS | Resize.CUBIC_ANTIALIAS:
                 reach, cubic = max(scale, 1.0), method is Resize.CUBIC_ANTIALIAS

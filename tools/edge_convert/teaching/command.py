@@ -35,7 +35,8 @@ class TeachFlags:
     bundle_version: Annotated[str, typer.Option(help="Version that every record will state.")] = "1"
     size: Annotated[str, typer.Option(help="Input size in pixels: 256 or 256x320 (height x width).")] = "256"
     resize: Annotated[
-        Literal["area", "area_halved"], typer.Option(help="How frames shrink; area_halved is faster from large ones.")
+        Literal["area", "area_halved", "linear_halved"],
+        typer.Option(help="How frames shrink; area_halved is faster from large ones, linear_halved fastest."),
     ] = "area"
     layers: Annotated[str, typer.Option(help="Backbone outputs, comma-separated. Default: strides 8 and 16.")] = ""
     mean: Annotated[str | None, typer.Option(help="Normalisation for pixels in 0…1: three numbers.")] = None
