@@ -19,10 +19,11 @@ from edge_runtime.domain.update import ReleaseTerms, StoredRelease, UpdateState
 from edge_runtime.domain.verdict import Reason
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.ops.memory import MemoryFigure
-from edge_runtime.services.activation import ActivationStage, LineView
+from edge_runtime.services.activation import ActivationStage
 from edge_runtime.services.engine_keeper import EngineKeeper
 from edge_runtime.services.events import Events
 from edge_runtime.services.flow import RecipeCell
+from edge_runtime.services.line_view import LineView
 from edge_runtime.services.model_pool import Budget, ModelPool
 from edge_runtime.services.model_swap import Model, Models
 from edge_runtime.services.monitor import LineMonitor
@@ -111,7 +112,7 @@ class ActivationBench:
         events = Events(self.records, self.clock)
         self.models = Models(first, self.in_force, self.clock, events)
         self.pool = ModelPool(self.loader, Budget(budget, 0), self.memory, self.clock)
-        view = LineView(self.models, self.monitor, lambda: self.hangs, events, self.clock)
+        view = LineView(self.models.own, self.monitor, lambda: self.hangs, events, self.clock)
         self.stage = ActivationStage(self.store, self.pool, view, RULES, products)
 
     def _check(self, _path: Path, digest: str) -> None:
@@ -139,7 +140,7 @@ class ActivationBench:
         for _ in range(times):
             self.stage.look()
             if (thread := self.pool._thread) is not None:
-                wait_until(lambda thread=thread: not thread.is_alive(), "the load ends", 5)
+                wait_until(lambda thread=thread: not thread.is_alive(), "the load ends")
             self.models.between_frames()
 
     def parts(self, count: int, outcome: float | Reason = GOOD) -> None:

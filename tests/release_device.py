@@ -104,9 +104,16 @@ class ReleaseDevice:
 
     def verdicts(self) -> list[dict[str, Any]]:
         """What the ledger holds, oldest first."""
-        query = "SELECT payload FROM records WHERE channel = 'inspection' ORDER BY sequence"
+        return self._records("inspection")
+
+    def events(self) -> list[dict[str, Any]]:
+        """Likewise, what happened."""
+        return self._records("event")
+
+    def _records(self, channel: str) -> list[dict[str, Any]]:
+        query = "SELECT payload FROM records WHERE channel = ? ORDER BY sequence"
         with sqlite3.connect(self.state_dir / "ledger.sqlite") as ledger:
-            return [json.loads(row[0]) for row in ledger.execute(query).fetchall()]
+            return [json.loads(row[0]) for row in ledger.execute(query, (channel,)).fetchall()]
 
 
 def run_until(daemon: Daemon, condition: Callable[[], bool]) -> None:

@@ -14,7 +14,7 @@ from edge_runtime.domain.update import UpdateState
 from edge_runtime.ops.memory import SystemMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edge_runtime.app.inspection import Inspector
@@ -106,14 +106,23 @@ def _open_source(config: LineConfig, clock: Clock, path: Path | None, product: s
         store.close()
 
 
-def start_release(config: LineConfig, store: UpdateStore, product: str, assemble: Assemble = inspector_of) -> Start:
+def start_release(
+    config: LineConfig, store: UpdateStore, product: str, assemble: Assemble = inspector_of, *, may_try: bool = True
+) -> Start:
     """What has to decide at the start, loaded and proved; a release on trial that fails at it is rolled back.
+
+    Args:
+        config: of the line.
+        store: with its releases.
+        product: whose release.
+        assemble: puts a bundle on its engine.
+        may_try: otherwise a release that is due waits, where there is another one that may run.
 
     Raises:
         EdgeError: nothing of this product may run, or what may does not load.
     """
     while True:
-        release, on_trial = _begun(store, store.resolve_start(product))
+        release, on_trial = _begun(store, store.resolve_start(product), may_try=may_try)
         opener = opener_of(config, store, release, assemble)
         try:
             return Start(store, release, proved(opener), opener)
@@ -128,7 +137,7 @@ def start_release(config: LineConfig, store: UpdateStore, product: str, assemble
                 ) from error
 
 
-def _begun(store: UpdateStore, release: StoredRelease) -> tuple[StoredRelease, bool]:
+def _begun(store: UpdateStore, release: StoredRelease, *, may_try: bool) -> tuple[StoredRelease, bool]:
     """What to load, and whether it is on trial: then its attempt is committed, for the load may end this process.
 
     Raises:
@@ -136,10 +145,12 @@ def _begun(store: UpdateStore, release: StoredRelease) -> tuple[StoredRelease, b
     """
     if release.state not in {UpdateState.ARMED, UpdateState.TRIAL}:
         return release, False
+    good = store.standing(release.terms.product).known_good
+    if not may_try and good is not None:
+        return good, False
     try:
         return replace(store.begin_trial(release.digest), reason=release.reason), True
     except UpdateError:  # a full or failing disk: what cannot be counted is not tried
-        good = store.standing(release.terms.product).known_good
         if good is None:
             raise
         return good, False
@@ -152,11 +163,18 @@ class StoreLoader:
     config: LineConfig
     store: UpdateStore
     maker: ModelMaker
+    refuse: Callable[[Model], None] | None = None
+    """Raises EdgeError for a model that may not stand where it is to stand."""
+    is_beside: bool = False
+    """It is to look beside the line's own model: its limits are always its release's."""
 
     def load(self, release: StoredRelease) -> Model:
         """See `Loader`."""
         opener = opener_of(self.config, self.store, release, self.maker.assemble)
-        return self.maker.load(opener, release.terms.product)
+        model = self.maker.load(opener, release.terms.product, own_limits=self.is_beside)
+        if self.refuse is not None:
+            self.refuse(model)
+        return model
 
     def file_bytes(self, release: StoredRelease) -> int:
         """See `Loader`."""
@@ -180,18 +198,38 @@ def trial_rules(settings: TrialSettings) -> TrialRules:
 
 
 def activation_stage(line: Common, maker: ModelMaker, vitals: Vitals) -> ActivationStage | None:
-    """None for a line that runs a file."""
+    """With those of the models beside the line's own. None for a line that runs a file."""
     store, config = line.devices.store, line.config
     if store is None:
         return None
-    from edge_runtime.services.activation import ActivationStage, LineView  # noqa: PLC0415  (likewise)
+    from edge_runtime.app.member_releases import refusal, stages_beside  # noqa: PLC0415  (likewise)
+    from edge_runtime.services.activation_order import one_at_a_time  # noqa: PLC0415  (likewise)
+
+    def make(place: int) -> ActivationStage:
+        return _stage(line, StoreLoader(config, store, maker, refusal(line, place), place > 0), vitals, place)
+
+    own = make(0)
+    one_at_a_time((own, *stages_beside(line, make)))
+    return own
+
+
+def _stage(line: Common, loader: StoreLoader, vitals: Vitals, place: int) -> ActivationStage:
+    from edge_runtime.app.member_releases import recorder  # noqa: PLC0415  (likewise)
+    from edge_runtime.services.activation import ActivationStage  # noqa: PLC0415  (likewise)
+    from edge_runtime.services.line_view import LineView  # noqa: PLC0415  (likewise)
     from edge_runtime.services.model_pool import Budget, ModelPool  # noqa: PLC0415  (likewise)
 
+    config, models = line.config, line.models
     limit_mb, reserve_mb = config.trial.memory_budget_mb, config.ops.memory_reserve_mb
     budget = Budget(
         None if limit_mb is None else limit_mb * MEGABYTE, None if reserve_mb is None else reserve_mb * MEGABYTE
     )
-    pool = ModelPool(StoreLoader(config, store, maker), budget, SystemMemory(), line.clock)
-    view = LineView(line.models, line.monitor, lambda: vitals.hangs("inspect"), line.events, line.clock)
-    products = () if config.products is None else sorted(set(config.products.codes.values()))
-    return ActivationStage(store, pool, view, trial_rules(config.trial), products)
+    pool = ModelPool(loader, budget, SystemMemory(), line.clock)
+    seat = models.own if place == 0 else models.beside[place - 1]
+
+    def hangs() -> bool:
+        return vitals.hangs("inspect") and models.looking in {"", seat.current.digest}
+
+    view = LineView(seat, line.monitor, hangs, line.events, line.clock, place, recorder(line, place))
+    products = () if config.products is None or place else sorted(set(config.products.codes.values()))
+    return ActivationStage(loader.store, pool, view, trial_rules(config.trial), products)

@@ -6,7 +6,6 @@ What combines them is imported where a line does so.
 from __future__ import annotations
 
 import contextlib
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from edge_runtime.app.models import proved
 from edge_runtime.app.recipe import limits_in_force
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.domain.audit import combination_activated
-from edge_runtime.domain.errors import BundleError, UpdateError
+from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.domain.verdict import Limits
 
@@ -33,11 +32,10 @@ if TYPE_CHECKING:
     from edge_runtime.domain.combination import Combination
     from edge_runtime.domain.records import EventRecord
     from edge_runtime.domain.update import StoredRelease
+    from edge_runtime.domain.verdict import BundleIdentity
     from edge_runtime.ops.clock import Clock
-    from edge_runtime.services.model_swap import Model
+    from edge_runtime.services.model_swap import Model, Models
     from edge_runtime.services.panel import Panel
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +47,28 @@ class Member:
     """Loads it once more; None: it cannot be."""
     limits: Limits
     """In force for it."""
+    release: StoredRelease | None = None
+    """The one that it is, on a line with a product."""
 
 
 def open_members(
-    config: LineConfig, own: Inspector, store: UpdateStore | None = None, assemble: Assemble = inspector_of
+    config: LineConfig,
+    own: Inspector,
+    store: UpdateStore | None = None,
+    assemble: Assemble = inspector_of,
+    release: StoredRelease | None = None,
 ) -> tuple[Member, ...]:
     """The models in `recipe.combine.members`, each proved on its golden images; none where there are none.
 
-    A signed release that waits for its trial is confirmed as soon as it has been proved here: the parts of a line are
-    the trial of the line's own model alone.
+    One release at a time goes on trial: where the line's own, or one before it here, is on trial, a further model
+    starts with its last-known-good release, if there is one.
 
     Args:
         config: of the line.
         own: the line's own model.
         store: this device's releases, on a line with a product.
         assemble: puts a bundle on its engine.
+        release: which the line's own model is, on a line with a product.
 
     Raises:
         EdgeError: one cannot be used here, gives other scores than it was made with, or is there twice.
@@ -72,24 +77,27 @@ def open_members(
     if combine is None:
         return ()
     with contextlib.ExitStack() as undo:
-        members = []
+        members: list[Member] = []
         for settings in combine.members:
-            member = _opened(config, settings, store, assemble)
+            so_far = (release, *(member.release for member in members))
+            member = _opened(config, settings, store, assemble, may_try=not any(map(_is_on_trial, so_far)))
             undo.callback(member.inspector.close)
             members.append(member)
-        _refuse_doubles([own, *(member.inspector for member in members)])
-        own_limits = limits_in_force(config.recipe, own.bundle.calibration.limits)
-        _refuse_shares(combine, [Member(own, None, own_limits), *members])
+        refuse_doubles(_bundles(own, members))
+        limits = (limits_in_force(config.recipe, own.bundle.calibration.limits), *(member.limits for member in members))
+        for place, (bundle, theirs) in enumerate(zip(_bundles(own, members), limits, strict=True)):
+            refuse_shares(combine, place, bundle, theirs)
         undo.pop_all()
         return tuple(members)
 
 
-def _opened(config: LineConfig, settings: MemberSettings, store: UpdateStore | None, assemble: Assemble) -> Member:
+def _opened(
+    config: LineConfig, settings: MemberSettings, store: UpdateStore | None, assemble: Assemble, *, may_try: bool
+) -> Member:
     """Proved."""
     if settings.product is not None and store is not None:
-        start = start_release(config, store, settings.product, assemble)
-        _confirm(store, start.release)
-        return Member(start.inspector, start.opener, start.inspector.bundle.calibration.limits)
+        start = start_release(config, store, settings.product, assemble, may_try=may_try)
+        return Member(start.inspector, start.opener, start.inspector.bundle.calibration.limits, start.release)
     path = settings.bundle
     if path is None:
         raise AssertionError  # the configuration is refused where a model is named that a line like this cannot have
@@ -101,19 +109,18 @@ def _opened(config: LineConfig, settings: MemberSettings, store: UpdateStore | N
     return Member(inspector, opener, limits_in_force(settings, inspector.bundle.calibration.limits))
 
 
-def _confirm(store: UpdateStore, release: StoredRelease) -> None:
-    if release.state is not UpdateState.TRIAL:
-        return
-    try:
-        store.confirm(release.digest)
-    except UpdateError as error:  # it runs all the same; its attempts are counted until it can be
-        _log.warning("%s %s cannot be confirmed: %s", release.name, release.version, error.diagnostics())
+def _is_on_trial(release: StoredRelease | None) -> bool:
+    return release is not None and release.state is UpdateState.TRIAL
 
 
-def _refuse_doubles(inspectors: Sequence[Inspector]) -> None:
+def refuse_doubles(identities: Sequence[BundleIdentity]) -> None:
+    """No model stands beside itself.
+
+    Raises:
+        BundleError: one is there twice.
+    """
     seen: set[str] = set()
-    for inspector in inspectors:
-        identity = inspector.bundle.identity
+    for identity in identities:
         if identity.digest in seen:
             raise BundleError(
                 f"{identity.name} {identity.version} is combined with itself: two files hold the same bundle",
@@ -122,17 +129,26 @@ def _refuse_doubles(inspectors: Sequence[Inspector]) -> None:
         seen.add(identity.digest)
 
 
-def _refuse_shares(combine: CombineSettings, models: Sequence[Member]) -> None:
-    """A share of a limit says something only where the limit is above 0."""
-    for settings, model in zip(_all_terms(combine), models, strict=True):
-        widened = (settings.doubt_from_percent, settings.doubt_to_percent) != (100, 100)
-        if widened and model.limits.review <= 0:
-            identity = model.inspector.bundle.identity
-            raise BundleError(
-                f"the doubt of {identity.name} {identity.version} is given in percent of its limits, and its review "
-                f"limit is {model.limits.review:g}",
-                "Leave doubt_from_percent and doubt_to_percent out: it is in doubt where it says REVIEW.",
-            )
+def refuse_shares(combine: CombineSettings, place: int, identity: BundleIdentity, limits: Limits) -> None:
+    """A share of a limit says something only where the limit is above 0.
+
+    Args:
+        combine: the settings.
+        place: of the model; 0 is the line's own.
+        identity: of its bundle.
+        limits: in force for it.
+
+    Raises:
+        BundleError: its doubt is stated in shares, and its limit is not.
+    """
+    settings = _all_terms(combine)[place]
+    widened = (settings.doubt_from_percent, settings.doubt_to_percent) != (100, 100)
+    if widened and limits.review <= 0:
+        raise BundleError(
+            f"the doubt of {identity.name} {identity.version} is given in percent of its limits, and its review "
+            f"limit is {limits.review:g}",
+            "Leave doubt_from_percent and doubt_to_percent out: it is in doubt where it says REVIEW.",
+        )
 
 
 def _all_terms(combine: CombineSettings) -> tuple[CombineSettings | MemberSettings, ...]:
@@ -142,17 +158,28 @@ def _all_terms(combine: CombineSettings) -> tuple[CombineSettings | MemberSettin
 
 def member_models(members: Sequence[Member], maker: ModelMaker) -> tuple[Model, ...]:
     """As the line takes them, each with its own limits."""
-    return tuple(maker.made(member.inspector, member.opener, limits=member.limits) for member in members)
+    return tuple(
+        maker.made(member.inspector, member.opener, _product_of(member), limits=member.limits) for member in members
+    )
 
 
-def panel_of(config: LineConfig, others: Sequence[Model], clock: Clock) -> Panel | None:
+def _product_of(member: Member) -> str:
+    return "" if member.release is None else member.release.terms.product
+
+
+def _bundles(own: Inspector, members: Sequence[Member]) -> tuple[BundleIdentity, ...]:
+    """The line's own, then the others."""
+    return tuple(inspector.bundle.identity for inspector in (own, *(member.inspector for member in members)))
+
+
+def panel_of(config: LineConfig, models: Models, clock: Clock) -> Panel | None:
     """None where the line has one model at a time."""
     combine = config.recipe.combine
     if combine is None:
         return None
     from edge_runtime.services.panel import Panel  # noqa: PLC0415  (most lines have one model)
 
-    return Panel(combination_of(combine), others, clock)
+    return Panel(combination_of(combine), models, clock)
 
 
 def combination_of(combine: CombineSettings) -> Combination:

@@ -53,7 +53,7 @@ def line_conditions(line: Common, stages: Stages, vitals: Vitals) -> Conditions:
     if devices.broker is not None and stages.publish is not None:
         probes.append(BrokerProbe(devices.broker, stages.publish))
     if stages.activation is not None:
-        probes.append(ActivationProbe(stages.activation))
+        probes += [ActivationProbe(stage) for stage in stages.activation.all]
     if stages.evidence is not None:
         probes.append(EvidenceProbe(stages.evidence))
     return Conditions(probes)

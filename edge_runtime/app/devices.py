@@ -88,7 +88,7 @@ def open_devices(config: LineConfig, clock: Clock, assemble: Assemble = inspecto
             undo.callback(store.close)
         inspector, opener, release = _first_model(config, store, assemble)
         undo.callback(inspector.close)
-        members = open_members(config, inspector, store, assemble)
+        members = open_members(config, inspector, store, assemble, release)
         for member in members:
             undo.callback(member.inspector.close)
         state_dir, name = config.device.state_dir, config.device.name

@@ -84,8 +84,8 @@ class LineMetrics:
     def _refresh_model(self, line: Line) -> None:
         _raise_to(self._swaps, line.models.swaps)
         if (activation := line.stages.activation) is not None:
-            _raise_to(self._rollbacks, activation.trials.failures)
-            self._on_trial.set(float(activation.trials.current is not None))
+            _raise_to(self._rollbacks, sum(stage.trials.failures for stage in activation.all))
+            self._on_trial.set(float(any(stage.trials.current is not None for stage in activation.all)))
         if (rollout := line.stages.rollout) is not None:
             self._rollout.refresh(rollout.report)
 

@@ -121,8 +121,13 @@ class ModelMaker:
     assemble: Assemble = inspector_of
     """Puts a bundle on its engine."""
 
-    def load(self, opener: Opener, product: str = "") -> Model:
+    def load(self, opener: Opener, product: str = "", *, own_limits: bool = False) -> Model:
         """Load, warm up and prove; takes from half a second to minutes.
+
+        Args:
+            opener: of the bundle.
+            product: which it inspects.
+            own_limits: the bundle's, whatever the recipe says: of a model that stands beside the line's own.
 
         Raises:
             EdgeError: it cannot run here, or gives other scores.
@@ -131,7 +136,8 @@ class ModelMaker:
         with opener() as inspector:
             prove(inspector)
             memory_bytes = max(resident_bytes() - before_bytes, _smallest(inspector))
-            return self.made(inspector, opener, product, memory_bytes, self.clock.monotonic_ns() - began_ns)
+            limits = inspector.bundle.calibration.limits if own_limits else None
+            return self.made(inspector, opener, product, memory_bytes, self.clock.monotonic_ns() - began_ns, limits)
 
     def made(
         self,

@@ -128,7 +128,7 @@ def inspect_stage(
         newest_first=line.config.camera.overflow is Overflow.REJECT,
         beside=beside,
         products=products,
-        panel=panel_of(line.config, line.models.others, line.clock),
+        panel=panel_of(line.config, line.models, line.clock),
         turns=None if shared is None else shared.turns,
     )
 

@@ -107,8 +107,8 @@ class StatusReporter:
         """For `systemctl status`."""
         health = self._line.health
         reasons = f" ({health.text})" if health.reasons else ""
-        release = self._release()
-        on_trial = " · release on trial" if release is not None and release.standing == "trial" else ""
+        stage = self._line.stages.activation
+        on_trial = " · release on trial" if stage is not None and any(one.trials.current for one in stage.all) else ""
         trust = "" if self._line.recipe.bundle.trust == "production" else " · DEVELOPMENT bundle"
         return f"{health.state}{reasons} · {self._line.monitor.snapshot().parts} parts{trust}{on_trial}"
 
@@ -129,8 +129,9 @@ class StatusReporter:
         line, panel = self._line, self._line.stages.inspect.panel
         if panel is None:
             return None
-        models = (line.models.current, *panel.others)
-        limits = (line.recipe.current.limits, *(other.recipe.limits for other in panel.others))
+        others = line.models.others
+        models = (line.models.current, *others)
+        limits = (line.recipe.current.limits, *(other.recipe.limits for other in others))
         return CombinationField(
             rule=panel.combination.rule,
             models=[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -68,6 +68,16 @@ def next_step(standing: ProductStanding, running: str, running_product: str, pro
     if good is None:
         return Suspend(f"no release of product {product} on this device may run")
     return Stay() if good.digest == running else Change(good)
+
+
+def put_off(standing: ProductStanding, running: str) -> ProductStanding:
+    """As if what is due were not there yet: it has to wait. A trial that goes on is no such thing.
+
+    Where no other release may run nothing is put off.
+    """
+    if standing.known_good is None or (standing.trial is not None and standing.trial.digest == running):
+        return standing
+    return replace(standing, armed=None, trial=None)
 
 
 def may_go_on(standing: ProductStanding, running: str, running_product: str, product: str) -> bool:

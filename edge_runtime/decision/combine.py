@@ -118,7 +118,8 @@ def combined_verdict(
         look, score, limits = _decided(combination, looks)
         outcome = Inspection(part.trigger.part_id, score, None, look.bundle, 0, look.took_ns)
         verdict = judge(outcome, part, replace(recipe, limits=limits), decided_ns)
-    return replace(verdict, combined=Combined(combination.rule, tuple(looks)))
+    place = None if unheard is None else unheard.place
+    return replace(verdict, combined=Combined(combination.rule, tuple(looks), place))
 
 
 def _fault(

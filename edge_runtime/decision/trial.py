@@ -55,7 +55,7 @@ class TrialRules:
     """What a model has to keep to."""
 
     parts: int
-    """So many parts with a sound score."""
+    """So many parts with a sound score, of its own."""
     dwell_ns: int
     """It has to decide for at least so long."""
     fault_rate: float
@@ -73,15 +73,37 @@ class Tally:
     sound: int = 0
     ejected: int = 0
     """Of the sound ones: those that the gate ejects (REVIEW as the recipe says)."""
+    unasked: int = 0
+    """Of the sound ones: those at which it was not asked to look, where several models are combined."""
+    unasked_ejected: int = 0
+    """Of these: those that the gate ejects."""
     faults: int = 0
     late: int = 0
     faults_in_a_row: int = 0
     late_in_a_row: int = 0
 
     @property
+    def looked(self) -> int:
+        """Those that it gave a sound score."""
+        return self.sound - self.unasked
+
+    @property
     def parts(self) -> int:
         """All that say something about the model."""
-        return self.sound + self.faults + self.late
+        return self.looked + self.faults + self.late
+
+    def without_it(self, verdict: Verdict, recipe: Recipe) -> Tally:
+        """With one more part at which it was not asked to look: it counts for the line's reject rate alone."""
+        if verdict.reason.is_fault:
+            return self
+        ejects = gate_action(verdict, recipe) is GateAction.EJECT
+        return replace(
+            self,
+            sound=self.sound + 1,
+            ejected=self.ejected + ejects,
+            unasked=self.unasked + 1,
+            unasked_ejected=self.unasked_ejected + ejects,
+        )
 
     def add(self, verdict: Verdict, recipe: Recipe) -> Tally:
         """With one more part; one whose fault is not the model's changes nothing."""
@@ -129,13 +151,12 @@ def decide(
         failed = None
     if failed is not None:
         return failed
-    if tally.sound < rules.parts or elapsed_ns < rules.dwell_ns:
+    if tally.looked < rules.parts or elapsed_ns < rules.dwell_ns:
         return None
-    low, high = rules.reject_rate
-    in_band = low <= tally.ejected / tally.sound <= high
+    in_band = not (_rejects_too_many(tally, rules) or _rejects_too_few(tally, rules))
     if in_band and tally.faults <= rules.fault_rate * tally.parts and tally.late <= rules.late_rate * tally.parts:
         return Confirmed(f"{_told(tally)} in {elapsed_ns / 1e9:.0f} s")
-    if tally.sound >= LONGEST * rules.parts and has_good:
+    if tally.looked >= LONGEST * rules.parts and has_good:
         text = f"after {_told(tally)} it still cannot be said that it keeps to its rates"
         return RolledBack(Failure.UNDECIDED, text)
     return None
@@ -158,11 +179,25 @@ def _beyond_its_rates(tally: Tally, rules: TrialRules) -> RolledBack | None:
         text = _rate("got no verdict before the deadline", tally.late, tally.parts, rules.late_rate)
         return RolledBack(Failure.LATE, text)
     low, high = rules.reject_rate
+    too_many = _rejects_too_many(tally, rules) and is_beyond(tally.ejected, tally.sound, high)
     passed = tally.sound - tally.ejected
-    if is_beyond(tally.ejected, tally.sound, high) or is_beyond(passed, tally.sound, 1.0 - low):
+    if too_many or (_rejects_too_few(tally, rules) and is_beyond(passed, tally.sound, 1.0 - low)):
         text = f"{tally.ejected} of {tally.sound} parts were rejected; {100 * low:g} to {100 * high:g} % are expected"
         return RolledBack(Failure.REJECT_RATE, text)
     return None
+
+
+def _rejects_too_many(tally: Tally, rules: TrialRules) -> bool:
+    """So far; not where those that it was not asked about are too many by themselves: that is not its doing."""
+    high, sound = rules.reject_rate[1], max(1, tally.sound)
+    return tally.ejected / sound > high >= tally.unasked_ejected / sound
+
+
+def _rejects_too_few(tally: Tally, rules: TrialRules) -> bool:
+    """Likewise: not where they would be too few whatever it said."""
+    low, sound = rules.reject_rate[0], max(1, tally.sound)
+    unasked_passed = tally.unasked - tally.unasked_ejected
+    return tally.ejected / sound < low <= (tally.sound - unasked_passed) / sound
 
 
 def is_beyond(cases: int, parts: int, rate: float) -> bool:
@@ -197,7 +232,8 @@ def _log_beta(one: float, other: float) -> float:
 
 
 def _told(tally: Tally) -> str:
-    return f"{tally.sound} parts judged, {tally.ejected} rejected, {tally.faults} faults, {tally.late} late"
+    unasked = f" ({tally.unasked} without it)" if tally.unasked else ""
+    return f"{tally.sound} parts judged{unasked}, {tally.ejected} rejected, {tally.faults} faults, {tally.late} late"
 
 
 def _rate(what: str, cases: int, parts: int, allowed: float) -> str:

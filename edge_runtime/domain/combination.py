@@ -84,3 +84,5 @@ class Combined:
     rule: Rule
     looks: tuple[Look, ...]
     """In the order in which they looked; a model that was not asked is not among them."""
+    unheard: int | None = None
+    """Place of a model that ought to have looked and had no time left for it; 0 is the line's own."""

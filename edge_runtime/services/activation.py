@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge_runtime.decision import activation as rules
@@ -19,6 +18,7 @@ from edge_runtime.decision.trial import Confirmed, Failure, RolledBack, TrialRul
 from edge_runtime.decision.update_rules import MAX_ATTEMPTS
 from edge_runtime.domain.errors import UpdateError
 from edge_runtime.domain.update import UpdateState
+from edge_runtime.services.activation_order import without_what_waits
 from edge_runtime.services.activation_records import ActivationRecords
 from edge_runtime.services.decider import Decider
 from edge_runtime.services.model_loads import ModelLoads
@@ -29,27 +29,13 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundles.store_port import UpdateStore
     from edge_runtime.domain.update import ProductStanding, StoredRelease
-    from edge_runtime.ops.clock import Clock
-    from edge_runtime.services.events import Events
+    from edge_runtime.services.line_view import LineView
     from edge_runtime.services.model_pool import Arrival, ModelPool
-    from edge_runtime.services.model_swap import Model, Models
-    from edge_runtime.services.monitor import LineMonitor
+    from edge_runtime.services.model_swap import Model
 
 _log = logging.getLogger(__name__)
 LOOK_NS: Final = 50_000_000
 """So often the store, the trial and what is being loaded are looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class LineView:
-    """What the stage needs of its line."""
-
-    models: Models
-    monitor: LineMonitor
-    hangs: Callable[[], bool]
-    """Whether the inspect stage makes no progress."""
-    events: Events
-    clock: Clock
 
 
 class ActivationStage:
@@ -74,10 +60,10 @@ class ActivationStage:
         self._pool = pool
         self._hangs = line.hangs
         self._clock = line.clock
-        self._records = ActivationRecords(line.events, line.clock)
+        self._records = ActivationRecords(line.events, line.clock, line.beside)
         self._products = tuple(products)
-        self.decider = Decider(line.models, self._records, line.clock)
-        self.product = line.models.current.product
+        self.decider = Decider(line.seat, self._records, line.clock)
+        self.product = line.seat.current.product
         """What the line is to inspect; empty where nobody can say."""
         self._asked_for = self.product, ""
         self.code_source: Callable[[], None] | None = None
@@ -87,12 +73,26 @@ class ActivationStage:
         self._due = True
         self._wake = threading.Event()
         self._loads = ModelLoads(pool, self._records, line.clock)
-        self.trials = Trials(store, line.monitor, trial_rules)
+        self.trials = Trials(store, line.monitor, trial_rules, line.place)
         self.standing: ProductStanding | None = None
         """Of the product that is inspected, as of the last look."""
         self.failing: str | None = None
         """Why the store cannot be asked; None while all is well."""
-        pool.keep(line.models.current, Rank.RUNNING)
+        self.waits_for: Callable[[], str] = str
+        """Why nothing may go on trial here now; empty where it may."""
+        self.beside: tuple[ActivationStage, ...] = ()
+        """Of the models beside the line's own; looked at by its thread."""
+        pool.keep(line.seat.current, Rank.RUNNING)
+
+    @property
+    def all(self) -> tuple[ActivationStage, ...]:
+        """This one, and those beside it."""
+        return (self, *self.beside)
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether a release is on trial here, or being loaded."""
+        return self.trials.current is not None or self._pool.loading is not None
 
     @property
     def is_standby_loaded(self) -> bool:
@@ -114,7 +114,8 @@ class ActivationStage:
         """Look at everything once, after a pause."""
         self._clock.wait(self._wake, LOOK_NS)
         self._wake.clear()
-        self.look()
+        for stage in self.all:
+            stage.look()
 
     def look(self) -> None:
         """Look at everything once. Never waits for a model."""
@@ -130,7 +131,7 @@ class ActivationStage:
 
     def finish(self) -> None:
         """Stopped on purpose: a trial goes on at the next start, and this was no crash."""
-        for product in {self.product, *self._products} - {""}:
+        for product in {*(stage.product for stage in self.all), *self._products} - {""}:
             try:
                 if (trial := self._store.standing(product).trial) is not None:
                     self._store.pause_trial(trial.digest)
@@ -178,6 +179,8 @@ class ActivationStage:
         others = {name: self._store.standing(name).known_good for name in self._products if name != self.product}
         self._others = {release.digest: release for release in others.values() if release is not None}
         self.trials.keep(self.product, "" if standing.trial is None else standing.trial.digest)
+        standing = without_what_waits(standing, self.waits_for(), self.decider.running, self._records)
+        self._due = standing is not self.standing
         running, of_product = self.decider.running, self.decider.product
         due = standing.armed or standing.trial
         match rules.next_step(standing, running, of_product, self.product):

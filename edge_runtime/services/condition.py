@@ -100,8 +100,7 @@ class EngineProbe:
     def __call__(self, _now_ns: int) -> Found:
         """See `Probe`."""
         if (why := self.models.failing) is not None:
-            is_stand_in = self.models.current.is_stand_in
-            yield LineReason.MODEL_SUSPENDED if is_stand_in else LineReason.ENGINE_FAILING, why
+            yield LineReason.MODEL_SUSPENDED if self.models.is_suspended else LineReason.ENGINE_FAILING, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ class ActivationProbe:
             yield LineReason.RELEASES_UNAVAILABLE, self.activation.failing
         if (trial := self.activation.trials.current) is not None:
             release = trial.release
-            yield LineReason.MODEL_ON_TRIAL, f"{release.name} {release.version}: {trial.tally.sound} parts judged"
+            yield LineReason.MODEL_ON_TRIAL, f"{release.name} {release.version}: {trial.tally.looked} parts judged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from edge_runtime.domain.update import StoredRelease
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.activation_records import ActivationRecords
-    from edge_runtime.services.model_swap import Model, Models, Swap
+    from edge_runtime.services.model_swap import Model
+    from edge_runtime.services.seat import Seat, Swap
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 class Decider:
     """Used by the activation stage alone; the plain attributes may be read by any thread."""
 
-    def __init__(self, models: Models, records: ActivationRecords, clock: Clock) -> None:
+    def __init__(self, models: Seat, records: ActivationRecords, clock: Clock) -> None:
         self.model: Model = models.current
         """The one that was proposed last; while suspended what stands in, so that the other's memory can be used."""
         self.suspended_for: str | None = None

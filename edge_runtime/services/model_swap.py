@@ -1,4 +1,4 @@
-"""The model that decides, and its change between two frames.
+"""The models of a line, and their change between two frames.
 
 Whoever has loaded and proved another model proposes it; the inspect stage's thread takes it over when it has finished
 one part and has not begun the next. Limits and identity change with it in the same step, so that no verdict mixes two.
@@ -6,11 +6,10 @@ one part and has not begun the next. Limits and identity change with it in the s
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge_runtime.ops.cell import LatestValue
+from edge_runtime.services.seat import Seat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.engine_keeper import EngineKeeper
     from edge_runtime.services.events import Events
     from edge_runtime.services.flow import RecipeCell
+    from edge_runtime.services.seat import Swap
 
 REMEMBERED: Final = 16
 """Manifests of models that decided earlier: their last pictures may still be drawn."""
@@ -62,23 +62,8 @@ class Model:
         return self.keeper.inspect(exposures)
 
 
-@dataclass(slots=True, eq=False)
-class Swap:
-    """A model that is to decide from the next part on."""
-
-    model: Model
-    record: EventRecord | None
-    """Put into the ledger's queue in the moment of the change, before the first verdict of the new model."""
-    asked_ns: int
-    """Monotonic."""
-    done: threading.Event = field(default_factory=threading.Event)
-    """Set once it decides, or once a newer proposal has taken its place."""
-    took_ns: int = 0
-    """From the proposal to the change; of use once it is done."""
-
-
 class Models:
-    """Which model decides. `current` may be read by any thread; it changes in the inspect stage's thread alone."""
+    """Which models look at parts. Readable by any thread; they change in the inspect stage's thread alone."""
 
     def __init__(
         self,
@@ -91,82 +76,80 @@ class Models:
         """Begin with `model`.
 
         Args:
-            others: further models that look at parts beside it; they stay as they are.
+            others: further models that look at parts beside it.
         """
-        self._current = model
-        self.others = tuple(others)
+        self.own = Seat(model, clock, events, self._changed)
+        """The line's own model: limits and identity of the line are its."""
+        self.beside = tuple(Seat(other, clock, events, self.remember) for other in others)
+        """One for each further model, in their order."""
         self._in_force = in_force
-        self._clock = clock
-        self._events = events
-        self._proposed: LatestValue[Swap] = LatestValue()
         self._manifests = {model.digest: model.bundle}
-        self._others = {other.digest: other.bundle for other in self.others}
-        self._renewals_before = 0
-        self.swaps = 0
-        """How often the model was changed since the start."""
+        self._others = {other.digest: other.bundle for other in others}
+        self.looking = ""
+        """Where several models are combined: digest of the one that looks at this moment, else empty."""
         in_force.put(in_force.current, model.bundle.identity)
 
     @property
     def current(self) -> Model:
-        """The one that decides."""
-        return self._current
+        """The line's own."""
+        return self.own.current
+
+    @property
+    def others(self) -> tuple[Model, ...]:
+        """Those beside it, in their order."""
+        return tuple([seat.current for seat in self.beside])
+
+    @property
+    def swaps(self) -> int:
+        """How often a model was changed since the start."""
+        return sum(seat.swaps for seat in (self.own, *self.beside))
 
     @property
     def failing(self) -> str | None:
         """Why nothing, or not every part, can be judged; None while all is well."""
-        if (why := self._current.keeper.failing) is not None:
+        if (why := self.current.keeper.failing) is not None:
             return why
         return next((_of(other) for other in self.others if other.keeper.failing is not None), None)
 
     @property
+    def is_suspended(self) -> bool:
+        """Whether it is failing because no model may look at all, at one place or another."""
+        failing = next((model for model in (self.current, *self.others) if model.keeper.failing is not None), None)
+        return failing is not None and failing.is_stand_in
+
+    @property
     def renewals(self) -> int:
         """How often an engine was loaded anew since the start."""
-        return self._renewals_before + sum(model.keeper.renewals for model in (self._current, *self.others))
+        return sum(seat.renewals for seat in (self.own, *self.beside))
 
     def manifest(self, digest: str) -> ModelBundle:
         """Of a model that decided lately; of the present one where that is not known any more."""
-        return self._others.get(digest) or self._manifests.get(digest, self._current.bundle)
+        return self._others.get(digest) or self._manifests.get(digest, self.current.bundle)
 
     def acknowledge(self) -> None:
         """Somebody looked at a failing engine. Callable from any thread."""
-        for model in (self._current, *self.others):
+        for model in (self.current, *self.others):
             model.keeper.acknowledge()
 
     def propose(self, model: Model, record: EventRecord | None = None) -> Swap:
-        """Have `model` decide from the next part on; never waits. One thread at a time proposes."""
-        swap = Swap(model, record, self._clock.monotonic_ns())
-        if (overtaken := self._proposed.take(0)) is not None:
-            overtaken.done.set()
-        self._proposed.put(swap)
-        return swap
+        """Have `model` take the place of the line's own; see `Seat`."""
+        return self.own.propose(model, record)
 
     def between_frames(self) -> Model:
-        """Called by the inspect stage in every round: takes over what is proposed; returns who decides now."""
-        if self._proposed.peek() is not None and (swap := self._proposed.take(0)) is not None:
-            self._take_over(swap)
-        self._current.keeper.look_after()
-        for other in self.others:
-            other.keeper.look_after()
-        return self._current
-
-    def _take_over(self, swap: Swap) -> None:
-        model = swap.model
-        if model is not self._current:
-            self._renewals_before += self._current.keeper.renewals - model.keeper.renewals
-            self.remember(model)
-            self._current = model
-            self._in_force.put(model.recipe, model.bundle.identity)
-            self.swaps += 1
-        swap.took_ns = self._clock.monotonic_ns() - swap.asked_ns
-        if swap.record is not None and self._events is not None:
-            self._events.record(swap.record)
-        swap.done.set()
+        """Called by the inspect stage in every round: takes over what is proposed; returns the line's own."""
+        for seat in self.beside:
+            seat.between_frames()
+        return self.own.between_frames()
 
     def remember(self, model: Model) -> None:
         """It decides, or a share of the parts: its pictures are drawn with its own manifest."""
         kept = {digest: bundle for digest, bundle in self._manifests.items() if digest != model.digest}
         newest = list(kept.items())[-(REMEMBERED - 1) :]
         self._manifests = {**dict(newest), model.digest: model.bundle}  # replaced as a whole: others read it
+
+    def _changed(self, model: Model) -> None:
+        self.remember(model)
+        self._in_force.put(model.recipe, model.bundle.identity)
 
 
 def _of(model: Model) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.recipe import Recipe
     from edge_runtime.domain.verdict import Verdict
     from edge_runtime.ops.clock import Clock
-    from edge_runtime.services.model_swap import Model
+    from edge_runtime.services.model_swap import Model, Models
 
 
 @dataclass(slots=True)
@@ -35,15 +35,15 @@ class MemberCounters:
 class Panel:
     """The models of one line. `judge` belongs to the inspect stage's thread."""
 
-    def __init__(self, combination: Combination, others: Sequence[Model], clock: Clock) -> None:
+    def __init__(self, combination: Combination, models: Models, clock: Clock) -> None:
         """Wire it.
 
         Args:
             combination: with terms for the line's own model and for each of the others.
-            others: beside the line's own, in their order; proved, and looked after by `Models`.
+            models: of the line, its own and those beside it.
         """
         self.combination = combination
-        self.others = tuple(others)
+        self._models = models
         self.counters = tuple(MemberCounters() for _ in combination.terms)
         self._durations = tuple(Durations() for _ in combination.terms)
         self._clock = clock
@@ -57,15 +57,17 @@ class Panel:
             frame: of the part.
             recipe: with the limits that are in force for the line's own model.
         """
-        models = (own, *self.others)
+        models = (own, *self._models.others)
         looks: list[Look] = []
         maps: list[MapSource | None] = []
         while isinstance(step := self._next(part, looks), Ask):
             model = models[step.place]
+            self._models.looking = model.digest
             outcome, source = look(model, part.trigger.part_id, frame.exposures, self._clock)
             looks.append(look_of(outcome, model.recipe.limits if step.place else recipe.limits))
             maps.append(source)
             self._durations[step.place].add(looks[-1].took_ns)
+        self._models.looking = ""
         unheard = step if isinstance(step, NoTime) else None
         if unheard is not None:
             self._durations[unheard.place].doubt()

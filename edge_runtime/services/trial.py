@@ -17,27 +17,39 @@ if TYPE_CHECKING:
 class Trial:
     """A `VerdictWatcher`: `see` is called by the dispatch stage, everything else by the activation stage."""
 
-    def __init__(self, release: StoredRelease, recipe: Recipe, rules: TrialRules) -> None:
+    def __init__(self, release: StoredRelease, recipe: Recipe, rules: TrialRules, place: int = 0) -> None:
+        """Nothing was seen yet.
+
+        Args:
+            place: at which its model looks, where several are combined; 0 is the line's own.
+        """
         self.release = release
         self.tally = Tally()
         self._recipe = recipe
         self._rules = rules
+        self._place = place
         self._ran_ns = 0
         self._since_ns: int | None = None
 
     def see(self, verdict: Verdict) -> None:
         """Count it, if it is this model's, or if this model has looked with others. Their faults are not its own.
 
-        Nor is it its own that another line of this process, whose inspection took far too long, made a part late.
+        Nor is it its own that another line of this process, whose inspection took far too long, made a part late. A
+        further model is to blame for the parts for whose look there was no time, and a part that it was not asked about
+        counts for the reject rate, which is that of the line.
         """
         if verdict.was_held:
             return
-        looks = () if verdict.combined is None else verdict.combined.looks
+        combined, is_own = verdict.combined, verdict.bundle.digest == self.release.digest
+        looks = () if combined is None else combined.looks
         own = next((look for look in looks if look.bundle.digest == self.release.digest), None)
         if own is not None and own.score is not None and verdict.reason in MODEL_FAULTS:
             return  # another model's
-        if own is not None or verdict.bundle.digest == self.release.digest:
+        unheard = None if combined is None else combined.unheard
+        if own is not None or is_own or (unheard is not None and unheard == self._place):
             self.tally = self.tally.add(verdict, self._recipe)
+        elif self._place and combined is not None and len(looks) <= self._place:
+            self.tally = self.tally.without_it(verdict, self._recipe)
 
     def runs(self, now_ns: int) -> None:
         """It decides at this moment."""
@@ -57,7 +69,8 @@ class Trial:
 class Trials:
     """Every trial that is not over, at most one per product, and what the store has yet to be told of failed ones."""
 
-    def __init__(self, store: UpdateStore, monitor: LineMonitor, rules: TrialRules) -> None:
+    def __init__(self, store: UpdateStore, monitor: LineMonitor, rules: TrialRules, place: int = 0) -> None:
+        self._place = place
         self._store = store
         self._monitor = monitor
         self._rules = rules
@@ -72,7 +85,7 @@ class Trials:
         """It decides from now on; false if its trial only goes on."""
         is_new = release.digest not in self._open
         if is_new:
-            self._open[release.digest] = Trial(release, recipe, self._rules)
+            self._open[release.digest] = Trial(release, recipe, self._rules, self._place)
             self._monitor.watch(self._open[release.digest])
         self.rest()
         self.current = self._open[release.digest]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.update import StoredRelease
 
 
-def _config(device: ReleaseDevice) -> LineConfig:
+def _config(device: ReleaseDevice, **trial: float) -> LineConfig:
     """A cascade that asks about every part that the first model would pass; its folder waits for it."""
     return LineConfig.model_validate(
         {
@@ -32,7 +32,7 @@ def _config(device: ReleaseDevice) -> LineConfig:
             "mqtt": {"enabled": False},
             "evidence": {"enabled": False},
             "ops": {"metrics_port": False},
-            "trial": {"parts": 5, "dwell_s": 0.1},
+            "trial": {"parts": 5, "dwell_s": 0.1, **trial},
         }
     )
 
@@ -43,32 +43,81 @@ def _good_part() -> bytes:
         return bundle.payloads.read(good.payload)
 
 
-def test_a_new_release_of_the_first_model_goes_on_trial_beside_the_second(tmp_path) -> None:
-    """The second one's release is confirmed once it is proved, the first one's by its parts, whoever decides them.
+class _Belt:
+    """Puts a good part into the folder at each look."""
+
+    def __init__(self, device: ReleaseDevice) -> None:
+        self._folder, self._picture, self.sent = device.folder, _good_part(), 0
+        (device.folder / "in").mkdir()
+
+    def send(self) -> None:
+        """One more; it appears as a whole."""
+        (self._folder / "next.part").write_bytes(self._picture)
+        (self._folder / "next.part").rename(self._folder / "in" / f"{self.sent}.png")
+        self.sent += 1
+
+
+def test_releases_of_both_models_go_on_trial_one_after_the_other(tmp_path) -> None:
+    """The second one's by the parts at which it looks; one of the first that comes meanwhile waits for its end.
 
     Every look is of production trust and has the limits of its own release.
     """
     device = ReleaseDevice(tmp_path / "device")
     first, second = device.confirmed("1"), device.add("1", DEMO_BUNDLE, product="exact")
-    config, picture = _config(device), _good_part()
-    (device.folder / "in").mkdir()
+    config, belt = _config(device), _Belt(device)
     assert line_products(config) == ["part", "exact"]
     daemon = Daemon(config, lambda: config, SystemClock())
-    assert device.state_of(second) is UpdateState.CONFIRMED
-    newer: list[StoredRelease] = []
+    assert device.state_of(second) is UpdateState.TRIAL
+    newer = device.add("2", change=looser)
 
     def confirmed() -> bool:
-        parts = daemon.line.monitor.snapshot().parts
-        (device.folder / f"{parts}.part").write_bytes(picture)
-        (device.folder / f"{parts}.part").rename(device.folder / "in" / f"{parts}.png")
-        if not newer and parts > 2:
-            newer.append(device.add("2", change=looser))
-        return bool(newer) and device.state_of(newer[0]) is UpdateState.CONFIRMED
+        belt.send()
+        return device.state_of(newer) is UpdateState.CONFIRMED
 
     run_until(daemon, confirmed)
-    looks = [verdict["combined"]["looks"] for verdict in device.verdicts()]
-    assert {each[0]["bundle"]["digest"] for each in looks} == {first.digest, newer[0].digest}
+    assert device.state_of(second) is UpdateState.CONFIRMED
+    verdicts = device.verdicts()
+    looks = [verdict["combined"]["looks"] for verdict in verdicts]
+    deciders = [each[0]["bundle"]["digest"] for each in looks]
+    assert deciders == sorted(deciders, key=[first.digest, newer.digest].index)
+    assert deciders.count(first.digest) >= 5
     limits = {(each[0]["bundle"]["digest"], each[0]["limits"]["reject"]) for each in looks}
     assert len(limits) == 2
     assert {look["bundle"]["digest"] for each in looks for look in each[1:]} == {second.digest}
     assert {look["bundle"]["trust"] for each in looks for look in each} == {"production"}
+    kinds = [event["kind"] for event in device.events()]
+    assert kinds.count("activation_waits") == 1
+    assert kinds.index("activation_waits") < kinds.index("model_confirmed")
+
+
+def test_a_second_model_that_fails_on_the_line_makes_way_for_the_one_before(tmp_path) -> None:
+    """Exchanged between two parts and back, with nothing lost; the record says which models looked from when on."""
+    device = ReleaseDevice(tmp_path / "device")
+    device.confirmed("1")
+    good = device.confirmed("1", DEMO_BUNDLE, product="exact")
+    # What the second model passes is too much for this line: by these parts each new release fails.
+    config, belt = _config(device, parts=100, reject_rate_min=0.9, reject_rate_max=1.0), _Belt(device)
+    daemon = Daemon(config, lambda: config, SystemClock())
+    newer: list[StoredRelease] = []
+    back: list[int] = []
+
+    def settled() -> bool:
+        belt.send()
+        if not newer and belt.sent > 2:
+            newer.append(device.add("2", DEMO_BUNDLE, product="exact", change=looser))
+        if newer and device.state_of(newer[0]) is UpdateState.ROLLED_BACK:
+            back.append(belt.sent)
+        return len(back) > 3 and daemon.line.models.others[0].digest == good.digest
+
+    run_until(daemon, settled)
+    verdicts = device.verdicts()
+    assert len({verdict["part_id"] for verdict in verdicts}) == len(verdicts)
+    seconds = [verdict["combined"]["looks"][1]["bundle"]["digest"] for verdict in verdicts]
+    changes = [one for one, before in zip(seconds, [None, *seconds], strict=False) if one != before]
+    assert changes == [good.digest, newer[0].digest, good.digest]
+    assert {verdict["disposition"] for verdict in verdicts} == {"PASS"}
+    told = [(event["kind"], event["attributes"].get("digest_2")) for event in device.events()]
+    activated = [digest for kind, digest in told if kind == "combination_activated"]
+    assert activated == [good.digest, newer[0].digest, good.digest]
+    assert [kind for kind, _ in told].count("model_rolled_back") == 1
+    assert [kind for kind, _ in told].count("model_activated") == 1

@@ -208,7 +208,7 @@ def in_force(trust: str) -> RecipeCell:
 
 def models(failing: str | None, *, is_stand_in: bool = False) -> SimpleNamespace:
     """Who decides, and why nothing can be judged."""
-    return SimpleNamespace(failing=failing, current=SimpleNamespace(is_stand_in=is_stand_in))
+    return SimpleNamespace(failing=failing, is_suspended=is_stand_in)
 
 
 def test_the_other_probes_say_what_they_are_told() -> None:

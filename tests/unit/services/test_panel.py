@@ -52,7 +52,7 @@ class Bench:
         own = Model(EngineKeeper(self.own, None, self.clock), recipe, "engine")
         other = Model(EngineKeeper(self.other, None, self.clock), replace(recipe, limits=OTHER_LIMITS), "engine")
         self.models = Models(own, RecipeCell(recipe, OWN), self.clock, others=[other])
-        self.panel = Panel(Combination(rule, (Terms(), Terms())), self.models.others, self.clock)
+        self.panel = Panel(Combination(rule, (Terms(), Terms())), self.models, self.clock)
 
     def judge(self, limits: Limits = OWN_LIMITS):
         """The verdict on a new part with 100 ms, and the map."""
