@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from damage import Damages, is_sound
 from plant_parts import ERRNOS, Shim
+from subscriber_first import with_subscriber_first
 
 if TYPE_CHECKING:
     import random
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     End: TypeAlias = Callable[[], None] | None
 
 S = 1_000_000_000
-LOOK_S = 0.02
 RESTART_AFTER_S = 1.0
 YEAR_S = 365 * 86_400
 SLOW_SYNC_MS = 1_500
@@ -97,17 +97,7 @@ class PlantTroubles:
         return lambda: self._with_subscriber_first(self.broker.up)
 
     def _with_subscriber_first(self, start_broker: Callable[[], None]) -> None:
-        """A broker that has forgotten its subscribers drops what comes before they are back: `replay` is for that.
-
-        Mosquitto 2.0.11 with an access list does so after every kill: it knows the session again, acknowledges, and
-        queues nothing for it until the subscriber is back.
-        """
-        before, until_ns = self.auditor.subscriptions, time.monotonic_ns() + 5 * S
-        self.daemon.signal(signal.SIGSTOP)
-        start_broker()
-        while self.auditor.subscriptions == before and time.monotonic_ns() < until_ns:
-            time.sleep(LOOK_S)
-        self.daemon.signal(signal.SIGCONT)
+        with_subscriber_first(start_broker, lambda: self.auditor.subscriptions, self.daemon.signal)
 
     def _plc(self, kind: str) -> End:
         match kind:

@@ -2,15 +2,18 @@
 
     python tests/fault/sustained.py --parts-per-s 200 --minutes 10 --down-minutes 3
 
-Mosquitto is killed a third of the way through and started again after `--down-minutes`, with its sessions. Ends with
-1 if the books do not agree or a slope is beyond its limit (see `edge-runtime soak`). On a machine that cannot inspect
-so fast the rest gets its fail-safe verdict in time, and the account says how many (reason `overload`).
+Mosquitto is killed a third of the way through and started again after `--down-minutes`, with its sessions; then the
+daemon is held until the subscriber is back (see `subscriber_first`), a fifth of a second or so. Ends with 1 if the
+books do not agree or a slope is beyond its limit (see `edge-runtime soak`). On a machine that cannot inspect so fast
+the rest gets its fail-safe verdict in time, and the account says how many (reason `overload`).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -20,8 +23,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).
 
 from line_process import DEMO_BUNDLE  # noqa: E402
 from plant_broker import PlantBroker  # noqa: E402
+from subscriber_first import with_subscriber_first  # noqa: E402
 
-from edge_runtime.app.soak.account import account  # noqa: E402
+from edge_runtime.app.soak.account import Account, account  # noqa: E402
 from edge_runtime.app.soak.plan import SoakPlan  # noqa: E402
 from edge_runtime.app.soak.run import Soak  # noqa: E402
 from edge_runtime.ops.clock import SystemClock  # noqa: E402
@@ -32,37 +36,49 @@ def main() -> int:
     options = _parser().parse_args()
     duration_s, down_s = 60 * options.minutes, 60 * options.down_minutes
     with tempfile.TemporaryDirectory(prefix="edge-sustained-") as temporary:
-        work = Path(temporary) / "line"
         plan = SoakPlan(
             duration_s,
             options.parts_per_s,
             options.seed,
             options.bundle,
-            work,
+            Path(temporary) / "line",
             *options.size,
             evidence=False,
             pictures=options.pictures,
             engine_threads=options.threads,
         )
-        broker = PlantBroker(Path(temporary) / "mosquitto")
-        try:
-            with Soak(plan, broker, SystemClock()) as soak:
-                timers = [
-                    threading.Timer(duration_s / 3, broker.down, kwargs={"forget": False}),
-                    threading.Timer(duration_s / 3 + down_s, broker.up),
-                ]
-                for timer in timers:
-                    timer.start()
-                found = account(soak.run())
-                for timer in timers:
-                    timer.join()
-        finally:
-            broker.close()
+        found, held_s = _with_outage(plan, Path(temporary) / "mosquitto", down_s)
     if options.json is not None:
         options.json.write_text(json.dumps(found.as_json(), indent=2) + "\n")
     most_behind = max((sample.behind for sample in found.result.samples), default=0)
-    sys.stdout.write(f"{found.page()}\n  broker      down for {down_s:.0f} s; at most {most_behind} verdicts behind\n")
+    outage = f"down for {down_s:.0f} s, the daemon held for {held_s:.2f} s after it"
+    sys.stdout.write(f"{found.page()}\n  broker      {outage}; at most {most_behind} verdicts behind\n")
     return 1 if found.findings else 0
+
+
+def _with_outage(plan: SoakPlan, broker_folder: Path, down_s: float) -> tuple[Account, float]:
+    """The account, and how long the daemon was held."""
+    broker = PlantBroker(broker_folder)
+    held_s = []
+    try:
+        with Soak(plan, broker, SystemClock()) as soak:
+
+            def come_back() -> None:
+                signal_daemon = functools.partial(os.kill, soak.daemon_pid)
+                held_s.append(with_subscriber_first(broker.up, lambda: soak.subscriptions, signal_daemon))
+
+            timers = [
+                threading.Timer(plan.duration_s / 3, broker.down, kwargs={"forget": False}),
+                threading.Timer(plan.duration_s / 3 + down_s, come_back),
+            ]
+            for timer in timers:
+                timer.start()
+            found = account(soak.run())
+            for timer in timers:
+                timer.join()
+    finally:
+        broker.close()
+    return found, sum(held_s)
 
 
 def _parser() -> argparse.ArgumentParser:

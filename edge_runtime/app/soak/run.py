@@ -115,6 +115,16 @@ class Soak:
     ) -> None:
         self._undo.close()
 
+    @property
+    def daemon_pid(self) -> int:
+        """Of the daemon under test."""
+        return self._daemon.pid
+
+    @property
+    def subscriptions(self) -> int:
+        """How often the broker has accepted the subscriber so far."""
+        return self._auditor.subscriptions
+
     def run(
         self, is_stopped: Callable[[], bool] = lambda: False, on_sample: Callable[[Sample], None] | None = None
     ) -> SoakResult:
