@@ -70,4 +70,8 @@ def hard_banks() -> dict[str, Floats]:
         "far from the origin": (draw.normal(0, 1e-2, (200, 16)) + 1e4).astype(np.float32),
         "denormal": (draw.normal(0, 1, (100, 8)) * 1e-40).astype(np.float32),
         "wide": draw.gamma(0.5, 1, (150, 384)).astype(np.float32),
+        "wide and equal": np.ones((20, 130), dtype=np.float32),
+        "wide outliers": (draw.normal(0, 1, (80, 130)) * np.where(np.arange(80) % 20, 1, 1e16)[:, None]).astype(
+            np.float32
+        ),
     }

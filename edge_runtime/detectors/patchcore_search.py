@@ -81,13 +81,13 @@ class BankSearch:
                 f"patches of {patches.shape[1]} features for a bank of {self._search.rows.shape[1]}",
                 "convert the bundle again",
             )
-        finite = _finite(patches)
-        sound = bool(finite.all())
-        known = patches if sound else np.where(finite[:, None], patches, np.float32(0))
-        score = math.nan if not (sound or _all(finite, counted)) else self._score(known, counted)
+        finite = None if np.isfinite(patches).all() else _finite(patches)
+        known = patches if finite is None else np.where(finite[:, None], patches, np.float32(0))
+        score = math.nan if not (finite is None or _all(finite, counted)) else self._score(known, counted)
 
         def distances() -> Floats:
-            return np.where(finite, self._search.distances(known), np.float32(np.nan))
+            found = self._search.distances(known)
+            return found if finite is None else np.where(finite, found, np.float32(np.nan))
 
         return Look(score, distances)
 
