@@ -21,7 +21,18 @@ _LARGEST_BYTES = 1_000_000
 _POSITION = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
 _UNQUOTED = ("Invalid value", "Expected newline or end of document after a statement")
 """What the parser says of text, paths and addresses without quotation marks."""
-_QUOTES = ' (text, paths and addresses stand in quotes: host = "192.168.1.5")'
+_QUOTES = (
+    ' (text, paths and addresses stand in quotes: host = "192.168.1.5"; '
+    "numbers have a point: 0.5; true and false are written small)"
+)
+_BACKSLASH = " (a path with backslashes stands in single quotes: 'C:\\images')"
+_HINTS = {
+    **dict.fromkeys(_UNQUOTED, _QUOTES),
+    "Cannot overwrite a value": " (this key or table is there twice: keep one of them)",
+    "Cannot declare": " (this table is there twice: put its keys under one heading)",
+    **dict.fromkeys(("Unescaped '\\' in a string", "Invalid hex value"), _BACKSLASH),
+}
+"""What the parser's words begin with, and what a technician makes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +101,15 @@ def _syntax_problem(text: str, error: ValueError) -> ConfigProblem:
     if (position := _POSITION.search(message)) is not None:
         line, column = int(position[1]), int(position[2])
         found = message[: position.start()].rstrip()
-        hint = _QUOTES if found.startswith(_UNQUOTED) else ""
+        hint = _hint(found)
         return ConfigProblem(line, "", f"is not valid TOML: {found} at column {column}{hint}")
     line = text.rstrip().count("\n") + 1
-    return ConfigProblem(line, "", f"is not valid TOML: {message.replace(' (at end of document)', ' at the end')}")
+    found = message.replace(" (at end of document)", " at the end")
+    return ConfigProblem(line, "", f"is not valid TOML: {found}{_hint(message)}")
+
+
+def _hint(found: str) -> str:
+    return next((hint for start, hint in _HINTS.items() if found.startswith(start)), "")
 
 
 def impossible_values(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:

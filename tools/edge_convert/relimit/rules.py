@@ -56,7 +56,8 @@ def from_false_reject_rate(good: Sequence[float], rate: float, confidence: float
         raise ConfigError(
             f"{count} scores of good parts cannot prove a false-reject rate of {rate:.2%} "
             f"with {confidence:.0%} confidence",
-            f"Supply {_needed(rate, confidence)} good images, or ask for less.",
+            f"Supply {_needed(rate, confidence)} good images, or allow more: "
+            + _provable("--false-reject-rate", count, confidence),
         )
     method = (
         f"score {count - above} of {count} good parts: at most {rate:.2%} of good parts lie above it, "
@@ -80,7 +81,8 @@ def from_target_fnr(defective: Sequence[float], target: float, confidence: float
     if below is None:
         raise ConfigError(
             f"{len(ordered)} defective parts cannot prove an FNR of {target:.2%} with {confidence:.0%} confidence",
-            f"Supply {_needed(target, confidence)} defective images, or ask for less.",
+            f"Supply {_needed(target, confidence)} defective images, or allow more: "
+            + _provable("--target-fnr", len(ordered), confidence),
         )
     method = (
         f"just below score {below + 1} of {len(ordered)} defective parts: at most {target:.2%} of such defects pass, "
@@ -149,6 +151,14 @@ def _allowed_exceedances(count: int, share: float, confidence: float) -> int | N
 
 def _needed(share: float, confidence: float) -> int:
     return math.ceil(math.log(1 - confidence) / math.log1p(-share))
+
+
+def _provable(option: str, count: int, confidence: float) -> str:
+    """What so many scores do prove, rounded up so that it holds; less confidence where even that is too much."""
+    lowest = math.ceil((1 - math.pow(1 - confidence, 1 / count)) * 1000) / 1000
+    if lowest < 0.5:  # noqa: PLR2004
+        return f"{option} {lowest:g} is what {count} can prove."
+    return f"{count} prove nothing with {confidence:.0%} confidence."
 
 
 def _check_share(option: str, value: float, below: float) -> None:

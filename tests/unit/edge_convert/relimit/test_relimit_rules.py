@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 
 import pytest
@@ -40,6 +41,19 @@ def test_too_few_good_parts_are_told_how_many_would_do() -> None:
     with pytest.raises(ConfigError, match="58 scores") as caught:
         from_false_reject_rate([float(n) for n in range(58)], 0.05, 0.95)
     assert "59" in caught.value.action
+
+
+@pytest.mark.parametrize("count", [1, 5, 17, 28, 58])
+def test_too_few_parts_are_told_what_they_do_prove(count: int) -> None:
+    """The share in the advice is one that the next attempt with the same parts is granted, if there is any."""
+    scores = [float(n) for n in range(count)]
+    for option, rule in (("--false-reject-rate", from_false_reject_rate), ("--target-fnr", from_target_fnr)):
+        with pytest.raises(ConfigError) as caught:
+            rule(scores, 0.01, 0.95)
+        found = re.search(rf"{option} ([0-9.]+[0-9]) is what {count} can prove", caught.value.action)
+        assert (found is None) == (count < 5)
+        if found is not None:
+            assert rule(scores, float(found[1]), 0.95).method
 
 
 def test_a_target_fnr_leaves_every_proved_defect_above_the_limit() -> None:
