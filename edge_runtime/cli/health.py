@@ -43,6 +43,9 @@ def _print(found: dict[str, Any]) -> None:
     typer.echo(
         f"{str(found['state']).upper()}  {found['parts']} parts, bundle {found['bundle']}, {found['backlog']} unsent"
     )
+    if (together := found.get("combination")) is not None:
+        models = "; ".join(_looked(model) for model in together["models"])
+        typer.echo(f"  {together['rule']}: {models}")
     for reason in found["reasons"]:
         rule = RULES[LineReason(reason["name"])]
         held = ", until acknowledged" if reason["latched"] else ""
@@ -50,3 +53,8 @@ def _print(found: dict[str, Any]) -> None:
         typer.echo(f"  {reason['detail']}")
         typer.echo(f"  the line: {rule.line_does}")
         typer.echo(f"  → {rule.you_do}")
+
+
+def _looked(model: dict[str, Any]) -> str:
+    bundle = model["bundle"]
+    return f"{bundle['name']} {bundle['version']} looked at {model['looked']} parts and decided {model['decided']}"
