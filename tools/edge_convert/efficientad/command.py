@@ -13,6 +13,7 @@ from edge_convert.arguments import numbers, region, size, write_json
 from edge_convert.convert.flags import conversion
 from edge_convert.flags import add_command
 from edge_convert.training.pytorch import need_torch
+from edge_runtime.domain.model_bundle import Resize
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class EfficientAdFlags:
     input_size: Annotated[
         str, typer.Option(help="Input in pixels: 256 or 256x320 (height x width). Default: 256; 192 with a teacher xs.")
     ] = ""
+    resize: Annotated[
+        Literal["area", "area_halved", "linear_halved"],
+        typer.Option(help="How frames shrink; area_halved is faster from large ones, linear_halved fastest."),
+    ] = "area"
     region: Annotated[str | None, typer.Option(help="x,y,width,height of the part in frame pixels.")] = None
     tiles: Annotated[
         str | None, typer.Option(help="Cut large frames: auto, or rows x columns as in 3x5. Default: the frame as one.")
@@ -226,6 +231,7 @@ def train_options(flags: EfficientAdFlags) -> EfficientAdOptions:
         schedule=Schedule(steps, flags.batch, flags.learning_rate, drop_at=flags.drop_at, crop=flags.crop),
         height_px=height_px,
         width_px=width_px,
+        resize=Resize(flags.resize),
         region=region(flags.region),
         area=AreaOptions(flags.tiles, flags.tile_overlap, flags.mask),
         student=flags.student,

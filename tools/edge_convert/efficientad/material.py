@@ -52,7 +52,8 @@ class Material:
         """What a checkpoint belongs to."""
         grid = "" if self.area is None else f", tiles {self.area.spec.tiles}, mask {self._mask_digest}"
         spec = self.spec
-        size = f"{spec.height_px}×{spec.width_px}, region {spec.region}{grid}"
+        how = "" if spec.resize is Resize.AREA else f", {spec.resize.value}"
+        size = f"{spec.height_px}×{spec.width_px}, region {spec.region}{grid}{how}"
         return f"teacher {self.teacher.digest}, images {self.digest}, {size}, {self.unrelated.description}"
 
     @property
@@ -80,7 +81,7 @@ def gather(options: EfficientAdOptions, observer: Observer) -> Material:
         tensor=IMAGE,
         height_px=options.height_px,
         width_px=options.width_px,
-        resize=Resize.AREA,
+        resize=options.resize,
         colour=ColourOrder.RGB,
         layout=Layout.NHWC,
         dtype="uint8",

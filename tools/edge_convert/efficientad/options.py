@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edge_convert.teaching.area import AreaOptions
 from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.model_bundle import Resize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ class EfficientAdOptions:
     solved one the steps are the autoencoder's, and without any there is none."""
     height_px: int = 256
     width_px: int = 256
+    resize: Resize = Resize.AREA
     region: tuple[int, int, int, int] | None = None
     area: AreaOptions = field(default_factory=AreaOptions)
     """Tiles and mask."""

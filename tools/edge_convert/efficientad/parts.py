@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 
-from edge_convert.efficientad.data import to_rgb8
 from edge_convert.efficientad.networks import BORDER_CELLS, STRIDE
-from edge_runtime.domain.errors import ImageError
 from edge_runtime.vision.cutting import Cutter
+from edge_runtime.vision.prepare import prepare
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from edge_convert.efficientad.data import Picture
     from edge_convert.images import ImageSet
     from edge_convert.teaching.area import Area
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.model_bundle import InputSpec
     from edge_runtime.vision.cutting import Inspected, Piece
     from edge_runtime.vision.mask import Mask
-
-    Region = tuple[int, int, int, int]
 
 _CACHE_BYTES: Final = 512 << 20
 
 
-def as_inspected(exposure: Exposure, region: Region | None, height_px: int, width_px: int) -> Picture:
-    """A frame as the model sees it: cut to its region, resized by area, 8 bits, RGB; H×W×3.
+def as_inspected(exposure: Exposure, spec: InputSpec) -> Picture:
+    """A frame, or with the spec of a `piece` a part of one, as the model sees it: 8 bits, RGB; H×W×3.
 
     Raises:
         ImageError: the region does not fit the frame.
     """
-    pixels: npt.NDArray[Any] = exposure
-    if region is not None:
-        x, y, width, height = region
-        pixels = pixels[y : y + height, x : x + width]
-        if pixels.shape[:2] != (height, width):
-            raise ImageError(f"the region {region} does not fit a frame of {exposure.shape}", "Correct --region.")
-    if pixels.shape[:2] != (height_px, width_px):
-        pixels = np.asarray(cv2.resize(pixels, (width_px, height_px), interpolation=cv2.INTER_AREA))
-    return to_rgb8(pixels)
+    return np.asarray(prepare(exposure, spec)[0], np.uint8)
+
+
+def piece_spec(spec: InputSpec) -> InputSpec:
+    """For pixels that are cut out already."""
+    return replace(spec, region=None)
 
 
 class GoodParts:
@@ -59,6 +52,7 @@ class GoodParts:
     def __init__(self, images: ImageSet, area: Area) -> None:
         self._images = images
         self._cutter = Cutter(area.spec, area.mask, paint=False)
+        self._spec = piece_spec(area.spec)
         self._size = (area.spec.height_px, area.spec.width_px)
         self._pieces = len(self._cutter.cut(images.load(0)).pieces)
         self._masked = area.mask is not None
@@ -77,7 +71,7 @@ class GoodParts:
         """
         found = self._kept.get(index)
         if found is None:
-            found = as_inspected(self._piece(index).pixels, None, *self._size)
+            found = as_inspected(self._piece(index).pixels, self._spec)
             if len(self._kept) < self._room:
                 self._kept[index] = found
         return found

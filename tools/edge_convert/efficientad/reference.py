@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from edge_convert.efficientad.device import Device
-from edge_convert.efficientad.parts import as_inspected
+from edge_convert.efficientad.parts import as_inspected, piece_spec
 from edge_runtime.detectors.port import Detection
 from edge_runtime.vision.anomaly_map import read_only
 
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from edge_convert.efficientad.data import Picture
     from edge_convert.efficientad.model import EfficientAd
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.model_bundle import InputSpec
     from edge_runtime.vision.cutting import Inspected
 
 
 class TorchReference:
     """EfficientAD in float32 on the CPU: a `ReferenceModel`."""
 
-    def __init__(self, model: EfficientAd, region: tuple[int, int, int, int] | None) -> None:
-        """Take a trained model, which is on the CPU, and switch its dropout off."""
+    def __init__(self, model: EfficientAd, spec: InputSpec) -> None:
+        """Take a trained model, which is on the CPU, and switch its dropout off; `spec` says how it sees frames."""
         model.evaluate()
         self._model = model
-        self._region = region
+        self._spec = spec
         self._device = Device("cpu", bf16=False)
 
     @property
@@ -42,11 +43,11 @@ class TorchReference:
         Raises:
             ImageError: the region does not fit the frame.
         """
-        return self._look(as_inspected(exposure, self._region, self._model.height_px, self._model.width_px), None)
+        return self._look(as_inspected(exposure, self._spec), None)
 
     def look(self, pixels: Exposure, inspected: Inspected | None) -> Detection:
         """See `WholeReference`."""
-        return self._look(as_inspected(pixels, None, self._model.height_px, self._model.width_px), inspected)
+        return self._look(as_inspected(pixels, piece_spec(self._spec)), inspected)
 
     def covers(self, path: Path | None) -> bool:  # noqa: ARG002  (the port's signature)
         """See the port."""

@@ -113,7 +113,7 @@ def _quantiles(model: EfficientAd, count: int) -> str:
 
 
 def _reference(material: Material, model: EfficientAd) -> ReferenceModel:
-    whole = TorchReference(model, material.spec.region)
+    whole = TorchReference(model, material.spec)
     return whole if material.area is None else PieceReference(whole, material.area)
 
 

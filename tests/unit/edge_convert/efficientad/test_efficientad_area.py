@@ -28,7 +28,7 @@ from edge_convert.teaching.area import AreaOptions  # noqa: E402
 from edge_runtime.app.inspection import load_inspector  # noqa: E402
 from edge_runtime.config.engine import EngineSettings  # noqa: E402
 from edge_runtime.domain.errors import ConfigError  # noqa: E402
-from edge_runtime.domain.model_bundle import Tiles  # noqa: E402
+from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize, Tiles  # noqa: E402
 from edge_runtime.ops.clock import SystemClock  # noqa: E402
 from edge_runtime.vision.encode import encode_png  # noqa: E402
 
@@ -47,9 +47,10 @@ def test_every_tile_of_every_part_is_a_picture_to_learn_from(tmp_path):
     parts = good_parts(tmp_path / "good", 3, tiles=Tiles(2, 2, 0.0))
     assert len(parts) == 12
     frame = load_image(tmp_path / "good" / "part-001.png")
+    spec = InputSpec("image", SIDE_PX, SIDE_PX, Resize.AREA, ColourOrder.RGB, Layout.NHWC, "uint8")
     quarters = [frame[:48, :64], frame[:48, 64:], frame[48:, :64], frame[48:, 64:]]
     for place, quarter in enumerate(quarters):
-        np.testing.assert_array_equal(parts.picture(4 + place), as_inspected(quarter, None, SIDE_PX, SIDE_PX))
+        np.testing.assert_array_equal(parts.picture(4 + place), as_inspected(quarter, spec))
 
 
 def test_a_tile_of_which_nothing_is_inspected_is_not_learnt(tmp_path):

@@ -23,6 +23,12 @@ from edge_convert.progress import Silent  # noqa: E402
 from edge_convert.teaching.area import Area  # noqa: E402
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize  # noqa: E402
 
+
+def _seen(model):
+    size = model.height_px, model.width_px
+    return InputSpec("image", *size, Resize.AREA, ColourOrder.RGB, Layout.NHWC, "uint8")
+
+
 _SIZES = [(PdnSize.S, 64, 96), (PdnSize.M, 64, 64), (PdnSize.S, 256, 256), (PdnSize.XS, 256, 96)]
 
 
@@ -39,7 +45,7 @@ def test_graph_and_model_agree_to_rounding(size, height, width):
     """Map and score of the graph in ONNX Runtime equal the model's in PyTorch, preprocessing included."""
     model = _trained(size, height, width)
     picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    expected = TorchReference(model, None).inspect(None, picture)
+    expected = TorchReference(model, _seen(model)).inspect(None, picture)
     session = onnxruntime.InferenceSession(to_onnx(model).SerializeToString(), providers=["CPUExecutionProvider"])
     found, score = session.run(["anomaly_map", "score"], {"image": picture[np.newaxis]})
     assert found.shape == (1, 1, height, width)
@@ -60,7 +66,7 @@ def test_layers_that_teacher_and_student_share_run_once(size):
     assert len(own) - len(shared) == 4
     assert not any(name.startswith("teacher/") for name in shared)
     picture = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    expected = TorchReference(model, None).inspect(None, picture)
+    expected = TorchReference(model, _seen(model)).inspect(None, picture)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     (found,) = session.run(["anomaly_map"], {"image": picture[np.newaxis]})
     np.testing.assert_allclose(found[0, 0], expected.anomaly_map, atol=2e-5 * float(np.abs(found).max()))
