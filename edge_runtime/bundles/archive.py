@@ -129,7 +129,8 @@ def _opening(path: Path) -> Iterator[BinaryIO]:
         file = path.open("rb")
     except OSError as error:
         raise BundleError(
-            f"the bundle {path} cannot be opened: {error.strerror}", "Check the path in [bundle] and its permissions."
+            f"the bundle {path} cannot be opened: {error.strerror}",
+            "Check the path (of a line: bundle.path) and its permissions.",
         ) from error
     try:
         yield file

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_runtime.domain.verdict import Disposition, Reason
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from edge_runtime.app.demo import Demo
+    from edge_runtime.domain.verdict import Verdict
 
 
 def demo_command(
@@ -33,15 +38,15 @@ def demo_command(
         with log_path.open("w", encoding="utf-8") as stream:
             logs = Logging(demo.config.ops.log_level, stream, {})
             try:
-                _run(demo, live=not as_json and sys.stdout.isatty())
+                _run(demo, live=not as_json and sys.stdout.isatty(), quiet=as_json)
             finally:
                 logs.close()
         _report(demo, as_json=as_json)
 
 
-def _run(demo: Demo, *, live: bool) -> None:
+def _run(demo: Demo, *, live: bool, quiet: bool) -> None:
     if not live:
-        demo.daemon.run(finished=demo.is_finished)
+        demo.daemon.run(None if quiet else _Teller(demo).tell, demo.is_finished)
         return
     from rich.live import Live  # noqa: PLC0415
 
@@ -50,6 +55,34 @@ def _run(demo: Demo, *, live: bool) -> None:
     with Live(refresh_per_second=5, screen=False) as view:
         demo.daemon.run(lambda: view.update(render(demo, view.console.size)), demo.is_finished)
         view.update(render(demo, view.console.size))
+
+
+class _Teller:
+    """Where nobody sees a live view (a pipe, a log): how to look on, and one line for each part that does not pass."""
+
+    def __init__(self, demo: Demo) -> None:
+        self._demo = demo
+        self._told = -1
+
+    def tell(self) -> None:
+        """What is new since the last time."""
+        if self._told < 0:
+            self._told = 0
+            typer.echo(f"subscribe in another terminal: {self._demo.subscribe_command}")
+            if (port := self._demo.daemon.pages_port) is not None:
+                typer.echo(f"live picture: http://127.0.0.1:{port}/preview   Ctrl-C ends the demo.")
+        verdicts = self._demo.daemon.line.monitor.snapshot().last_verdicts
+        for line in stopped_parts(verdicts, self._told):
+            typer.echo(line)
+        self._told = max((verdict.part_sequence for verdict in verdicts), default=self._told)
+
+
+def stopped_parts(verdicts: Iterable[Verdict], told: int) -> Iterator[str]:
+    """A line for each part with a higher number than `told` that did not pass."""
+    for verdict in verdicts:
+        if verdict.part_sequence > told and verdict.disposition is not Disposition.PASS:
+            score = "" if verdict.score is None else f", score {verdict.score:.3f}"
+            yield f"part {verdict.part_sequence}: {verdict.disposition} {verdict.reason}{score}"
 
 
 def _report(demo: Demo, *, as_json: bool) -> None:
@@ -64,4 +97,10 @@ def _report(demo: Demo, *, as_json: bool) -> None:
         f"decision p50 {summary.decision_p50_ms:.1f} ms, p99 {summary.decision_p99_ms:.1f} ms; "
         f"{summary.committed} records committed, {summary.published} acknowledged by the broker."
     )
+    busy = sum(summary.reasons.get(reason, 0) for reason in (Reason.OVERLOAD, Reason.DEADLINE_MISSED))
+    if busy:
+        typer.echo(
+            f"{busy} parts were rejected because this machine was too busy to inspect them in time: what is not "
+            "inspected never passes. End other programs, or try a slower belt: --parts-per-s 2"
+        )
     typer.echo(f"Evidence images and ledger: {demo.config.device.state_dir}")

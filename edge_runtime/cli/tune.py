@@ -23,7 +23,8 @@ def tune_command(
 ) -> None:
     """Measure every engine, precision and number of threads that gives the bundle's golden scores; keep the fastest.
 
-    What [engine] sets stays as it is set. Run it while the line stands still: whatever else runs is measured, too.
+    What the table `engine` sets stays as it is set. Run it while the line stands still: whatever else runs is
+    measured, too.
     """
     from edge_runtime.app.activation import open_active  # noqa: PLC0415  (engines take time to import)
     from edge_runtime.app.tune import tune  # noqa: PLC0415

@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _combine(
-    line: Annotated[Path, typer.Argument(help="The line's configuration, with [recipe.combine].")],
+    line: Annotated[Path, typer.Argument(help="The line's configuration, with a table recipe.combine.")],
     dataset: Annotated[Path, typer.Argument(help="Folder with test/good, test/<defect>, or good/ beside defects.")],
     json_file: Annotated[Path | None, typer.Option("--json", help="File for the figures and every look.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="At most this many images, spread over the labels.")] = None,
