@@ -23,7 +23,7 @@ from edge_runtime.ops.threads import of_this_line
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.config.mqtt import MqttSettings
     from edge_runtime.domain.records import OutboxRow
@@ -231,27 +231,26 @@ class MqttBroker:
         newest = self._newest_status.peek()
         if newest is None or newest is announced or session.status_waits:
             return announced
-        session.publish_status(
-            f"{self._topic}/status", newest, status_attributes(newest, self._settings.topic_root, self._device)
-        )
+        self._publish_status(session, newest)
         return newest
+
+    def _publish_status(self, session: Session, payload: bytes) -> None:
+        event = status_attributes(payload, self._settings.topic_root, self._device)
+        session.publish_status(f"{self._topic}/status", payload, event)
 
     def _say_goodbye(self, session: Session) -> None:
         deadline_ns = self._clock.monotonic_ns() + round(self._goodbye_s * 1e9)
         payload = offline_status(self._device, __version__, self._clock.wall_ns(), STOP_DETAIL)
-        while session.status_waits and self._pump_until(session, deadline_ns):
-            pass
-        session.publish_status(
-            f"{self._topic}/status", payload, status_attributes(payload, self._settings.topic_root, self._device)
-        )
-        while session.status_waits and self._pump_until(session, deadline_ns):
-            pass
+        self._pump_while(session, lambda: session.status_waits, deadline_ns)
+        self._publish_status(session, payload)
+        self._pump_while(session, lambda: session.status_waits, deadline_ns)
         session.disconnect()
-        while self._pump_until(session, deadline_ns):
-            pass
+        self._pump_while(session, lambda: True, deadline_ns)
 
-    def _pump_until(self, session: Session, deadline_ns: int) -> bool:
-        return session.pump(LOOP_S) and self._clock.monotonic_ns() < deadline_ns
+    def _pump_while(self, session: Session, is_needed: Callable[[], bool], deadline_ns: int) -> None:
+        """Until it is not needed any more, the connection has ended, or time is up."""
+        while is_needed() and session.pump(LOOP_S) and self._clock.monotonic_ns() < deadline_ns:
+            pass
 
     def _access(self) -> Access:
         will = offline_status(self._device, __version__, self._clock.wall_ns(), WILL_DETAIL)

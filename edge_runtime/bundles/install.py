@@ -133,7 +133,7 @@ class Installer:
                 )
             self._store.sweep_locked()
             trust = provision_trust(root, self._files.trust(0))
-            self._give(self._files.trust(0))
+            _give_to_owner(self._files.trust(0))
             self._store.intake.commit_trust(0, f"root {trust.root_digest}")
             return trust.root_digest
 
@@ -196,8 +196,7 @@ class Installer:
         self._stage(source, verified)
         new = _entry(verified, self._clock.wall_ns())
         self._prove(new)
-        arm, generation = self._device.arm, verified.trust_generation
-        entered = self._store.intake.commit_release(new, generation, who, arm=arm)
+        entered = self._store.intake.commit_release(new, verified.trust_generation, who, arm=self._device.arm)
         self._reached(entered.state, f"{called(entered)}: committed")
         return entered
 
@@ -216,7 +215,7 @@ class Installer:
                 f"{verified.trust_generation - 1}, and {generation} was committed",
                 "Somebody has exchanged them: find out who. This device accepts no release until they are restored.",
             )
-        self._give(self._files.trust(generation + 1))
+        _give_to_owner(self._files.trust(generation + 1))
         return verified
 
     def _require_suitable(self, source: ReleaseSource, verified: VerifiedRelease) -> None:
@@ -268,9 +267,10 @@ class Installer:
             finally:
                 self._store.sweep_locked(quietly=True)
 
-    def _give(self, folder: Path) -> None:
-        for path in (folder, *folder.iterdir()):
-            give_to_owner(path)
+
+def _give_to_owner(folder: Path) -> None:
+    for path in (folder, *folder.iterdir()):
+        give_to_owner(path)
 
 
 def _is_here(known: StoredRelease) -> bool:
