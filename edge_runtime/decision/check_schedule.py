@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 MINUTE_NS: Final = 60_000_000_000
-DAY_MIN: Final = 24 * 60
 RETRY_NS: Final = 5 * MINUTE_NS
 """A check that was cut goes on after this, if that is sooner than the next regular one."""
 ASKED_JITTER_NS: Final = 10_000_000_000

@@ -93,9 +93,6 @@ TRANSITIONS: Final[Mapping[UpdateState, Mapping[UpdateEvent, UpdateState]]] = {
 }
 """State → event → next state. What is not in it is refused."""
 
-WRITTEN: Final = frozenset({_S.STAGED, _S.ARMED, _S.TRIAL, _S.CONFIRMED, _S.ROLLED_BACK})
-"""The states that a release in the store can be found in."""
-
 
 def next_state(state: UpdateState, event: UpdateEvent, attempts: int = 0) -> UpdateState | None:
     """The state after an event; None: it cannot happen in this state, or the attempts of a trial are used up."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge_runtime.ops.clock import Clock
 
 CHUNK_BYTES = 64 * 1024
-OK, PARTIAL, NOT_FOUND, GONE, TOO_MANY, RANGE_REFUSED, BROKEN = 200, 206, 404, 410, 429, 416, 500
+OK, PARTIAL, NOT_FOUND, GONE, TOO_MANY, BROKEN = 200, 206, 404, 410, 429, 500
 PROGRESS_BYTES = 64 * 1024
 """An attempt that brought so much counts as progress: the attempts begin to count anew."""
 TRICKLE_BYTES = 4_096

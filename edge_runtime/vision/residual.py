@@ -135,11 +135,6 @@ def criterion_value(residual: Residual, criterion: Criterion, histogram: Histogr
     return _entropy(values, histogram) if criterion is Criterion.ENTROPY else _STATISTICS[criterion](values)
 
 
-def all_criteria(residual: Residual, histogram: Histogram = DEFAULT_HISTOGRAM) -> dict[Criterion, float]:
-    """Every criterion of a residual, each exactly as `criterion_value` gives it."""
-    return {criterion: criterion_value(residual, criterion, histogram) for criterion in Criterion}
-
-
 def residual_map(residual: Residual) -> AnomalyMap:
     """Anomaly map: the absolute residual, averaged over the channels; H×W float32."""
     magnitude = np.abs(residual)

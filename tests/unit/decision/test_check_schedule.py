@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.decision.check_schedule import DAY_MIN, MINUTE_NS, RETRY_NS, Schedule, Window
+from edge_runtime.decision.check_schedule import MINUTE_NS, RETRY_NS, Schedule, Window
 
 HOURLY = Schedule(60 * MINUTE_NS, 10 * MINUTE_NS)
 DICE = st.floats(0, 1)
+MINUTE_OF_DAY = st.integers(0, 24 * 60 - 1)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_a_window_is_open_between_its_times(text, open_at, closed_at) -> None:
     assert not any(window.is_open(minute) for minute in closed_at)
 
 
-@given(st.integers(0, DAY_MIN - 1), st.integers(0, DAY_MIN - 1), st.integers(0, DAY_MIN - 1))
+@given(MINUTE_OF_DAY, MINUTE_OF_DAY, MINUTE_OF_DAY)
 def test_of_a_window_and_its_reverse_one_is_open(begin, end, minute) -> None:
     """Day and night: whatever the times, exactly one of the two holds."""
     if begin != end:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from edge_runtime.decision.update_rules import (
     MAX_ATTEMPTS,
     TRANSITIONS,
-    WRITTEN,
     UpdateEvent,
     may_run,
     next_known_good,
@@ -21,6 +20,8 @@ from edge_runtime.decision.update_rules import (
 from edge_runtime.domain.update import ReleaseTerms, StoredRelease, UpdateState
 
 BEFORE_THE_COMMIT = {UpdateState.IDLE, UpdateState.COPYING, UpdateState.VERIFIED, UpdateState.SELFTEST}
+WRITTEN = set(UpdateState) - BEFORE_THE_COMMIT
+"""The states that a release in the store can be found in."""
 
 
 def release(counter: int, state: UpdateState = UpdateState.CONFIRMED, **changes: object) -> StoredRelease:
