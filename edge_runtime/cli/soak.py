@@ -14,6 +14,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_runtime.app.soak.account import Account
+    from edge_runtime.app.soak.plan import SoakPlan
     from edge_runtime.app.soak.watch import Sample
 
 FAILED = 1
@@ -35,11 +37,7 @@ def soak_command(
     """
     stop_asked = _on_signals()
     from edge_runtime.app.demo import demo_bundle  # noqa: PLC0415  (engines take time to import)
-    from edge_runtime.app.soak.account import account  # noqa: PLC0415
     from edge_runtime.app.soak.plan import SoakPlan  # noqa: PLC0415
-    from edge_runtime.app.soak.run import Soak  # noqa: PLC0415
-    from edge_runtime.broker.embedded import start_embedded  # noqa: PLC0415
-    from edge_runtime.ops.clock import SystemClock  # noqa: PLC0415
 
     duration_s = 3_600 * (hours or 0.0) + 60 * (minutes or 0.0)
     if duration_s <= 0:
@@ -52,17 +50,26 @@ def soak_command(
             bundle=demo_bundle() if bundle is None else bundle,
             work=(Path(temporary) if work is None else work).resolve(),
         )
-        broker = start_embedded()
-        try:
-            with Soak(plan, broker, SystemClock()) as soak:
-                found = account(soak.run(stop_asked, _tell if sys.stderr.isatty() else None))
-        finally:
-            broker.stop()
+        found = _run(plan, stop_asked)
     if json_path is not None:
         json_path.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
     typer.echo(found.page())
     if found.findings:
         raise typer.Exit(FAILED)
+
+
+def _run(plan: SoakPlan, stop_asked: Callable[[], bool]) -> Account:
+    from edge_runtime.app.soak.account import account  # noqa: PLC0415
+    from edge_runtime.app.soak.run import Soak  # noqa: PLC0415
+    from edge_runtime.broker.embedded import start_embedded  # noqa: PLC0415
+    from edge_runtime.ops.clock import SystemClock  # noqa: PLC0415
+
+    broker = start_embedded()
+    try:
+        with Soak(plan, broker, SystemClock()) as soak:
+            return account(soak.run(stop_asked, _tell if sys.stderr.isatty() else None))
+    finally:
+        broker.stop()
 
 
 def _on_signals() -> Callable[[], bool]:

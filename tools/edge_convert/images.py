@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edge_convert.progress import Observer
     from edge_runtime.domain.frame import Exposure
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -120,6 +121,12 @@ def survey(folder: Path, on_image: Callable[[], None] | None = None) -> ImageSet
     warnings = [f"left out: {fault}" for fault in faults] + _oddities(sizes, duplicates)
     newest = max(int(path.stat().st_mtime) for path in kept)
     return ImageSet(folder, tuple(kept), tuple(warnings), digest.hexdigest(), newest)
+
+
+def survey_watched(folder: Path, observer: Observer) -> ImageSet:
+    """`survey` as a stage that somebody watches; raises as it does."""
+    with observer.stage("checking images", len(list_images(folder))) as stage:
+        return survey(folder, stage.advance)
 
 
 def _oddities(sizes: dict[str, int], duplicates: int) -> list[str]:

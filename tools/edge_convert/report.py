@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from edge_convert.convert.report import in_words
+from edge_convert.tables import of_pairs
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edge_convert.precision.probe_parity import Parity
     from edge_convert.teaching.bank_size import SizeTrial
     from edge_convert.teaching.contamination import Suspect
@@ -62,10 +63,7 @@ class TeachReport:
 
     def table(self) -> Table:
         """For the terminal."""
-        table = Table.grid(padding=(0, 2))
-        for label, value in self._rows():
-            table.add_row(label, value)
-        return table
+        return of_pairs(self._rows())
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [

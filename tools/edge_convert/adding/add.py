@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_convert.adding.growth import LARGEST_GROWTH, Growth, grow
 from edge_convert.adding.proof import prove
-from edge_convert.images import list_images, survey
+from edge_convert.images import survey_watched
 from edge_convert.seal import seal
 from edge_runtime import __version__, detectors, engine
 from edge_runtime.app.inspection import load_inspector
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.bundles.writer import BundleDraft
     from edge_runtime.config.engine import EngineSettings
+    from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.domain.verdict import Limits
     from edge_runtime.ops.clock import Clock
@@ -97,13 +98,10 @@ def add(options: AddOptions, observer: Observer, clock: Clock) -> AddReport:
     with load_inspector(options.bundle, options.engine, "development") as inspector:
         manifest = inspector.bundle
         _require_patchcore(manifest)
-        with observer.stage("checking images", len(list_images(options.images))) as stage:
-            images = survey(options.images, stage.advance)
+        images = survey_watched(options.images, observer)
         growth = grow(inspector, images, options.engine, observer, sample=options.sample)
         draft, payloads = _draft(inspector, options, images, growth)
-        detector = detectors.create(
-            manifest_of(draft, payloads), MemoryPayloads(payloads), engine.create(options.engine)
-        )
+        detector = _detector(draft, payloads, options.engine)
         proved = prove(manifest, growth.limits, detector, inspector.payloads, inspector.engine_description)
         after = [detector.inspect((images.load(index),)).score for index in range(len(images.files))]
     told = _parts(images, growth, after, manifest.calibration.limits)
@@ -134,6 +132,11 @@ def _require_patchcore(manifest: ModelBundle) -> None:
             f"bundle {manifest.identity.name} is a {manifest.kind.value} bundle, which has no memory bank to add to",
             "Train it again with the new good parts among the images.",
         )
+
+
+def _detector(draft: BundleDraft, payloads: dict[str, bytes], settings: EngineSettings) -> Detector:
+    """The bundle as a device would load it, before it is written."""
+    return detectors.create(manifest_of(draft, payloads), MemoryPayloads(payloads), engine.create(settings))
 
 
 def _draft(

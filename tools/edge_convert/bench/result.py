@@ -6,10 +6,12 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from edge_convert.tables import of_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.table import Table
 
     from edge_convert.bench.measure import Spread
     from edge_convert.bench.process import Memory
@@ -96,10 +98,7 @@ class BenchResult:
 
     def table(self) -> Table:
         """For a person."""
-        table = Table.grid(padding=(0, 2))
-        for name, text in self._rows():
-            table.add_row(name, text)
-        return table
+        return of_pairs(self._rows())
 
     def _rows(self) -> list[tuple[str, str]]:
         machine = f"{self.machine.cpu}, {self.machine.cores} cores, {', '.join(self.machine.instruction_sets)}"

@@ -87,14 +87,7 @@ def gather(
     Raises:
         ConfigError: the source has answers for fewer than three good images, or none of them is finite.
     """
-    covered = [path for path in images.files if reference.covers(path)]
-    if len(covered) < _LOWEST_GOOD:
-        raise ConfigError(
-            f"the reference has answers for {len(covered)} of the {len(images.files)} images in {images.folder}",
-            "Record it again on the very files of that folder: they are matched by their SHA-256.",
-        )
-    good = [covered[index] for index in spread(len(covered), GOOD_PROBES)]
-    defects = _real_defects(reference, dataset)
+    good, defects = _good(reference, images), _real_defects(reference, dataset)
     live = reference.covers(None)
     items: list[Probe] = []
     with observer.stage("asking the source model", len(good) + len(defects) + _PLANTED_PROBES) as stage:
@@ -108,6 +101,25 @@ def gather(
             items.append(Probe(f"planted defect {turn + 1}", exposure, True, answer_of(found), None))
             stage.advance()
     return Probes(tuple(items), _ruler(items), live)
+
+
+def _good(reference: ReferenceModel, images: ImageSet) -> list[Path]:
+    covered = [path for path in images.files if reference.covers(path)]
+    if len(covered) < _LOWEST_GOOD:
+        raise ConfigError(
+            f"the reference has answers for {len(covered)} of the {len(images.files)} images in {images.folder}",
+            "Record it again on the very files of that folder: they are matched by their SHA-256.",
+        )
+    return [covered[index] for index in spread(len(covered), GOOD_PROBES)]
+
+
+def _real_defects(reference: ReferenceModel, dataset: Path | None) -> list[Path]:
+    if dataset is None:
+        return []
+    found = [
+        sample.path for sample in open_dataset(dataset).samples if sample.is_defect and reference.covers(sample.path)
+    ]
+    return [found[index] for index in spread(len(found), _DEFECTIVE_PROBES)] if found else []
 
 
 def _of_file(path: Path, reference: ReferenceModel, *, defective: bool) -> Probe:
@@ -124,12 +136,3 @@ def _ruler(items: Sequence[Probe]) -> GoodParts:
             "the source model gives scores of good parts that are not finite numbers",
             "Check the model and its preprocessing.",
         ) from error
-
-
-def _real_defects(reference: ReferenceModel, dataset: Path | None) -> list[Path]:
-    if dataset is None:
-        return []
-    found = [
-        sample.path for sample in open_dataset(dataset).samples if sample.is_defect and reference.covers(sample.path)
-    ]
-    return [found[index] for index in spread(len(found), _DEFECTIVE_PROBES)] if found else []

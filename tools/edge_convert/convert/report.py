@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from edge_convert.tables import of_pairs
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edge_convert.convert.labelled import Labelled
     from edge_runtime.domain.model_bundle import ParityFigures
 
@@ -47,10 +49,7 @@ class ConvertReport:
 
     def table(self) -> Table:
         """For the terminal."""
-        table = Table.grid(padding=(0, 2))
-        for label, value in self._rows():
-            table.add_row(label, value)
-        return table
+        return of_pairs(self._rows())
 
     def _rows(self) -> list[tuple[str, str]]:
         timings = ", ".join(f"{name} {value:.1f} ms" for name, value in self.timings_ms.items())

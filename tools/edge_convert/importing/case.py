@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge_convert.evaluate.dataset import open_dataset
-from edge_convert.images import list_images, survey
+from edge_convert.images import survey_watched
 from edge_convert.importing.causes import Scorer, witnesses_of
 from edge_convert.importing.onnx_export import open_onnx
 from edge_convert.importing.recording import read_recording
@@ -80,8 +80,7 @@ def gather(options: ImportOptions, observer: Observer) -> Case:
     if options.preprocess is not None:
         told = told.over(read_transforms(options.preprocess))
     recording = None if options.reference is None else read_recording(options.reference)
-    with observer.stage("checking images", len(list_images(options.images))) as stage:
-        images = survey(options.images, stage.advance)
+    images = survey_watched(options.images, observer)
     for text in images.warnings:
         observer.notice(text)
     scorer = None if recording is None else _scorer(options, export, images, recording)

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from edge_convert.arguments import write_json
 from edge_convert.convert.report import in_words
 from edge_convert.parity.check import check_parity
 from edge_convert.progress import Terminal
+from edge_convert.tables import of_pairs
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import EdgeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge_convert.parity.check import ParityReport
 
 _DEPARTS = 1
@@ -49,25 +51,23 @@ def _parity(
     except EdgeError as error:
         console.print(f"error: {error.diagnostics()}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(_CANNOT_TELL) from error
-    Console().print(_table(report))
+    Console().print(of_pairs(_rows(report)))
     if not report.holds:
         raise typer.Exit(_DEPARTS)
 
 
-def _table(report: ParityReport) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("bundle", f"{report.bundle}  (sha256 {report.digest[:16]}…)")
-    table.add_row("source", report.source)
-    table.add_row("device", report.engine)
-    table.add_row("golden images", report.golden.summary)
+def _rows(report: ParityReport) -> Iterator[tuple[str, str]]:
+    yield "bundle", f"{report.bundle}  (sha256 {report.digest[:16]}…)"
+    yield "source", report.source
+    yield "device", report.engine
+    yield "golden images", report.golden.summary
     if report.golden.parity is not None:
-        table.add_row("against the source", in_words(report.golden.parity))
+        yield "against the source", in_words(report.golden.parity)
     if report.files is not None:
         missing = f"; {report.missing} of the reference images are not here" if report.missing else ""
-        table.add_row("reference images", in_words(report.files) + missing)
+        yield "reference images", in_words(report.files) + missing
     for text in report.allowed:
-        table.add_row("allowed at conversion", text)
+        yield "allowed at conversion", text
     for text in report.beyond:
-        table.add_row("beyond the limit", text)
-    table.add_row("parity", "holds" if report.holds else "DOES NOT HOLD")
-    return table
+        yield "beyond the limit", text
+    yield "parity", "holds" if report.holds else "DOES NOT HOLD"

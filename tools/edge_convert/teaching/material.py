@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.features import SharedGraphs, input_spec
 from edge_convert.graphs import build_features
-from edge_convert.images import list_images, survey
+from edge_convert.images import survey_watched
 from edge_convert.limits import LOWEST_COUNT
 from edge_convert.teaching.area import resolve_area
 from edge_convert.teaching.views import PieceImages, Views
@@ -94,8 +94,7 @@ def gather(options: TeachOptions, observer: Observer) -> Material:
     backbone = load_backbone(options.backbone, options.height_px, options.width_px, options.mean, options.std)
     layers = choose_layers(backbone, options.layers)
     graph = build_features(backbone, layers)
-    with observer.stage("checking images", len(list_images(options.images))) as stage:
-        images = survey(options.images, stage.advance)
+    images = survey_watched(options.images, observer)
     announce((*backbone.notices, *images.warnings), observer)
     if len(images.files) < LOWEST_COUNT:
         raise ConfigError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge_convert.images import ImageSet, list_images, survey
+from edge_convert.images import ImageSet, survey_watched
 from edge_convert.limits import LOWEST_COUNT
 from edge_runtime.domain.errors import ConfigError
 
@@ -34,8 +34,7 @@ def gather(folder: Path, network: str, better: str, observer: Observer) -> Image
     Raises:
         ConfigError: too few images, or too many that cannot be decoded.
     """
-    with observer.stage("checking images", len(list_images(folder))) as stage:
-        images = survey(folder, stage.advance)
+    images = survey_watched(folder, observer)
     for text in images.warnings:
         observer.notice(text)
     if len(images.files) < _FEWEST:
