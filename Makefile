@@ -21,7 +21,7 @@ test: install
 	@sh tools/need.sh $(PYTHON) mosquitto mosquitto_sub socat openssl systemd-analyze mkfs.ext4 mkfs.vfat mcopy fusefat
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-# Damaged bytes for every parser, for MINUTES in all; the suite does the same for ten seconds.
+# Damaged bytes for every parser, for MINUTES in all; the suite does the same for five seconds.
 MINUTES ?= 10
 SEED ?= 1
 fuzz: install

@@ -11,7 +11,7 @@ from fuzz_run import FOUND, try_one
 from mutation import LARGEST_BYTES, mutated
 from targets import Target, targets
 
-SECONDS = 10.0
+SECONDS = 5.0
 TARGETS = {target.name: target for target in targets()}
 
 

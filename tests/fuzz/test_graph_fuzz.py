@@ -6,7 +6,7 @@ import graph_fuzz
 import pytest
 from graph_fuzz import ENGINES, Tally, _count, fuzz
 
-SECONDS = 6.0
+SECONDS = 4.0
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -34,20 +34,20 @@ _ENGINE = EngineSettings(name="onnxruntime", threads=1)
 
 @pytest.fixture
 def options(tmp_path) -> EfficientAdOptions:
-    """Four steps on 64 pixels; the model is poor, the way is real."""
+    """A few steps on 64 pixels; the model is poor, the way is real."""
     return EfficientAdOptions(
         images=write_parts(tmp_path / "good", 24),
         teacher=write_teacher_file(tmp_path / "teacher.npz"),
         convert=ConvertOptions(tmp_path / "x.bundle", "tiny", "1", _ENGINE, precision="fp32", golden=1),
         checkpoint=tmp_path / "x.checkpoint",
         student="learnt",
-        schedule=Schedule(steps=30, batch=2, learning_rate=1e-3, crop=48),
+        schedule=Schedule(steps=10, batch=2, learning_rate=1e-3, crop=48),
         height_px=64,
         width_px=64,
         onnx=tmp_path / "x.onnx",
         device="cpu",
         threads=1,
-        save_every=10,
+        save_every=4,
     )
 
 
@@ -119,9 +119,9 @@ def test_resuming_gives_the_same_model_as_not_interrupting(options, tmp_path):
     """Every number of the exported graph is the same, dropout and quantiles included."""
     convert = replace(options.convert, out=tmp_path / "y.bundle")
     cut = replace(options, convert=convert, checkpoint=tmp_path / "y.checkpoint", onnx=tmp_path / "y.onnx")
-    stopped = train_efficientad(cut, _Interrupts(13), SystemClock())
+    stopped = train_efficientad(cut, _Interrupts(5), SystemClock())
     assert stopped.conversion is None
-    assert stopped.outcome.steps == 13
+    assert stopped.outcome.steps == 5
     train_efficientad(replace(cut, resume=True), Silent(), SystemClock())
     train_efficientad(options, Silent(), SystemClock())
     whole, resumed = _weights(tmp_path / "x.onnx"), _weights(tmp_path / "y.onnx")
