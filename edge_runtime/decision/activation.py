@@ -70,14 +70,9 @@ def next_step(standing: ProductStanding, running: str, running_product: str, pro
     return Stay() if good.digest == running else Change(good)
 
 
-def put_off(standing: ProductStanding, running: str) -> ProductStanding:
-    """As if what is due were not there yet: it has to wait. A trial that goes on is no such thing.
-
-    Where no other release may run nothing is put off.
-    """
-    if standing.known_good is None or (standing.trial is not None and standing.trial.digest == running):
-        return standing
-    return replace(standing, armed=None, trial=None)
+def put_off(standing: ProductStanding) -> ProductStanding:
+    """As if what is due, or on trial, were not there: it has to wait. Where nothing else may run it cannot."""
+    return standing if standing.known_good is None else replace(standing, armed=None, trial=None)
 
 
 def may_go_on(standing: ProductStanding, running: str, running_product: str, product: str) -> bool:

@@ -175,12 +175,14 @@ class ActivationStage:
 
     def _plan(self) -> None:
         """What should decide?"""
-        standing = self.standing = self._store.standing(self.product)
+        booked = self.standing = self._store.standing(self.product)
         others = {name: self._store.standing(name).known_good for name in self._products if name != self.product}
         self._others = {release.digest: release for release in others.values() if release is not None}
-        self.trials.keep(self.product, "" if standing.trial is None else standing.trial.digest)
-        standing = without_what_waits(standing, self.waits_for(), self.decider.running, self._records)
-        self._due = standing is not self.standing
+        self.trials.keep(self.product, "" if booked.trial is None else booked.trial.digest)
+        standing = without_what_waits(booked, self.waits_for(), self._records)
+        if standing is not booked:
+            self._due = True
+            self.trials.interrupt()
         running, of_product = self.decider.running, self.decider.product
         due = standing.armed or standing.trial
         match rules.next_step(standing, running, of_product, self.product):
@@ -189,7 +191,7 @@ class ActivationStage:
             case rules.Change(release) if due is not None and self._loads.is_blocked(release):
                 self._bring(due, on_trial=True)  # the good one does not load: a new one may
             case rules.Change(release):
-                if not rules.may_go_on(standing, running, of_product, self.product):
+                if not rules.may_go_on(booked, running, of_product, self.product):
                     self._suspend_until_loaded(release)
                 self._bring(release, on_trial=False)
             case rules.Watch(release):

@@ -16,39 +16,38 @@ if TYPE_CHECKING:
 
 
 def one_at_a_time(stages: Sequence[ActivationStage]) -> None:
-    """From now on each of these waits for the trials of the others, and the first one's thread looks at all.
+    """From now on each of these waits for the trials of those before it, and the first one's thread looks at all.
+
+    A trial that may take for ever, of a model that is hardly ever asked, holds up nobody before it: it is interrupted.
 
     Args:
         stages: of one line, its own model's first; at least one.
     """
     for place, stage in enumerate(stages):
-        stage.waits_for = partial(_waits_for, stages, place)
+        stage.waits_for = partial(_waits_for, stages[:place])
     stages[0].beside = tuple(stages[1:])
 
 
-def _waits_for(stages: Sequence[ActivationStage], place: int) -> str:
-    """What is due before it in the combination goes first; behind it, only what has begun."""
-    for number, other in enumerate(stages):
+def _waits_for(before: Sequence[ActivationStage]) -> str:
+    """Why a place behind these may try nothing now; empty where it may."""
+    for other in before:
         standing = other.standing
-        is_due = number < place and standing is not None and (standing.armed or standing.trial) is not None
-        if number != place and (is_due or other.is_trying):
+        is_due = standing is not None and (standing.armed or standing.trial) is not None
+        if is_due or other.is_trying:
             return f"one release at a time goes on trial on this line, and now it is one of product {other.product}"
     return ""
 
 
-def without_what_waits(
-    standing: ProductStanding, why: str, running: str, records: ActivationRecords
-) -> ProductStanding:
-    """What counts while a release that is due has to wait; said once.
+def without_what_waits(standing: ProductStanding, why: str, records: ActivationRecords) -> ProductStanding:
+    """What counts while a release that is due or on trial has to wait; said once.
 
     Args:
         standing: by the books.
         why: empty: nothing has to wait.
-        running: digest of the release that decides.
         records: where it is said.
     """
     due = standing.armed or standing.trial
-    now = put_off(standing, running) if why and due is not None else standing
+    now = put_off(standing) if why and due is not None else standing
     if now is not standing and due is not None:
         records.waits(due, why)
     return now

@@ -97,6 +97,16 @@ class Trials:
             self.current.rests()
         self.current = None
 
+    def interrupt(self) -> None:
+        """Its turn comes again later, and that it is taken off the line now is no failed attempt.
+
+        Raises:
+            UpdateError: the store refuses; nothing has changed.
+        """
+        if self.current is not None:
+            self._store.pause_trial(self.current.release.digest)
+            self.rest()
+
     def keep(self, product: str, digest: str) -> None:
         """Of this product only this one is on trial by the store's books: others were superseded, or rolled back."""
         for other in [trial.release for trial in self._open.values()]:
