@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from line_process import DEMO_BUNDLE
 from release_device import FAST_BUNDLE, ReleaseDevice, looser, run_until
 
 from edge_runtime.app.daemon import Daemon
@@ -24,6 +23,7 @@ def _config(device: ReleaseDevice, **trial: float) -> LineConfig:
         {
             "device": {"name": "line", "state_dir": device.state_dir},
             "bundle": {"product": "part", "trust": "production"},
+            "engine": {"threads": 1},
             "camera": {"kind": "folder", "path": str(device.folder / "in")},
             "recipe": {
                 "decision_deadline_ms": 60_000,
@@ -64,8 +64,8 @@ def test_releases_of_both_models_go_on_trial_one_after_the_other(tmp_path) -> No
     Every look is of production trust and has the limits of its own release.
     """
     device = ReleaseDevice(tmp_path / "device")
-    first, second = device.confirmed("1"), device.confirmed("1", DEMO_BUNDLE, product="exact")
-    newer_second = device.add("2", DEMO_BUNDLE, product="exact", change=looser)
+    first, second = device.confirmed("1"), device.confirmed("1", product="exact")
+    newer_second = device.add("2", product="exact", change=looser)
     config, belt = _config(device), _Belt(device)
     assert line_products(config) == ["part", "exact"]
     daemon = Daemon(config, lambda: config, SystemClock())
@@ -96,7 +96,7 @@ def test_a_second_model_that_fails_on_the_line_makes_way_for_the_one_before(tmp_
     """Exchanged between two parts and back, with nothing lost; the record says which models looked from when on."""
     device = ReleaseDevice(tmp_path / "device")
     device.confirmed("1")
-    good = device.confirmed("1", DEMO_BUNDLE, product="exact")
+    good = device.confirmed("1", product="exact")
     # What the second model passes is too much for this line: by these parts each new release fails.
     config, belt = _config(device, parts=100, reject_rate_min=0.9, reject_rate_max=1.0), _Belt(device)
     daemon = Daemon(config, lambda: config, SystemClock())
@@ -106,7 +106,7 @@ def test_a_second_model_that_fails_on_the_line_makes_way_for_the_one_before(tmp_
     def settled() -> bool:
         belt.send()
         if not newer and belt.sent > 2:
-            newer.append(device.add("2", DEMO_BUNDLE, product="exact", change=looser))
+            newer.append(device.add("2", product="exact", change=looser))
         if newer and device.state_of(newer[0]) is UpdateState.ROLLED_BACK:
             back.append(belt.sent)
         return len(back) > 1 and daemon.line.models.others[0].digest == good.digest
