@@ -80,7 +80,7 @@ def start_mosquitto(binary: Path, port: int = 0) -> EmbeddedBroker:
         BrokerError: it does not start.
     """
     for attempt in range(_ATTEMPTS):
-        chosen = port or _free_port()
+        chosen = _free_port(port)
         running = _MosquittoProcess(binary, chosen)
         try:
             _await_mosquitto(running, chosen)
@@ -99,7 +99,7 @@ def start_amqtt(port: int = 0) -> EmbeddedBroker:
     Raises:
         BrokerError: it does not start.
     """
-    chosen = port or _free_port()
+    chosen = _free_port(port)
     running = _AmqttThread(chosen)
     running.wait_until_listening()
     description = (
@@ -205,7 +205,12 @@ def _does_not_start(port: int, why: str) -> BrokerError:
     return BrokerError(f"the demo's broker does not start on {HOST}:{port}: {why}", f"Is the port taken? {INSTALL}")
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """The wanted one, or any for 0. Whoever listens on it already would answer for a broker that is still to fail."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError as error:
+            raise _does_not_start(wanted, str(error)) from error
         return int(probe.getsockname()[1])

@@ -97,6 +97,17 @@ def test_a_taken_port_is_an_error(kind, monkeypatch) -> None:
             embedded.start_embedded(port)
 
 
+def test_somebody_elses_listener_is_not_taken_for_a_broker_that_has_not_failed_yet(tmp_path) -> None:
+    """However long the broker takes to find its port taken."""
+    slow = tmp_path / "mosquitto"
+    slow.write_text("#!/bin/sh\nsleep 60\n")
+    slow.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BrokerError, match=str(port)):
+            embedded.start_mosquitto(slow, port)
+
+
 @pytest.mark.needs_mosquitto
 def test_the_child_dies_with_its_parent() -> None:
     """A killed demo leaves no broker behind."""
