@@ -37,6 +37,8 @@ from edge_runtime.domain.errors import BundleError, EngineError  # noqa: E402
 from edge_runtime.engine import create  # noqa: E402
 
 ENGINES = ("onnxruntime", "openvino")
+FEWEST = 6
+"""Graphs, however slow the machine."""
 HANG_S = 10
 MEMORY_BYTES = 4 << 30
 MOST_ELEMENTS = 1_000_000
@@ -78,7 +80,7 @@ def worker(engine: str, seed: int, first: int, until_s: float, note: Path) -> No
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     runtime = create(EngineSettings(name=engine, threads=1))
     number = first
-    while time.monotonic() < until_s:
+    while number == first or time.monotonic() < until_s:
         note.write_text(str(number))
         signal.alarm(HANG_S)  # not handled: it ends the process, wherever that is
         outcome = _try(runtime, graph(engine, seed, number))
@@ -119,11 +121,11 @@ def _has_digest(engine: str, seed: int, number: int) -> bool:
 
 
 def fuzz(engine: str, seconds: float, seed: int, keep: Path | None) -> Tally:
-    """One engine, for so long; a process that dies is followed by the next."""
+    """One engine, for so long, and until there is enough to judge by; a process that dies is followed by the next."""
     tally, until_s, number = Tally(), time.monotonic() + seconds, 0
     with tempfile.TemporaryDirectory(prefix="edge-graph-") as folder:
         note = Path(folder) / "number"
-        while time.monotonic() < until_s:
+        while time.monotonic() < until_s or tally.tried < FEWEST:
             note.write_text(str(number))
             arguments = ["--worker", engine, "--seed", str(seed), "--first", str(number), "--note", str(note)]
             command = [sys.executable, __file__, *arguments, "--until", str(until_s)]

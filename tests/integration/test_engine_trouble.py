@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WAIT_S = 40.0
+WAIT_S = 90.0
 
 
 class BrokenDetector:
