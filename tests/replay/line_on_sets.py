@@ -19,6 +19,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -42,6 +43,8 @@ class SetResult:
     scores_equal: bool
     """Every score in a message equals eval's score for that file, bit for bit."""
     pixel_auroc: float | None
+    taught: dict[str, Any]
+    """What `teach` said of it."""
     teach_s: float
     line_s: float
 
@@ -51,12 +54,13 @@ class SetResult:
         return FLOORS[self.name]
 
 
-def run_set(shared: Path, backbone: Path, name: str, work: Path) -> SetResult:
-    """Run one set from teaching to the subscriber."""
+def run_set(shared: Path, backbone: Path, name: str, work: Path, *flags: str) -> SetResult:
+    """Run one set from teaching, with further flags for it, to the subscriber."""
     dataset = shared / "data" / name
-    bundle, figures = work / f"{name}.bundle", work / f"{name}.json"
+    bundle, figures, said = work / f"{name}.bundle", work / f"{name}.json", work / f"{name}-taught.json"
     started = time.monotonic()
-    _edge_convert("teach", dataset / "train" / "good", "--backbone", backbone, "--out", bundle, "--name", name)
+    source = ("--backbone", backbone, "--name", name, *flags)
+    _edge_convert("teach", dataset / "train" / "good", "--out", bundle, "--json", said, *source)
     taught = time.monotonic()
     _edge_convert("eval", bundle, dataset, "--report", work / f"{name}-report", "--json", figures)
     evaluation = json.loads(figures.read_text(encoding="utf-8"))
@@ -75,6 +79,7 @@ def run_set(shared: Path, backbone: Path, name: str, work: Path) -> SetResult:
         auroc_eval=evaluation["figures"]["image_auroc"],
         scores_equal=scores == expected,
         pixel_auroc=evaluation["figures"]["pixel_auroc"],
+        taught=json.loads(said.read_text(encoding="utf-8")),
         teach_s=taught - started,
         line_s=ended - begun,
     )
