@@ -222,7 +222,7 @@ class RunningLine:
             self._feed,
             self._clock,
             lambda: self.line.models.current.bundle,
-            lambda: f"{self.devices.camera.name}: {self.devices.camera.status().state}",
+            lambda: f"{self.name} · {self.devices.camera.name}: {self.devices.camera.status().state}",
         )
         routes = {
             "/metrics": metrics_route(registry),
