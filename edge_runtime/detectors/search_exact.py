@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge_runtime.detectors.search_distance import nearest, squared_distances
+from edge_runtime.detectors.search_distance import nearest, squared_distances_at
 from edge_runtime.detectors.search_lattice import PatchErrors
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class ExactSearch:
             part = patches[start : start + self.whole.batch]
             known = PatchErrors.of(part, self.lattice)
             screened = self.whole.screened(known.codes)
-            bounds = squared_distances(part, self.rows[np.argmin(screened, axis=1)])
+            bounds = squared_distances_at(part, self.rows, np.argmin(screened, axis=1))
             for number, patch in enumerate(part):
                 squared[start + number] = self.nearest(patch, number, known, screened[number], bounds[number])[0]
         return np.sqrt(squared)
@@ -127,7 +127,7 @@ class _Hunt:
 
     def __post_init__(self) -> None:
         self.near = self.search.suggest(self.patches)
-        self.bounds = squared_distances(self.patches, self.search.rows[self.near])
+        self.bounds = squared_distances_at(self.patches, self.search.rows, self.near)
         if self.counted is not None:
             out = np.ones(len(self.patches), dtype=np.bool_)
             out[self.counted] = False
@@ -154,7 +154,7 @@ class _Hunt:
             with np.errstate(all="ignore"):
                 products = np.matmul(search.rows[rows], patches[:, :, None])[:, :, 0]
                 best = np.argmin(search.half_norms[rows] - products, axis=1)
-            found = squared_distances(patches, search.rows[rows[np.arange(len(part)), best]])
+            found = squared_distances_at(patches, search.rows, rows[np.arange(len(part)), best])
             self.bounds[part] = np.minimum(self.bounds[part], found)
 
     def meet_the_whole(self, numbers: Numbers) -> None:
@@ -163,7 +163,7 @@ class _Hunt:
         patches = self.patches[numbers]
         known = PatchErrors.of(patches, self.search.lattice)
         screened = self.search.whole.screened(known.codes)
-        found = squared_distances(patches, self.search.rows[np.argmin(screened, axis=1)])
+        found = squared_distances_at(patches, self.search.rows, np.argmin(screened, axis=1))
         self.bounds[numbers] = np.minimum(self.bounds[numbers], found)
         for at in np.argsort(-self.bounds[numbers], kind="stable"):
             patch = int(numbers[at])
