@@ -6,24 +6,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tiny_backbone import draw_part, write_backbone, write_parts
+from drawn_teaching import ENGINE, drawn_options, taught
+from tiny_backbone import draw_part, write_parts
 from typer.testing import CliRunner
 
 from edge_convert.adding.add import AddOptions, add
 from edge_convert.cli import app
 from edge_convert.coreset import CoresetSize
 from edge_convert.exact_search import read_rows
-from edge_convert.options import TeachOptions
 from edge_convert.progress import Silent
 from edge_convert.search_graph import read_bank
-from edge_convert.teach import teach
 from edge_convert.teaching.area import AreaOptions
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.bundles.writer import draft_of_manifest, write_bundle
-from edge_runtime.config.engine import EngineSettings
 from edge_runtime.decision.judge import classify
 from edge_runtime.domain.errors import BundleError, ConfigError
 from edge_runtime.domain.model_bundle import DetectorKind
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge_convert.adding.add import AddReport
-
-ENGINE = EngineSettings(name="onnxruntime", threads=1)
 
 
 def labelled_part(seed: int) -> npt.NDArray[np.uint8]:
@@ -63,23 +59,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_bundle(folder: Path, **changes: object) -> Path:
-    """Teach 24 drawn parts at 64×96; keyword arguments replace options."""
-    write_parts(folder / "good", 24)
-    write_backbone(folder / "b.onnx", {"input_mean": "0.5,0.5,0.5", "input_std": "0.25,0.25,0.25"})
-    options = TeachOptions(
-        images=folder / "good",
-        backbone=folder / "b.onnx",
-        out=folder / "part.bundle",
-        name="part",
-        height_px=64,
-        width_px=96,
-        engine=ENGINE,
-        coreset=CoresetSize(0.05, 100, 200),
-        int8=False,
-        golden=2,
-        contamination=Contamination(0.0),
-    )
-    teach(dataclasses.replace(options, **changes), Silent(), SystemClock())  # type: ignore[arg-type]
+    """Teach 24 drawn parts; keyword arguments replace options."""
+    fixed = {"coreset": CoresetSize(0.05, 100, 200), "golden": 2, "contamination": Contamination(0.0)}
+    options = drawn_options(folder, **(fixed | changes))
+    taught(options)
     return options.out
 
 

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from drawn_teaching import ENGINE, Notices, drawn_options
 from tiny_backbone import draw_part, write_backbone, write_parts
 
-from edge_convert.coreset import CoresetSize
 from edge_convert.features import FeatureExtractor, input_spec
 from edge_convert.images import survey
-from edge_convert.options import TeachOptions
-from edge_convert.progress import Silent
 from edge_convert.teach import teach
 from edge_convert.teaching.area import Area, AreaOptions, resolve_area
 from edge_convert.teaching.views import Views, rotate
 from edge_runtime.app.inspection import load_inspector
-from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import Tiles
 from edge_runtime.engine.port import TensorInfo
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.engine.port import Tensor
 
-ENGINE = EngineSettings(name="onnxruntime", threads=1)
 SPEC = input_spec(32, 32, None)
 FRAME = (96, 128)
 """Height and width of a drawn part's frame."""
@@ -53,39 +49,12 @@ def write_mask(path: Path, mask: np.ndarray) -> Path:
     return path
 
 
-class Notices(Silent):
-    """Keeps what a person would have read."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def notice(self, text: str) -> None:
-        """See the port."""
-        self.texts.append(text)
-
-
 def run(folder: Path, area: AreaOptions, **changes: object) -> tuple[TeachReport, Path, list[str]]:
-    """Teach ten drawn parts; the report, the bundle and the notices."""
-    if not (folder / "good").exists():
-        write_parts(folder / "good", 10)
-        write_backbone(folder / "b.onnx", {"input_mean": "0.5,0.5,0.5", "input_std": "0.25,0.25,0.25"})
-    options = TeachOptions(
-        images=folder / "good",
-        backbone=folder / "b.onnx",
-        out=folder / "part.bundle",
-        name="part",
-        height_px=48,
-        width_px=64,
-        engine=ENGINE,
-        false_reject_rate=0.1,
-        holdout=0.5,
-        coreset=CoresetSize(0.02, 100, 200),
-        int8=False,
-        golden=1,
-        area=area,
-    )
+    """Teach ten drawn parts at 48×64; the report, the bundle and the notices."""
+    fixed = {"height_px": 48, "width_px": 64, "false_reject_rate": 0.1, "holdout": 0.5, "area": area}
+    options = drawn_options(folder, 10, **(fixed | changes))
     observer = Notices()
-    report = teach(dataclasses.replace(options, **changes), observer, SystemClock())  # type: ignore[arg-type]
+    report = teach(options, observer, SystemClock())
     return report, options.out, observer.texts
 
 

@@ -1,23 +1,18 @@
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tiny_backbone import write_backbone, write_parts
+from drawn_teaching import drawn_options, taught
 from typer.testing import CliRunner
 
 from edge_convert.cli import app
-from edge_convert.options import TeachOptions
-from edge_convert.progress import Silent
-from edge_convert.teach import teach
+from edge_convert.coreset import CoresetSize
 from edge_convert.teaching.bank_size import SizeTrial, _judge, _trials
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.bundles.archive import open_bundle
-from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
-from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,23 +22,8 @@ if TYPE_CHECKING:
 
 def run(folder: Path, **changes: object) -> TeachReport:
     """Teach 20 drawn parts and let the figures choose the bank's size."""
-    if not (folder / "good").exists():
-        write_parts(folder / "good", 20)
-        write_backbone(folder / "b.onnx", {"input_mean": "0.5,0.5,0.5", "input_std": "0.25,0.25,0.25"})
-    options = TeachOptions(
-        images=folder / "good",
-        backbone=folder / "b.onnx",
-        out=folder / "part.bundle",
-        name="part",
-        height_px=64,
-        width_px=96,
-        engine=EngineSettings(name="onnxruntime", threads=1),
-        int8=False,
-        golden=1,
-        auto_size=True,
-        contamination=Contamination(0.0),
-    )
-    return teach(dataclasses.replace(options, **changes), Silent(), SystemClock())  # type: ignore[arg-type]
+    fixed = {"coreset": CoresetSize(), "auto_size": True, "contamination": Contamination(0.0)}
+    return taught(drawn_options(folder, 20, **(fixed | changes)))
 
 
 def trial(size: int, behind: float, noise: float, search_ms: float = 1.0) -> SizeTrial:

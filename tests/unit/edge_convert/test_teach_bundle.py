@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from drawn_teaching import ENGINE, Notices, drawn_options, taught
 from tiny_backbone import draw_part, write_backbone, write_parts
 
 from edge_convert.coreset import CoresetSize
 from edge_convert.images import list_images, load_image
-from edge_convert.options import TeachOptions
-from edge_convert.progress import Silent
 from edge_convert.teach import teach
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
-from edge_runtime.config.engine import EngineSettings
 from edge_runtime.decision.judge import classify
 from edge_runtime.domain.errors import ConfigError, EngineError
 from edge_runtime.domain.verdict import Disposition
@@ -25,60 +23,25 @@ from edge_runtime.vision.decode import decode_image
 from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
+    from edge_convert.options import TeachOptions
     from edge_convert.report import TeachReport
-
-ENGINE = EngineSettings(name="onnxruntime", threads=1)
-SHARED = Path(__file__).resolve().parents[4] / "shared"
-
-
-class Notices(Silent):
-    """Keeps what a person would have read."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def notice(self, text: str) -> None:
-        """See the port."""
-        self.texts.append(text)
 
 
 def make_options(folder: Path, **changes: object) -> TeachOptions:
-    """Teach 16 drawn parts at 64×96 with a small bank; keyword arguments replace fields."""
-    images = folder / "good"
-    if not images.exists():
-        write_parts(images, 16)
-        write_backbone(folder / "b.onnx", {"input_mean": "0.5,0.5,0.5", "input_std": "0.25,0.25,0.25"})
-    options = TeachOptions(
-        images=images,
-        backbone=folder / "b.onnx",
-        out=folder / "part.bundle",
-        name="part",
-        height_px=64,
-        width_px=96,
-        engine=ENGINE,
-        false_reject_rate=0.05,
-        coreset=CoresetSize(0.02, 100, 200),
-        int8=False,
-        golden=2,
-    )
-    return dataclasses.replace(options, **changes)  # type: ignore[arg-type]
-
-
-def run(options: TeachOptions) -> TeachReport:
-    """Teach with nobody watching."""
-    return teach(options, Silent(), SystemClock())
+    """Teach 16 drawn parts; keyword arguments replace fields."""
+    return drawn_options(folder, 16, **({"false_reject_rate": 0.05, "golden": 2} | changes))
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[TeachOptions, TeachReport]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[TeachOptions, TeachReport]:
     """One bundle for the tests that only look at it."""
     options = make_options(tmp_path_factory.mktemp("taught"))
-    return options, run(options)
+    return options, taught(options)
 
 
-def test_it_tells_good_from_bad(taught: tuple[TeachOptions, TeachReport]) -> None:
+def test_it_tells_good_from_bad(finished: tuple[TeachOptions, TeachReport]) -> None:
     """New good parts pass, and parts with a mark across them do not."""
-    options, _ = taught
+    options, _ = finished
     with load_inspector(options.out, ENGINE, "development") as inspector:
         limits = inspector.bundle.calibration.limits
         good = [inspector.inspect((draw_part(seed),)).score for seed in range(100, 120)]
@@ -88,9 +51,9 @@ def test_it_tells_good_from_bad(taught: tuple[TeachOptions, TeachReport]) -> Non
     assert all(classify(score, limits)[0] is not Disposition.PASS for score in bad)
 
 
-def test_every_loading_gives_the_same_bits(taught: tuple[TeachOptions, TeachReport]) -> None:
+def test_every_loading_gives_the_same_bits(finished: tuple[TeachOptions, TeachReport]) -> None:
     """Two independent loadings score the same images bit for bit, maps included."""
-    options, _ = taught
+    options, _ = finished
     frames = [draw_part(seed, defect=seed % 2 == 0) for seed in range(200, 206)]
     runs = []
     for _ in range(2):
@@ -103,9 +66,9 @@ def test_every_loading_gives_the_same_bits(taught: tuple[TeachOptions, TeachRepo
         np.testing.assert_array_equal(one.anomaly_map, other.anomaly_map)
 
 
-def test_the_manifest_says_what_was_done(taught: tuple[TeachOptions, TeachReport]) -> None:
+def test_the_manifest_says_what_was_done(finished: tuple[TeachOptions, TeachReport]) -> None:
     """Input, held-out scores, limits, provenance and warnings are in the bundle, and the report agrees with it."""
-    options, report = taught
+    options, report = finished
     with open_bundle(options.out, trust="development") as bundle:
         manifest = bundle.manifest
     assert (manifest.input_spec.height_px, manifest.input_spec.width_px) == (64, 96)
@@ -121,9 +84,9 @@ def test_the_manifest_says_what_was_done(taught: tuple[TeachOptions, TeachReport
     assert report.peak_rss_mb > 0
 
 
-def test_golden_images_prove_the_bundle(taught: tuple[TeachOptions, TeachReport]) -> None:
+def test_golden_images_prove_the_bundle(finished: tuple[TeachOptions, TeachReport]) -> None:
     """Good and defective golden images are reproduced; a tolerance never reaches over a limit."""
-    options, report = taught
+    options, report = finished
     with load_inspector(options.out, ENGINE, "development") as inspector:
         manifest, limits = inspector.bundle, inspector.bundle.calibration.limits
         outcome = golden_self_test(inspector.detector, manifest, inspector.payloads)
@@ -136,19 +99,19 @@ def test_golden_images_prove_the_bundle(taught: tuple[TeachOptions, TeachReport]
             assert classify(score, limits)[0].value == golden.disposition
 
 
-def test_same_inputs_same_bundle(taught: tuple[TeachOptions, TeachReport], tmp_path: Path) -> None:
+def test_same_inputs_same_bundle(finished: tuple[TeachOptions, TeachReport], tmp_path: Path) -> None:
     """Taught again from the same files and seed, the bundle has the same digest; another seed gives another."""
-    options, report = taught
-    again = run(dataclasses.replace(options, out=tmp_path / "again.bundle"))
-    other = run(dataclasses.replace(options, out=tmp_path / "other.bundle", seed=1))
+    options, report = finished
+    again = taught(dataclasses.replace(options, out=tmp_path / "again.bundle"))
+    other = taught(dataclasses.replace(options, out=tmp_path / "other.bundle", seed=1))
     assert again.digest == report.digest
     assert other.digest != report.digest
 
 
 def test_int8_is_repeatable_too(tmp_path: Path) -> None:
     """Quantized or fallen back, two runs that chose alike give the same bytes."""
-    first = run(make_options(tmp_path, int8=True))
-    second = run(make_options(tmp_path, int8=True, out=tmp_path / "again.bundle"))
+    first = taught(make_options(tmp_path, int8=True))
+    second = taught(make_options(tmp_path, int8=True, out=tmp_path / "again.bundle"))
     if first.precision == "int8":
         assert first.parity is not None
         assert first.parity.holds
@@ -156,9 +119,9 @@ def test_int8_is_repeatable_too(tmp_path: Path) -> None:
         assert first.digest == second.digest
 
 
-def test_limits_come_from_parts_that_the_bank_had_not_seen(taught: tuple[TeachOptions, TeachReport]) -> None:
+def test_limits_come_from_parts_that_the_bank_had_not_seen(finished: tuple[TeachOptions, TeachReport]) -> None:
     """The final bank knows every training image, so they score lower than when they were held out."""
-    options, _ = taught
+    options, _ = finished
     with load_inspector(options.out, ENGINE, "development") as inspector:
         known = [inspector.inspect((load_image(path),)).score for path in list_images(options.images)]
         held_out = inspector.bundle.calibration.good_scores
@@ -168,7 +131,7 @@ def test_limits_come_from_parts_that_the_bank_had_not_seen(taught: tuple[TeachOp
 def test_a_region_is_all_that_counts(tmp_path: Path) -> None:
     """With --region a mark outside it changes nothing, one inside does; golden frames keep the frame's size."""
     options = make_options(tmp_path, region=(24, 8, 80, 80))
-    run(options)
+    taught(options)
     clean, marked = draw_part(300), draw_part(300).copy()
     marked[:, 110:] = 255
     with load_inspector(options.out, ENGINE, "development") as inspector:
@@ -186,7 +149,7 @@ def test_large_frames_give_reduced_golden_images(tmp_path: Path) -> None:
         (images / f"{seed}.png").write_bytes(encode_png(np.kron(draw_part(seed), np.ones((13, 13, 1), dtype=np.uint8))))
     write_backbone(tmp_path / "b.onnx")
     options = make_options(tmp_path, golden=1)
-    run(options)
+    taught(options)
     with load_inspector(options.out, ENGINE, "development") as inspector:
         frame = decode_image(inspector.payloads.read(inspector.bundle.golden[0].payload)).array
         assert golden_self_test(inspector.detector, inspector.bundle, inspector.payloads).passed
@@ -203,7 +166,7 @@ def test_sixteen_bit_mono_parts_can_be_taught(tmp_path: Path) -> None:
         (images / f"{seed}.png").write_bytes(encode_png(grey))
     write_backbone(tmp_path / "b.onnx")
     options = make_options(tmp_path)
-    run(options)
+    taught(options)
     deep = np.ascontiguousarray(draw_part(2)[:, :, 0]).astype(np.uint16) * 257
     with load_inspector(options.out, ENGINE, "development") as inspector:
         assert np.isfinite(inspector.inspect((deep,)).score)
@@ -237,7 +200,7 @@ def test_what_is_odd_is_said_at_once_and_kept(tmp_path: Path) -> None:
 def test_impossible_options_are_refused_at_once(tmp_path: Path, changes: dict[str, object], word: str) -> None:
     """Each impossible option is named before any image is read."""
     with pytest.raises(ConfigError, match=word):
-        run(make_options(tmp_path, **changes))
+        taught(make_options(tmp_path, **changes))
 
 
 def test_too_few_images_are_refused(tmp_path: Path) -> None:
@@ -245,7 +208,7 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
     write_parts(tmp_path / "good", 4)
     write_backbone(tmp_path / "b.onnx")
     with pytest.raises(ConfigError, match="4 usable images"):
-        run(make_options(tmp_path))
+        taught(make_options(tmp_path))
 
 
 def test_a_backbone_without_sense_is_refused(tmp_path: Path) -> None:
@@ -254,28 +217,6 @@ def test_a_backbone_without_sense_is_refused(tmp_path: Path) -> None:
     write_backbone(tmp_path / "b.onnx", gain=1e30)
     (tmp_path / "part.bundle").write_bytes(b"the old one")
     with pytest.raises((ConfigError, EngineError)):
-        run(make_options(tmp_path))
+        taught(make_options(tmp_path))
     assert (tmp_path / "part.bundle").read_bytes() == b"the old one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.onnx", "good", "part.bundle"]
-
-
-@pytest.mark.needs_shared
-@pytest.mark.skipif(not SHARED.exists(), reason="the evaluation images and backbones (../shared) are not here")
-def test_hazelnuts_with_a_pretrained_backbone(tmp_path: Path) -> None:
-    """ResNet-18 in INT8, 28 good hazelnuts: every coloured one scores above every good one of the test set."""
-    data = SHARED / "data" / "hazelnut_toy"
-    options = TeachOptions(
-        images=data / "train" / "good",
-        backbone=SHARED / "weights" / "resnet18_imagenet_layers1-3.onnx",
-        out=tmp_path / "hazelnut.bundle",
-        name="hazelnut",
-        holdout=0.3,
-    )
-    report = run(options)
-    with load_inspector(options.out, options.engine, "development") as inspector:
-        good = [inspector.inspect((load_image(path),)).score for path in list_images(data / "test" / "good")]
-        bad = [inspector.inspect((load_image(path),)).score for path in list_images(data / "test" / "colour")]
-    assert max(good) < min(bad)
-    assert report.parity is not None
-    assert report.parity.holds
-    assert report.peak_rss_mb < 4_096

@@ -1,57 +1,27 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from drawn_teaching import drawn_options, taught
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_backbone import draw_part, write_backbone, write_parts
 from typer.testing import CliRunner
 
 from edge_convert.cli import app
-from edge_convert.coreset import CandidatePatches, CoresetSize
-from edge_convert.options import TeachOptions
-from edge_convert.progress import Silent
-from edge_convert.teach import teach
+from edge_convert.coreset import CandidatePatches
 from edge_convert.teaching import screening
 from edge_convert.teaching.contamination import Contamination, fit_ruler, outliers
 from edge_runtime.bundles.archive import open_bundle
-from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError
-from edge_runtime.ops.clock import SystemClock
 from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from edge_convert.report import TeachReport
-
-
-def make_options(folder: Path, **changes: object) -> TeachOptions:
-    """Teach the drawn parts in `good` at 64×96 with a small bank."""
-    write_backbone(folder / "b.onnx", {"input_mean": "0.5,0.5,0.5", "input_std": "0.25,0.25,0.25"})
-    options = TeachOptions(
-        images=folder / "good",
-        backbone=folder / "b.onnx",
-        out=folder / "part.bundle",
-        name="part",
-        height_px=64,
-        width_px=96,
-        engine=EngineSettings(name="onnxruntime", threads=1),
-        coreset=CoresetSize(0.02, 100, 200),
-        int8=False,
-        golden=1,
-    )
-    return dataclasses.replace(options, **changes)  # type: ignore[arg-type]
-
-
-def run(options: TeachOptions) -> TeachReport:
-    """Teach with nobody watching."""
-    return teach(options, Silent(), SystemClock())
 
 
 def contaminate(folder: Path, count: int, *, whole: bool = False) -> list[str]:
@@ -72,7 +42,7 @@ def test_defects_among_the_good_parts_are_left_out_by_name(tmp_path: Path) -> No
     """Three defective parts among forty good ones are named in report and bundle, and nothing else is."""
     write_parts(tmp_path / "good", 40)
     names = contaminate(tmp_path / "good", 3)
-    report = run(make_options(tmp_path))
+    report = taught(drawn_options(tmp_path))
     assert sorted(suspect.file for suspect in report.left_out) == names
     assert report.images == 40
     assert all(suspect.excess > 1 for suspect in report.left_out)
@@ -86,9 +56,9 @@ def test_defects_among_the_good_parts_are_left_out_by_name(tmp_path: Path) -> No
 def test_without_them_the_bundle_is_that_of_the_clean_folder(tmp_path: Path) -> None:
     """Leaving defects out gives the limits of a folder that never held them; keeping them stretches the limits."""
     write_parts(tmp_path / "good", 40)
-    clean = run(make_options(tmp_path))
+    clean = taught(drawn_options(tmp_path))
     contaminate(tmp_path / "good", 3)
-    screened, kept = run(make_options(tmp_path)), run(make_options(tmp_path, contamination=Contamination(0.0)))
+    screened, kept = taught(drawn_options(tmp_path)), taught(drawn_options(tmp_path, contamination=Contamination(0.0)))
     assert clean.left_out == kept.left_out == ()
     assert screened.review_limit == pytest.approx(clean.review_limit, rel=0.05)
     assert kept.review_limit > 1.3 * screened.review_limit
@@ -97,7 +67,7 @@ def test_without_them_the_bundle_is_that_of_the_clean_folder(tmp_path: Path) -> 
 def test_a_stated_share_is_left_out_whatever_the_scores_say(tmp_path: Path) -> None:
     """With 0.1 of thirty clean parts three go, the most unusual ones."""
     write_parts(tmp_path / "good", 30)
-    report = run(make_options(tmp_path, contamination=Contamination(0.1)))
+    report = taught(drawn_options(tmp_path, contamination=Contamination(0.1)))
     assert len(report.left_out) == 3
     assert report.images == 27
 
@@ -107,7 +77,7 @@ def test_never_more_than_the_stated_share_goes_by_itself(tmp_path: Path, monkeyp
     monkeypatch.setattr(screening, "LARGEST_SHARE", 0.03)
     write_parts(tmp_path / "good", 40)
     contaminate(tmp_path / "good", 3)
-    report = run(make_options(tmp_path))
+    report = taught(drawn_options(tmp_path))
     assert len(report.left_out) == 1
     assert any("more than 3% of the images look suspicious" in text for text in report.warnings)
 
@@ -116,7 +86,7 @@ def test_many_images_are_judged_too(tmp_path: Path) -> None:
     """Where one share of the images is enough for the limits, the others are looked at all the same."""
     write_parts(tmp_path / "good", 110)
     names = contaminate(tmp_path / "good", 2, whole=True)
-    report = run(make_options(tmp_path, false_reject_rate=0.2, holdout=0.3))
+    report = taught(drawn_options(tmp_path, false_reject_rate=0.2, holdout=0.3))
     assert report.held_out < 40
     assert sorted(suspect.file for suspect in report.left_out) == names
 

@@ -1,65 +1,39 @@
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from drawn_teaching import ENGINE, drawn_options, taught
 from onnx import helper, numpy_helper
-from tiny_backbone import draw_part, write_backbone, write_parts
+from tiny_backbone import draw_part
 
 import edge_convert.teach as teach_module
 from edge_convert.coreset import CoresetSize
 from edge_convert.exact_search import read_rows
-from edge_convert.options import TeachOptions
 from edge_convert.parity.check import check_parity
 from edge_convert.precision.features import FeaturesChoice
 from edge_convert.progress import Silent
-from edge_convert.teach import teach
 from edge_convert.teaching.contamination import Contamination
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.archive import open_bundle
-from edge_runtime.config.engine import EngineSettings
 from edge_runtime.decision.judge import classify
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.verdict import Disposition
-from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
     from edge_convert.graphs import FeatureGraph
-    from edge_convert.report import TeachReport
-
-ENGINE = EngineSettings(name="onnxruntime", threads=1)
+    from edge_convert.options import TeachOptions
 
 
 def make_options(folder: Path, **changes: object) -> TeachOptions:
-    """Teach 24 drawn parts at 64×96."""
-    if not (folder / "good").exists():
-        write_parts(folder / "good", 24)
-        write_backbone(folder / "b.onnx", {"input_mean": "0.5,0.5,0.5", "input_std": "0.25,0.25,0.25"})
-    options = TeachOptions(
-        images=folder / "good",
-        backbone=folder / "b.onnx",
-        out=folder / "part.bundle",
-        name="part",
-        height_px=64,
-        width_px=96,
-        engine=ENGINE,
-        coreset=CoresetSize(0.05, 100, 200),
-        int8=True,
-        golden=2,
-        contamination=Contamination(0.0),
-    )
-    return dataclasses.replace(options, **changes)  # type: ignore[arg-type]
-
-
-def run(options: TeachOptions) -> TeachReport:
-    """Teach with nobody watching."""
-    return teach(options, Silent(), SystemClock())
+    """Teach 24 drawn parts in INT8."""
+    fixed = {"coreset": CoresetSize(0.05, 100, 200), "int8": True, "golden": 2, "contamination": Contamination(0.0)}
+    return drawn_options(folder, **(fixed | changes))
 
 
 def quantize_with(*noises: float, monkeypatch: pytest.MonkeyPatch, precision: str = "int8") -> list[float]:
@@ -99,7 +73,7 @@ def _noisy(graph: FeatureGraph, noise: float) -> bytes:
 
 def test_a_bundle_remembers_its_float32_source(tmp_path: Path) -> None:
     """Golden images with the source's scores and the defects' maps, good files by digest, and what was measured."""
-    report = run(make_options(tmp_path, int8=False))
+    report = taught(make_options(tmp_path, int8=False))
     with open_bundle(tmp_path / "part.bundle", trust="development") as bundle:
         manifest = bundle.manifest
         maps = (
@@ -127,7 +101,7 @@ def test_a_bundle_remembers_its_float32_source(tmp_path: Path) -> None:
 def test_parity_holds_wherever_the_bundle_runs(tmp_path: Path, engine: str) -> None:
     """`parity` on golden images and on the folder that was taught finds the bundle faithful, on both engines."""
     options = make_options(tmp_path, int8=False)
-    run(options)
+    taught(options)
     with load_inspector(options.out, ENGINE.model_copy(update={"name": engine}), "development") as inspector:
         report = check_parity(inspector, [options.images], Silent())
     assert report.holds, report.beyond
@@ -138,9 +112,9 @@ def test_parity_holds_wherever_the_bundle_runs(tmp_path: Path, engine: str) -> N
 
 def test_int8_that_departs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quantization that moves the scores of good parts is refused with figures, and the bundle is float32's."""
-    plain = run(make_options(tmp_path, int8=False))
+    plain = taught(make_options(tmp_path, int8=False))
     quantize_with(0.05, monkeypatch=monkeypatch)
-    report = run(make_options(tmp_path, out=tmp_path / "again.bundle"))
+    report = taught(make_options(tmp_path, out=tmp_path / "again.bundle"))
     assert report.precision == "fp32"
     assert any("INT8 departs from float32 (" in warning for warning in report.warnings)
     assert report.review_limit == plain.review_limit
@@ -150,7 +124,7 @@ def test_int8_that_departs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monke
 def test_int8_that_departs_is_tried_again_nearer_to_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A finished bundle that departs asks for less rounding, by the factor that it missed parity by, and may pass."""
     missed = quantize_with(0.05, 1e-4, monkeypatch=monkeypatch)
-    report = run(make_options(tmp_path))
+    report = taught(make_options(tmp_path))
     assert report.precision == "int8"
     assert report.allowed == ()
     assert (report.figures[0].good_drift or 0) < 0.5
@@ -163,7 +137,7 @@ def test_a_loss_that_is_allowed_is_stated_and_no_golden_image_flips(
 ) -> None:
     """With --allow-loss a departing INT8 is written and says by how much; golden verdicts are float32's."""
     quantize_with(0.02, monkeypatch=monkeypatch)
-    report = run(make_options(tmp_path, allow_loss=True))
+    report = taught(make_options(tmp_path, allow_loss=True))
     assert report.precision == "int8"
     with open_bundle(tmp_path / "part.bundle", trust="development") as bundle:
         manifest = bundle.manifest
@@ -179,7 +153,7 @@ def test_a_loss_that_is_allowed_is_stated_and_no_golden_image_flips(
 def test_small_rounding_stays_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quantization whose rounding is far below the spread of good parts is kept, with nothing allowed."""
     quantize_with(1e-4, monkeypatch=monkeypatch)
-    report = run(make_options(tmp_path))
+    report = taught(make_options(tmp_path))
     assert report.precision == "int8"
     assert report.allowed == ()
     assert 0 < (report.figures[0].good_drift or 0) < 0.5
@@ -189,7 +163,7 @@ def test_the_bank_of_the_source_is_of_the_same_patches(tmp_path: Path, monkeypat
     """Taught with an INT8 that rounds nothing, source and bundle give the same score for any part."""
     quantize_with(0.0, monkeypatch=monkeypatch)
     options = make_options(tmp_path)
-    report = run(options)
+    report = taught(options)
     assert report.figures[0].good_drift == pytest.approx(0.0, abs=1e-6)
     assert report.figures[0].map_correlation is None or report.figures[0].map_correlation > 0.999999
     with load_inspector(options.out, ENGINE, "development") as inspector:
@@ -198,10 +172,10 @@ def test_the_bank_of_the_source_is_of_the_same_patches(tmp_path: Path, monkeypat
 
 def test_int8_has_no_say_in_which_patches_the_bank_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taught in float32 and in INT8, the banks hold the same patches, apart from rounding."""
-    run(make_options(tmp_path, int8=False, search="exact"))
+    taught(make_options(tmp_path, int8=False, search="exact"))
     noise = 1e-3
     quantize_with(noise, monkeypatch=monkeypatch)
-    run(make_options(tmp_path, out=tmp_path / "int8.bundle", allow_loss=True, search="exact"))
+    taught(make_options(tmp_path, out=tmp_path / "int8.bundle", allow_loss=True, search="exact"))
     banks = []
     for name in ("part", "int8"):
         with open_bundle(tmp_path / f"{name}.bundle", trust="development") as bundle:
@@ -217,5 +191,5 @@ def test_a_source_that_cannot_be_met_is_refused(tmp_path: Path, monkeypatch: pyt
     """Where float32 itself departs on the engine in use, nothing is written."""
     quantize_with(0.05, monkeypatch=monkeypatch, precision="fp32")
     with pytest.raises(ConfigError, match="not its float32 source"):
-        run(make_options(tmp_path))
+        taught(make_options(tmp_path))
     assert not (tmp_path / "part.bundle").exists()
