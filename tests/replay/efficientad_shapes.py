@@ -32,7 +32,7 @@ from edge_convert.efficientad.networks import LAYERS, PatchLayer, PdnSize, make_
 from edge_convert.efficientad.parts import GoodParts, as_inspected
 from edge_convert.efficientad.procedural import draw_scene
 from edge_convert.efficientad.quantiles import measure_teacher
-from edge_convert.efficientad.solved import solve_student
+from edge_convert.efficientad.solved import SILENCE, solve_student
 from edge_convert.efficientad.targets import Targets, narrowed
 from edge_convert.efficientad.teacher_start import start_teacher
 from edge_convert.evaluate.metrics import image_auroc
@@ -197,7 +197,7 @@ def solved(shape: Shape, kept: Any) -> tuple[Any, float]:
     return network, error
 
 
-def auroc(shape: Shape, teacher: Any, dataset: Path) -> float:
+def auroc(shape: Shape, teacher: Any, dataset: Path, silence: float) -> float:
     """Of the float32 graph on the test images."""
     side = shape.side_px
     model = around(teacher, shape)
@@ -207,12 +207,12 @@ def auroc(shape: Shape, teacher: Any, dataset: Path) -> float:
     spec = InputSpec(IMAGE, side, side, Resize.AREA, ColourOrder.RGB, Layout.NHWC, "uint8")
     parts = GoodParts(subset(images, chosen), Area(spec))
     measure_teacher(model, parts, 100, _CPU, Silent())
-    solve_student(model, parts, UnrelatedScenes(side, side), _CPU, 0, Silent())
+    solve_student(model, parts, UnrelatedScenes(side, side), silence, _CPU, 0, Silent())
     graph = engine.create(EngineSettings(name="onnxruntime", threads=1)).load(to_onnx(model).SerializeToString())
     scores: dict[bool, list[float]] = {False: [], True: []}
     for folder in sorted((dataset / "test").iterdir()):
         for file in list_images(folder):
-            image = as_inspected(load_image(file), None, side, side)[np.newaxis]
+            image = as_inspected(load_image(file), spec)[np.newaxis]
             scores[folder.name != "good"].append(float(graph.run({IMAGE: image}, [SCORE])[SCORE][0]))
     return image_auroc(scores[False], scores[True])
 
@@ -225,6 +225,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path)
     parser.add_argument("--backbone", type=Path)
     parser.add_argument("--work", type=Path, help="where the backbone's features are kept")
+    parser.add_argument("--silence", type=float, default=SILENCE[PdnSize.S], help="weight of the student's silence")
     parser.add_argument("sets", nargs="*", help="on which AUROC is measured, instead of times")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -236,7 +237,10 @@ def main() -> None:
     for name in arguments.shapes:
         shape = SHAPES[name]
         teacher, error = solved(shape, kept)
-        found = [f"{auroc(shape, teacher, arguments.shared / 'data' / each):.4f}" for each in arguments.sets]
+        found = [
+            f"{auroc(shape, teacher, arguments.shared / 'data' / each, arguments.silence):.4f}"
+            for each in arguments.sets
+        ]
         print(f"| {name} | {multiplications(shape) / 1e9:.2f} | {error:.3f} |", " | ".join(found), "|", flush=True)  # noqa: T201
 
 

@@ -22,7 +22,7 @@ from edge_convert.efficientad.networks import PdnSize, start_on
 from edge_convert.efficientad.options import EfficientAdReport
 from edge_convert.efficientad.quantiles import measure_quantiles, measure_teacher, spaced
 from edge_convert.efficientad.reference import TorchReference
-from edge_convert.efficientad.solved import solve_student
+from edge_convert.efficientad.solved import SILENCE, solve_student
 from edge_convert.efficientad.train import PAPER_STEPS, Training
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import DetectorKind
@@ -99,7 +99,8 @@ def _solve(
     """Solve for the student; says how long that took."""
     used_ns = time.process_time_ns()
     parts = material.parts(material.trained)
-    solve_student(model, parts, material.unrelated, device, options.convert.seed, observer)
+    silence = SILENCE[material.teacher.size]
+    solve_student(model, parts, material.unrelated, silence, device, options.convert.seed, observer)
     return f"{(time.process_time_ns() - used_ns) / 60e9:.1f} processor minutes"
 
 

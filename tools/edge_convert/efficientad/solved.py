@@ -8,16 +8,19 @@ that good parts do not use, and unrelated pictures do, are suppressed: a defect 
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 
-from edge_convert.efficientad.networks import cells
+from edge_convert.efficientad.networks import PdnSize, cells
 from edge_convert.efficientad.quantiles import spaced
 from edge_convert.efficientad.readout import Moments, inputs_of, last_of, put, solve, weights_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge_convert.efficientad.data import Unrelated
     from edge_convert.efficientad.device import Device
     from edge_convert.efficientad.model import EfficientAd
@@ -31,15 +34,22 @@ _ROWS: Final = 33_000
 """Cells of good parts: eight for each input of the last convolution."""
 _UNRELATED: Final = 40
 _UNRELATED_ROWS: Final = 10_000
-_SILENCE: Final = 0.01
-"""Weight of the silence on unrelated pictures against the imitation on good parts."""
+SILENCE: Final[Mapping[PdnSize, float]] = MappingProxyType({PdnSize.XS: 0.03, PdnSize.S: 0.01, PdnSize.M: 0.01})
+"""Weight of the silence on unrelated pictures against the imitation on good parts. The more, the fewer directions are
+suppressed: XS with its few filters finds more so, and its eight bits are amplified less."""
 _RIDGE: Final = 1e-4
 _GOOD, _SILENT = 13, 14
 """Mark the random numbers of the cells."""
 
 
 def solve_student(
-    model: EfficientAd, parts: GoodParts, unrelated: Unrelated, device: Device, seed: int, observer: Observer
+    model: EfficientAd,
+    parts: GoodParts,
+    unrelated: Unrelated,
+    silence: float,
+    device: Device,
+    seed: int,
+    observer: Observer,
 ) -> None:
     """Set the student from the teacher, from good parts and from the autoencoder, if there is one, as it now is.
 
@@ -47,6 +57,7 @@ def solve_student(
         model: on the device, the teacher's channel statistics measured.
         parts: good parts.
         unrelated: pictures of other things.
+        silence: how much it counts to say nothing about them; `SILENCE` has what suits each size.
         device: where it computes.
         seed: of the choice of cells.
         observer: who watches.
@@ -57,7 +68,7 @@ def solve_student(
     good = _good_moments(model, parts, device, seed, observer)
     wanted = _normalised_teacher(model)
     answers = torch.cat([good.inputs @ wanted, good.answers], dim=1)
-    put(last_of(model.student), solve(good.inputs + _SILENCE * silent.inputs, answers, _RIDGE).to(device.name))
+    put(last_of(model.student), solve(good.inputs + silence * silent.inputs, answers, _RIDGE).to(device.name))
 
 
 def _take_layers(model: EfficientAd) -> None:

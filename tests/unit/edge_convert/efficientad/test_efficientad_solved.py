@@ -18,7 +18,7 @@ from edge_convert.efficientad.model import assemble  # noqa: E402
 from edge_convert.efficientad.networks import PdnSize, make_pdn  # noqa: E402
 from edge_convert.efficientad.quantiles import measure_teacher  # noqa: E402
 from edge_convert.efficientad.readout import Moments, inputs_of, last_of, put, solve, weights_of  # noqa: E402
-from edge_convert.efficientad.solved import solve_student  # noqa: E402
+from edge_convert.efficientad.solved import SILENCE, solve_student  # noqa: E402
 from edge_convert.progress import Silent  # noqa: E402
 
 _CPU = Device("cpu", bf16=False)
@@ -88,7 +88,7 @@ def solved(tmp_path_factory):
     model = assemble(make_teacher(), SIDE_PX, SIDE_PX, 0)
     parts, unrelated = good_parts(tmp_path_factory.mktemp("good"), 12), UnrelatedScenes(SIDE_PX, SIDE_PX)
     measure_teacher(model, parts, 100, _CPU, Silent())
-    solve_student(model, parts, unrelated, _CPU, 0, Silent())
+    solve_student(model, parts, unrelated, SILENCE[PdnSize.S], _CPU, 0, Silent())
     return model, parts, unrelated
 
 
@@ -117,3 +117,20 @@ def test_a_solved_student_has_the_teachers_layers(solved):
     own, teachers = model.student.state_dict(), model.teacher.state_dict()
     for name, values in teachers.items():
         assert name.startswith("conv4") or torch.equal(own[name], values)
+
+
+def test_the_more_silence_is_asked_for_the_less_a_student_says_of_strange_things_and_of_good_parts(tmp_path):
+    """What is suppressed for one is imitated for the other: the weight trades them."""
+    model = assemble(make_teacher(size=PdnSize.XS), SIDE_PX, SIDE_PX, 0, autoencoder=False)
+    parts, unrelated = good_parts(tmp_path, 6), UnrelatedScenes(SIDE_PX, SIDE_PX)
+    measure_teacher(model, parts, 100, _CPU, Silent())
+    good = _CPU.normalised(_CPU.tensor([parts.picture(index) for index in range(len(parts))]))
+    strange = _CPU.normalised(_CPU.tensor([unrelated.picture(0, number) for number in range(12)]))
+    found = []
+    for silence in (0.01, 10.0):
+        solve_student(model, parts, unrelated, silence, _CPU, 0, Silent())
+        with torch.inference_mode():
+            found.append((float((model.student(strange) ** 2).mean()), float(model.raw_maps(good)[0].mean())))
+    (loud, near), (quiet, far) = found
+    assert quiet < loud
+    assert near < far
