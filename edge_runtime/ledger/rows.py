@@ -20,6 +20,13 @@ INSERT_NOTE = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 SELECT_ROW = "SELECT sequence, channel, payload, hash FROM records"
 
 
+def is_one_statement(entry: LedgerEntry) -> bool:
+    """Whether nothing but its record is written for it."""
+    if isinstance(entry, VerdictRecord):
+        return entry.file is None
+    return not (isinstance(entry, EventRecord) and entry.notes)
+
+
 def channel_of(entry: LedgerEntry) -> Channel:
     """Where an entry is published."""
     if isinstance(entry, VerdictRecord):

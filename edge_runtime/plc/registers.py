@@ -32,6 +32,9 @@ SPARE_WORDS = 3
 that a reply to an earlier exchange is told from the reply to this one."""
 _LINE_REASON_SHIFT = 8
 _STATUS_BITS = 0xFF
+_RESULTS_VALID, _SCORE_VALID = int(StatusBit.RESULTS_VALID), int(StatusBit.SCORE_VALID)
+_RESULT_BITS = _RESULTS_VALID | _SCORE_VALID
+"""As numbers: each operation on flags takes a microsecond, for every part."""
 WORD = 0x1_0000
 DOUBLE_WORD = 0x1_0000_0000
 
@@ -123,16 +126,16 @@ def encode_device_block(block: DeviceBlock) -> tuple[int, ...]:
         BlockError: a value does not fit its registers (a part sequence outside 1…2³²−1).
     """
     result = block.result
-    status = block.status & ~(StatusBit.RESULTS_VALID | StatusBit.SCORE_VALID)
+    status = int(block.status) & ~_RESULT_BITS
     if result is None:
         fields = (0, 0, 0, 0, 0.0, 0)
     else:
         if not 0 < result.part_sequence < DOUBLE_WORD:
             raise BlockError(f"part sequence {result.part_sequence} is outside 1…{DOUBLE_WORD - 1}")
-        status |= StatusBit.RESULTS_VALID
+        status |= _RESULTS_VALID
         score = _as_float32(result.score)
         if math.isfinite(score):
-            status |= StatusBit.SCORE_VALID
+            status |= _SCORE_VALID
         fields = (
             result.part_sequence,
             int(result.disposition),
@@ -142,7 +145,7 @@ def encode_device_block(block: DeviceBlock) -> tuple[int, ...]:
             result.decision_ms,
         )
     try:
-        word = int(status) | block.line_reason << _LINE_REASON_SHIFT
+        word = status | block.line_reason << _LINE_REASON_SHIFT
         head = _words(_DEVICE.pack(MAP_VERSION, block.heartbeat, word, block.result_count, *fields))
     except struct.error as error:
         raise BlockError(f"a value does not fit its register: {error}") from error
@@ -180,7 +183,7 @@ def decode_device_block(words: Sequence[int]) -> DeviceBlock:
             )
         except ValueError as error:
             raise BlockError(f"device block holds an unknown code: {error}") from error
-    plain = bits & ~(StatusBit.RESULTS_VALID | StatusBit.SCORE_VALID)
+    plain = StatusBit(bits & ~_RESULT_BITS)
     return DeviceBlock(heartbeat, plain, count, result, line_reason=status >> _LINE_REASON_SHIFT)
 
 

@@ -10,6 +10,7 @@ from edge_runtime.decision.judge import fault_verdict
 from edge_runtime.domain.frame import Frame, LostFrame, Trigger
 from edge_runtime.domain.part import Part
 from edge_runtime.domain.verdict import Reason
+from edge_runtime.services.dispatch import LOOKS_WITHIN_NS
 from edge_runtime.services.flow import Judged, Opened, Waived
 from edge_runtime.services.queues import Handover
 
@@ -118,7 +119,8 @@ class CaptureStage:
     def _open(self, trigger: Trigger, part_sequence: int, arrival: Frame | LostFrame | None) -> Part:
         deadline_ns = trigger.triggered_ns + self._recipe.current.decision_deadline_ns
         part = Part(trigger, part_sequence, deadline_ns, arrival)
-        self._dispatch.send(Opened(part))
+        has_time = deadline_ns - self._clock.monotonic_ns() > LOOKS_WITHIN_NS
+        self._dispatch.send(Opened(part), quietly=has_time)
         return part
 
     def _give_up(self, part_sequence: int, detail: str) -> None:

@@ -13,7 +13,7 @@ from edge_runtime.domain.inspection import Inspection, InspectionFault
 from edge_runtime.domain.verdict import Reason
 from edge_runtime.services.flow import Begun, Judged, Waived
 from edge_runtime.services.looking import fault, look
-from edge_runtime.services.part_turns import PartTurns
+from edge_runtime.services.part_turns import AlwaysItsTurn, PartTurns
 from edge_runtime.services.queues import Handover
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class InspectStage:
         self._beside = beside
         self._products = products
         self.panel = panel
-        self._turns = None if turns is None else self._make_turns(turns)
+        self._turns = AlwaysItsTurn() if turns is None else self._make_turns(turns)
         self._held: Part | None = None
         self._never = threading.Event()
 
@@ -94,17 +94,17 @@ class InspectStage:
             self._progress()
         model = self.models.between_frames()
         if not self._dispatch.flush(0):
-            self._rest()
+            self._turns.rest()
             if not self._dispatch.flush(POLL_S):
                 return
         part = self._next()
         if part is None or not isinstance(part.arrival, Frame) or not self._is_admitted(part, part.arrival, model):
             return
-        if self._turns is not None and not self._turns.for_part(part, POLL_S):
+        if not self._turns.for_part(part, POLL_S):
             self._held = part
             return
         began_ns = self._clock.monotonic_ns()
-        self._dispatch.send(Begun(part))
+        self._dispatch.send(Begun(part), quietly=True)  # it matters at the deadline, and the arbiter looks then
         decider, verdict, anomaly_map, recipe = self._judged(model, part, part.arrival)
         self._durations.add(verdict.decided_ns - began_ns)
         self._dispatch.send(Judged(part, verdict, anomaly_map, recipe))
@@ -112,19 +112,18 @@ class InspectStage:
             self._beside.judged(part, verdict, decider, verdict.decided_ns - began_ns)
         if self._preview is not None and decider is model:  # a candidate's map has other colours
             self._preview(part.arrival, anomaly_map, verdict)
-        if self._turns is not None:
-            self._turns.done()
+        self._turns.done()
 
     def finish(self) -> None:
         """Hand over what is owed."""
-        self._rest()
+        self._turns.rest()
         self._dispatch.flush(FINISH_S)
 
     def _next(self) -> Part | None:
         if self._held is not None:
             part, self._held = self._held, None
             return part
-        if self._turns is not None and not self._turns.for_the_queue(POLL_S):
+        if not self._turns.for_the_queue(POLL_S):
             return None
         picked = self._inspect_queue.pick(self._choose, POLL_S)
         for given_up in picked.given_up:
@@ -138,7 +137,7 @@ class InspectStage:
             return True
         if answer is False:
             self._held = part
-            self._rest()
+            self._turns.rest()
             self._clock.wait(self._never, HOLD_NS)
             return False
         now_ns = self._clock.monotonic_ns()
@@ -164,10 +163,6 @@ class InspectStage:
             return frozenset(model.digest for model in (models.current, *models.others))
 
         return PartTurns(turns, queue, next_of, lambda: expected.expected_ns, engines)
-
-    def _rest(self) -> None:
-        if self._turns is not None:
-            self._turns.rest()
 
     @property
     def renewals(self) -> int:

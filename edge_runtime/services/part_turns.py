@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     from edge_runtime.services.queues import BoundedQueue
 
 
+class AlwaysItsTurn:
+    """See `PartTurns`: a line that shares the processor with no other."""
+
+    def for_the_queue(self, timeout_s: float) -> bool:  # noqa: ARG002  (whoever takes the part waits for it)
+        """See `PartTurns`."""
+        return True
+
+    def for_part(self, part: Part, timeout_s: float) -> bool:  # noqa: ARG002
+        """See `PartTurns`."""
+        return True
+
+    def done(self) -> None:
+        """See `PartTurns`."""
+
+    def rest(self) -> None:
+        """See `PartTurns`."""
+
+
 class PartTurns:
     """Takes a turn for each part. Used by one thread.
 

@@ -36,8 +36,8 @@ class LinkTiming:
     reconnect_ns: int
     watch_inputs: bool
     """Poll even while nothing is awaited (trigger count or encoder is used)."""
-    idle_ns: int = 20_000_000
-    """Longest wait for the next command."""
+    idle_ns: int = 50_000_000
+    """Longest wait for the next command, which ends it when it comes."""
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_runtime.services.replay import Replayer
 
 _log = logging.getLogger(__name__)
-POLL_S = 0.02
+POLL_S = 0.05
 BATCH = 100
 REPLAY = "replay"
 """The command that asks for records once more."""
@@ -32,6 +32,9 @@ DISK_PAUSE_NS = 1_000_000_000
 """An outbox that cannot be read or written is tried again after this."""
 GATHER_S = 0.01
 """After the first PUBACK others are waited for so long: a round per PUBACK would cost a busy line a tenth of a core."""
+LINGER_S = 0.05
+"""So long where nothing is left to send: what is committed meanwhile goes out in one round. A round per part costs the
+inspection, which shares cores and interpreter with it, up to a twentieth of its throughput."""
 MARK_EVERY_NS = 500_000_000
 """So often what is settled is marked, or when it is a batch; a daemon that is killed in between sends it again."""
 
@@ -130,7 +133,7 @@ class PublishStage:
     def _collect(self) -> None:
         acks = [*self._broker.poll_acks(POLL_S)]
         if acks:
-            self._never.wait(GATHER_S)
+            self._never.wait(LINGER_S if self._caught_up else GATHER_S)
             acks += self._broker.poll_acks(0)
         connection, now_ns = self._broker.status().connects, self._clock.monotonic_ns()
         lost: list[int] = []

@@ -61,24 +61,31 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
             return True
 
-    def put(self, item: T, timeout_s: float) -> bool:
-        """Put as soon as there is room; false, and nothing counted, if there was none in time."""
+    def put(self, item: T, timeout_s: float, *, quietly: bool = False) -> bool:
+        """Put as soon as there is room; false, and nothing counted, if there was none in time.
+
+        Args:
+            item: what to put.
+            timeout_s: how long to wait for room.
+            quietly: wakes nobody; the consumer finds it when it next looks.
+        """
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._items) < self.capacity, timeout_s):
+            if not self._wait_for(lambda: len(self._items) < self.capacity, timeout_s):
                 return False
             self._items.append(item)
-            self._changed.notify_all()
+            if not quietly:
+                self._changed.notify_all()
             return True
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Wait until `put` would not overflow. With a single producer the room stays."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._items) < self.capacity, timeout_s)
+            return self._wait_for(lambda: len(self._items) < self.capacity, timeout_s)
 
     def get(self, timeout_s: float) -> T | None:
         """The oldest item, or None if none came in time."""
         with self._changed:
-            if not self._changed.wait_for(lambda: bool(self._items), max(timeout_s, 0)):
+            if not self._wait_for(lambda: bool(self._items), timeout_s):
                 return None
             item = self._items.popleft()
             self._changed.notify_all()
@@ -87,7 +94,7 @@ class BoundedQueue(Generic[T]):
     def waiting(self, timeout_s: float) -> tuple[T, ...]:
         """What waits, oldest first, and stays; waits for the first item. With a single consumer it is there later."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._items), timeout_s)
+            self._wait_for(lambda: bool(self._items), timeout_s)
             return tuple(self._items)
 
     def pick(self, choose: Callable[[Sequence[T]], tuple[int | None, Sequence[int]]], timeout_s: float) -> Picked[T]:
@@ -98,7 +105,7 @@ class BoundedQueue(Generic[T]):
             timeout_s: how long to wait for the first item.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: bool(self._items), timeout_s):
+            if not self._wait_for(lambda: bool(self._items), timeout_s):
                 return Picked(None, ())
             waiting = tuple(self._items)
             taken, given_up = choose(waiting)
@@ -111,7 +118,7 @@ class BoundedQueue(Generic[T]):
     def get_batch(self, most: int, timeout_s: float, gather_s: float) -> list[T]:
         """Up to `most` items: waits `timeout_s` for the first, then `gather_s` for others to share its commit."""
         with self._changed:
-            if not self._changed.wait_for(lambda: bool(self._items), timeout_s):
+            if not self._wait_for(lambda: bool(self._items), timeout_s):
                 return []
             until = time.monotonic() + gather_s
             while len(self._items) < most and (left := until - time.monotonic()) > 0:
@@ -137,6 +144,10 @@ class BoundedQueue(Generic[T]):
         with self._changed:
             return self._dropped
 
+    def _wait_for(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        """`Condition.wait_for` makes and drops a lock even where it need not wait, and this is asked for every part."""
+        return holds() or (timeout_s > 0 and self._changed.wait_for(holds, timeout_s))
+
 
 class Handover(Generic[T]):
     """Puts items into a queue in order and drops none: what finds no room is owed, and goes first. One thread."""
@@ -145,8 +156,10 @@ class Handover(Generic[T]):
         self._queue = queue
         self._owed: deque[T] = deque()
 
-    def send(self, item: T) -> None:
-        """Put it now or owe it; never waits."""
+    def send(self, item: T, *, quietly: bool = False) -> None:
+        """Put it now or owe it; never waits. `quietly` as in `BoundedQueue.put`."""
+        if quietly and not self._owed and self._queue.put(item, 0, quietly=True):
+            return
         self._owed.append(item)
         self.flush(0)
 

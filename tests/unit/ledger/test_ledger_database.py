@@ -52,6 +52,21 @@ def test_commits_wait_for_the_disk(path) -> None:
         assert ledger._writer.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
+@pytest.mark.parametrize("records", [1, 2])
+def test_a_record_alone_is_one_statement_and_others_share_a_transaction(path, records) -> None:
+    """SQLite makes a transaction of one statement by itself; another connection sees it as soon as `append` returns."""
+    statements: list[str] = []
+    with contextlib.closing(_open(path)) as ledger:
+        ledger._writer.set_trace_callback(statements.append)
+        ledger.append([verdict_record(number + 1) for number in range(records)])
+        ledger._writer.set_trace_callback(None)
+        assert not ledger._writer.in_transaction
+        assert ledger.backlog() == records
+    assert [statement.split()[0] for statement in statements] == (
+        ["INSERT"] if records == 1 else ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+    )
+
+
 def test_everything_is_there_after_reopening(path) -> None:
     """Sequences, backlog, seen files and part numbers go on where they were."""
     with contextlib.closing(_open(path)) as ledger:

@@ -107,6 +107,18 @@ def test_a_part_whose_turn_did_not_come_is_an_overload_and_no_timeout(bench) -> 
     assert (verdict.disposition, verdict.reason) == (Disposition.REJECT, Reason.OVERLOAD)
 
 
+def test_a_verdict_that_came_in_time_counts_though_the_arbiter_looks_late(bench) -> None:
+    """All that has come is handled before any part is given up, however much of it came quietly."""
+    part = make_part(1, bench.clock.monotonic_ns())
+    verdict = judge(make_inspection(0.5), part, bench.recipe.current, bench.clock.monotonic_ns())
+    for item in (Opened(part), Begun(part)):
+        bench.inbox.put(item, 0, quietly=True)
+    bench.inbox.offer(Judged(part, verdict))
+    bench.pass_by(101)
+    assert bench.verdicts() == [verdict]
+    assert bench.monitor.late_results == 0
+
+
 def test_a_part_that_is_given_up_gets_its_verdict_at_once_and_only_once(bench) -> None:
     """Overload is said when it is known, not at the deadline."""
     part = bench.open(1)

@@ -101,3 +101,38 @@ def test_put_waits_for_room_and_gives_up_in_time() -> None:
     assert queue.put(1, 0)
     assert not queue.put(2, 0.001)
     assert (len(queue), queue.dropped) == (1, 0)
+
+
+def test_what_is_put_quietly_wakes_nobody_and_keeps_its_place() -> None:
+    """The consumer finds it when it next looks, or with the next item that does wake it."""
+    queue = BoundedQueue("q", 3)
+    taken, waits = [], threading.Event()
+
+    def consume() -> None:
+        waits.set()
+        taken.extend(queue.get_batch(3, 60, 0))
+
+    consumer = threading.Thread(target=consume)
+    consumer.start()
+    waits.wait(60)
+    handover = Handover(queue)
+    for number in (1, 2):
+        handover.send(number, quietly=True)
+    handover.send(3)
+    consumer.join(60)
+    while len(queue):  # the consumer had not begun to wait when the first came
+        taken.extend(queue.get_batch(3, 0, 0))
+    assert taken == [1, 2, 3]
+
+
+def test_a_quiet_item_that_finds_no_room_goes_before_what_comes_later() -> None:
+    """Nothing is dropped, and nothing overtakes."""
+    queue = BoundedQueue("q", 1)
+    handover = Handover(queue)
+    for number in range(3):
+        handover.send(number, quietly=number != 1)
+    taken = []
+    while (item := queue.get(0)) is not None:
+        taken.append(item)
+        handover.flush(0)
+    assert (taken, queue.dropped) == ([0, 1, 2], 0)
