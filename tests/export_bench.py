@@ -221,6 +221,13 @@ def _largest(source: str, name: str) -> onnx.NodeProto:
     return helper.make_node("ReduceMax", [source], [name], axes=[1, 2, 3], keepdims=0)
 
 
+def _output(name: str, batch: int | str | None) -> onnx.ValueInfoProto:
+    """By its name: a map, a picture or a value, of numbers or of truth."""
+    kind = TensorProto.BOOL if name in {"pred_label", "pred_mask"} else TensorProto.FLOAT
+    channels = {"heat": 1, "anomaly_map": 1, "pred_mask": 1, "output": 1, "drawn": 3}.get(name)
+    return helper.make_tensor_value_info(name, kind, [batch, channels, SIDE_PX, SIDE_PX] if channels else [batch])
+
+
 def _write(
     path: Path,
     nodes: Sequence[onnx.NodeProto],
@@ -230,25 +237,11 @@ def _write(
     *,
     external_data: bool = False,
 ) -> Path:
-    truth = {"pred_label", "pred_mask"}
-    planes = {"heat", "anomaly_map", "pred_mask", "output"}
-    batch = entry[1][0]
-    shapes = {
-        name: [batch, 1, SIDE_PX, SIDE_PX]
-        if name in planes
-        else [batch, 3, SIDE_PX, SIDE_PX]
-        if name == "drawn"
-        else [batch]
-        for name in outputs
-    }
     graph = helper.make_graph(
         nodes,
         "export",
         [helper.make_tensor_value_info(entry[0], TensorProto.FLOAT, entry[1])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.BOOL if name in truth else TensorProto.FLOAT, shapes[name])
-            for name in outputs
-        ],
+        [_output(name, entry[1][0]) for name in outputs],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

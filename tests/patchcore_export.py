@@ -24,6 +24,14 @@ CHANNELS = 14
 ROWS = 90
 NEIGHBOURS = 5
 THRESHOLD, WIDTH = 0.4, 1.5
+METADATA = {
+    "task": "classification",
+    "image_threshold": THRESHOLD,
+    "pixel_threshold": THRESHOLD,
+    **{f"{of}.min": 0.0 for of in ("anomaly_maps", "pred_scores")},
+    **{f"{of}.max": WIDTH for of in ("anomaly_maps", "pred_scores")},
+}
+"""What anomalib 1.x leaves beside an export."""
 
 
 def patchcore(
@@ -60,23 +68,13 @@ def patchcore(
         writer.finish(raw, names[0], normalised=version == 2)
         onnx.save(writer.model(names[:1]), path)
         return path
-    heat = writer.map()
-    if map_of == "image":
-        writer.add("ReduceMean", ["input"], "brightness", axes=[1], keepdims=1)
-        heat = writer.add("Add", [heat, "brightness"], "lit")
+    heat = writer.lit_map() if map_of == "image" else writer.map()
     for source, name in zip((raw, heat), names, strict=True):
         writer.finish(source, name, normalised=version == 2)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(writer.model(names), path)
     if version == 1:
-        metadata = {
-            "task": "classification",
-            "image_threshold": THRESHOLD,
-            "pixel_threshold": THRESHOLD,
-            **{f"{of}.min": 0.0 for of in ("anomaly_maps", "pred_scores")},
-            **{f"{of}.max": WIDTH for of in ("anomaly_maps", "pred_scores")},
-        }
-        path.with_name("metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+        path.with_name("metadata.json").write_text(json.dumps(METADATA), encoding="utf-8")
     return path
 
 
@@ -257,6 +255,11 @@ class _Writer:
         )
         self.add("Pad", ["large_map", "pads"], "padded", mode="reflect")
         return self.add("Conv", ["padded", "blur"], "smooth")
+
+    def lit_map(self) -> str:
+        """A map that also depends on the image itself."""
+        self.add("ReduceMean", ["input"], "brightness", axes=[1], keepdims=1)
+        return self.add("Add", [self.map(), "brightness"], "lit")
 
     def finish(self, source: str, name: str, *, normalised: bool) -> None:
         if not normalised:

@@ -19,6 +19,8 @@ from edge_runtime.domain.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edge_convert.backbone import Layer
+
 _PROBE_PX: Final = 256
 _CHECKPOINTS: Final = frozenset({".pth", ".pt", ".bin"})
 
@@ -73,11 +75,13 @@ def bring(
         unproven.replace(out)
     finally:
         unproven.unlink(missing_ok=True)
-    layers = tuple(
-        f"{layer.name}: {layer.channels} channels, stride {_PROBE_PX // layer.height}" for layer in loaded.layers
-    )
+    layers = tuple(_described(layer) for layer in loaded.layers)
     notices = tuple(notice.replace(unproven.name, source.name) for notice in loaded.notices)
     return Brought(str(out), digest, layers, loaded.mean, loaded.std, notices)
+
+
+def _described(layer: Layer) -> str:
+    return f"{layer.name}: {layer.channels} channels, stride {_PROBE_PX // layer.height}"
 
 
 def _open_beside(out: Path) -> Path:
