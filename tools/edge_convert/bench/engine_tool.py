@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOADING_S: Final = 120
-_MEDIAN: Final = re.compile(r"Median:\s+([0-9.]+) ms")
+_MEDIAN: Final = re.compile(r"Median:\s+([0-9.]+) (ms|us)")
 # The tool reports its use over the network wherever OpenVINO's telemetry is installed; see engine/openvino.py.
 _START: Final = (
     "import sys; sys.modules['openvino_telemetry'] = None; from openvino.tools.benchmark.main import main; main()"
@@ -49,11 +49,17 @@ def median_ms(model: bytes, threads: int, precision: str, seconds: int, folder: 
     ended = subprocess.run(  # noqa: S603  (our own interpreter; nothing of it comes from outside)
         command, capture_output=True, text=True, timeout=_LOADING_S + 2 * seconds, check=False
     )
-    found = _MEDIAN.search(ended.stdout)
+    found = stated_median_ms(ended.stdout)
     if found is None:
         said = (ended.stderr or ended.stdout).strip()[-400:]
         raise EngineError(f"benchmark_app failed: {said}", "Leave it out with --no-engine-tool.")
-    return float(found[1])
+    return found
+
+
+def stated_median_ms(output: str) -> float | None:
+    """What the tool says: in microseconds where that is less than a millisecond. None: it does not say."""
+    found = _MEDIAN.search(output)
+    return None if found is None else float(found[1]) * {"ms": 1.0, "us": 1e-3}[found[2]]
 
 
 def _written(model: bytes, folder: Path) -> Path:
