@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MONO_DIMENSIONS = 2
 _RGB_DIMENSIONS = 3
+_MOST_ENLARGED = 16
+"""Times, along either side. Beyond it a picture has next to nothing of what the model looks at, and would pass."""
 _OPENCV = {
     Resize.AREA: cv2.INTER_AREA,
     Resize.AREA_HALVED: cv2.INTER_AREA,
@@ -45,8 +47,8 @@ def prepare(exposure: Exposure, spec: InputSpec) -> npt.NDArray[Any]:
         1×C×H×W or 1×H×W×C, C-contiguous, uint8 or float32.
 
     Raises:
-        ImageError: the region lies outside the frame, is too small for the crop, or the size differs and `spec` forbids
-            resizing.
+        ImageError: the region lies outside the frame, is too small for the crop, would have to be enlarged more than
+            16 times, or the size differs and `spec` forbids resizing.
         BundleError: `spec` itself makes no sense (dtype, too few means, fractions of bytes).
     """
     _require_exposure(exposure)
@@ -92,6 +94,12 @@ def _resize(pixels: npt.NDArray[Any], spec: InputSpec) -> npt.NDArray[Any]:
         raise ImageError(
             f"the image is {pixels.shape[1]}×{pixels.shape[0]} pixels, the bundle takes only {width}×{height}",
             "set the camera to that resolution, or convert the bundle with a resize",
+        )
+    if _MOST_ENLARGED * pixels.shape[0] < height or _MOST_ENLARGED * pixels.shape[1] < width:
+        raise ImageError(
+            f"an image of {pixels.shape[1]}×{pixels.shape[0]} pixels is far too small for a model "
+            f"that looks at {width}×{height}",
+            "set the camera to the resolution the bundle was taught at; whatever writes the images may cut them",
         )
     if spec.keep_fractions:
         pixels = pixels.astype(np.float32)

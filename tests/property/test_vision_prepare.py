@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from edge_runtime.domain.errors import ImageError
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
 from edge_runtime.vision.anomaly_map import normalise, smooth, upsample
 from edge_runtime.vision.decode import decode_image
@@ -64,7 +66,12 @@ def opencv_threads(count: int) -> Iterator[None]:
 @settings(deadline=None, max_examples=200)
 @given(exposure=exposures(), spec=specs())
 def test_every_exposure_fits_every_resizing_input(exposure: np.ndarray, spec: InputSpec) -> None:
-    """Shape, dtype and range are those that the input states; nothing is lost or invented."""
+    """Shape, dtype and range are those that the input states; only what is enlarged beyond 16 times is refused."""
+    rows, columns = exposure.shape[:2]
+    if 16 * rows < spec.height_px or 16 * columns < spec.width_px:
+        with pytest.raises(ImageError, match="far too small"):
+            prepare(exposure, spec)
+        return
     tensor = prepare(exposure, spec)
     channels = 1 if spec.colour is ColourOrder.MONO else 3
     size = (spec.height_px, spec.width_px)
@@ -81,6 +88,7 @@ def test_every_exposure_fits_every_resizing_input(exposure: np.ndarray, spec: In
 @given(exposure=exposures(), spec=specs(), threads=st.sampled_from([2, 3, 8]))
 def test_the_number_of_threads_changes_no_bit(exposure: np.ndarray, spec: InputSpec, threads: int) -> None:
     """Scores are the same on a machine with other cores."""
+    assume(16 * exposure.shape[0] >= spec.height_px and 16 * exposure.shape[1] >= spec.width_px)
     with opencv_threads(1):
         one = prepare(exposure, spec)
     with opencv_threads(threads):

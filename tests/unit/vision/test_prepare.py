@@ -208,3 +208,11 @@ def test_a_large_frame_is_halved_in_the_same_way_with_any_number_of_threads() ->
         found.append(prepare(pixels, spec).tobytes())
         cv2.setNumThreads(before)
     assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 4000), (4000, 2), (3, 64)])
+def test_a_picture_with_next_to_nothing_in_it_is_refused(height: int, width: int) -> None:
+    """A pixel or a sliver, smoothly enlarged, looks like a faultless part: it is no image of one, and never scored."""
+    with pytest.raises(ImageError, match=f"{width}×{height} pixels is far too small"):
+        prepare(frame(height, width), replace(SPEC, height_px=64, width_px=64))
+    assert prepare(frame(4, 4), replace(SPEC, height_px=64, width_px=64)).shape == (1, 3, 64, 64)
