@@ -9,7 +9,7 @@ import pytest
 
 from edge_convert.convert.source import ConvertOptions
 from edge_convert.importing.case import ImportOptions
-from edge_convert.importing.importer import import_model
+from edge_convert.importing.importer import antialiasing_notice, import_model
 from edge_convert.importing.stated import Stated
 from edge_convert.progress import Silent
 from edge_runtime.config.engine import EngineSettings
@@ -60,6 +60,14 @@ def test_a_wrong_colour_order_is_named(parts: Path, tmp_path: Path) -> None:
     error = refusal(parts, tmp_path, bench.plain_export(tmp_path / "m.onnx", bgr=True), TOLD)
     assert "with --colour bgr --mean 0.406,0.456,0.485 --std 0.225,0.224,0.229 they agree within 0.01:" in error.action
     assert "the export expects BGR" in error.action
+
+
+def test_antialiasing_is_not_blamed_for_another_mistake() -> None:
+    """With exchanged channels the scores depart with antialiasing as without: that it was lost is then no finding."""
+    assert "which its export lost" in antialiasing_notice(2.1, 0.01, Resize.LINEAR_ANTIALIAS)
+    unclear = antialiasing_notice(2.14, 2.11, Resize.LINEAR_ANTIALIAS)
+    assert "export lost" not in unclear
+    assert "something else is wrong" in unclear
 
 
 @pytest.mark.parametrize("wrong", [Resize.LINEAR, Resize.NEAREST, Resize.AREA])
