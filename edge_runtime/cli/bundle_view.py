@@ -67,7 +67,8 @@ def table(releases: Sequence[StoredRelease], active: Collection[str]) -> Iterato
     for row in rows:
         cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
         yield "  ".join((*cells, row[-1])).rstrip()
-    yield "* decides, or will when the line starts"
+    if any(one.digest in active for one in releases):
+        yield "* decides, or will when the line starts"
 
 
 def trust_line(trust: TrustView | None, now_ns: int) -> str:

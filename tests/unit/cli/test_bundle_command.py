@@ -92,7 +92,9 @@ def test_from_the_stick_to_the_line_and_back(config: Path, station: Path) -> Non
 
     (found,) = json.loads(run(config, "list", "--json").stdout)
     assert (found["product"], found["counter"], found["state"], found["active"]) == ("demo", 3, "armed", False)
-    assert "accepts its releases until" in run(config, "list").stdout
+    listed = run(config, "list").stdout
+    assert "accepts its releases until" in listed
+    assert "*" not in listed, "a sign that stands at no release needs no explanation"
     digest = found["digest"][:8]
     assert "installed" in run(config, "show", digest).stdout
     assert json.loads(run(config, "show", digest, "--json").stdout)["history"][0]["kind"] == "installed"
