@@ -90,7 +90,7 @@ def test_distillation_learns(options):
 
 def test_a_teacher_can_be_solved_for_without_a_step(options):
     """It explains a part of the views that it was not solved on, and the file says how much."""
-    solved = replace(options, size=PdnSize.XS, start="solved", schedule=Schedule(0, 1), scenes=24)
+    solved = replace(options, size=PdnSize.XS, start="solved", schedule=Schedule(0, 1), scenes=40)
     distill(solved, Silent(), SystemClock())
     found = re.search(r"unseen views (\d\.\d+)", read_teacher(options.out).notes["start"])
     assert found is not None
