@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO_BUNDLE = REPOSITORY / "models" / "demo.bundle"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 100.0
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:

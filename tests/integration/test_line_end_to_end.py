@@ -4,10 +4,12 @@ import json
 import shutil
 import urllib.request
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from line_process import DEMO_BUNDLE, DaemonProcess, PlcProcess, SubscriberProcess, free_port, wait_until
+from mosquitto import Mosquitto, require_mosquitto
 
 from edge_runtime.camera.sim_scene import render_part
 from edge_runtime.vision.encode import encode_png
@@ -15,8 +17,6 @@ from edge_runtime.vision.encode import encode_png
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from mosquitto import Mosquitto
 
 PARTS = 40
 DEFECTIVE = frozenset(range(5, PARTS, 7))
@@ -77,6 +77,14 @@ class FolderLine:
         """Until so many distinct verdicts are at the subscriber."""
         wait_until(lambda: len(self.subscriber.distinct()) >= count, f"{count} verdicts at the subscriber", 60)
 
+    def evidence_named(self) -> set[str]:
+        """Pictures that messages at the subscriber tell of."""
+        return {m["evidence"] for m in self.subscriber.distinct().values() if m["evidence"] is not None}
+
+    def evidence_kept(self) -> set[str]:
+        """Pictures on the disk."""
+        return {path.name for path in (self.work / "state" / "evidence").rglob("*.jpg")}
+
     def page(self, path: str) -> str:
         """A local page of the daemon."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}", timeout=10) as answer:
@@ -95,28 +103,57 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
+def _tcp_line(work: Path, broker: Mosquitto, stack: ExitStack) -> tuple[FolderLine, PlcProcess]:
+    port = free_port()
+    plc = PlcProcess(work / "plc.jsonl", "--tcp", str(port))
+    stack.callback(plc.close)
+    kind = f'kind = "modbus_tcp"\nhost = "127.0.0.1"\nport = {port}'
+    return FolderLine(work, broker, kind, stack), plc
+
+
 @pytest.fixture
 def tcp_line(tmp_path: Path, mosquitto: Mosquitto, stack: ExitStack) -> tuple[FolderLine, PlcProcess]:
     """A line with a PLC on Modbus TCP."""
-    port = free_port()
-    plc = PlcProcess(tmp_path / "plc.jsonl", "--tcp", str(port))
-    stack.callback(plc.close)
-    kind = f'kind = "modbus_tcp"\nhost = "127.0.0.1"\nport = {port}'
-    return FolderLine(tmp_path, mosquitto, kind, stack), plc
+    return _tcp_line(tmp_path, mosquitto, stack)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A line that has inspected all parts and was stopped."""
+
+    line: FolderLine
+    plc: PlcProcess
+    pages: dict[str, str]
+    """What it served before its end."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    """Good and bad parts, before and after the start, and a truncated one."""
+    require_mosquitto()
+    work = tmp_path_factory.mktemp("line")
+    with ExitStack() as stack:
+        broker = Mosquitto(work / "mosquitto").start()
+        stack.callback(broker.stop)
+        line, plc = _tcp_line(work, broker, stack)
+        line.put(range(10))
+        daemon = line.start()
+        line.put(range(10, PARTS))
+        whole = encode_png(render_part(7, 99, defective=False, width_px=320, height_px=240))
+        (line.folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+        line.wait_for(PARTS + 1)
+        wait_until(lambda: len(plc.results()) >= PARTS + 1, "all results at the PLC")
+        wait_until(lambda: _total(line.page("/metrics"), "edge_verdicts_total") == PARTS + 1, "the counters follow")
+        wait_until(lambda: line.evidence_named() <= line.evidence_kept(), "its thread stands back behind all others")
+        pages = {path: line.page(path) for path in ("/metrics", "/health", "/preview")}
+        assert daemon.terminate() == 0
+        yield Finished(line, plc, pages)
 
 
 @pytest.mark.needs_mosquitto
-def test_every_image_gets_one_verdict_at_the_subscriber_and_one_result_at_the_plc(tcp_line) -> None:
-    """Good and bad, before and after the start, and a truncated one: the three books agree, and the files are moved."""
-    line, plc = tcp_line
-    line.put(range(10))
-    daemon = line.start()
-    line.put(range(10, PARTS))
-    whole = encode_png(render_part(7, 99, defective=False, width_px=320, height_px=240))
-    (line.folder / "cut.png").write_bytes(whole[: len(whole) // 2])
-    line.wait_for(PARTS + 1)
-    wait_until(lambda: len(plc.results()) >= PARTS + 1, "all results at the PLC")
-    assert daemon.terminate() == 0
+def test_every_image_gets_one_verdict_at_the_subscriber_and_one_result_at_the_plc(finished) -> None:
+    """Folder, subscriber and PLC agree, and the files are moved."""
+    line, plc = finished.line, finished.plc
     messages = list(line.subscriber.distinct().values())
     assert len(line.subscriber.messages()) == len(messages) == PARTS + 1
     by_part = {m["part_id"]: m for m in messages}
@@ -151,19 +188,21 @@ def test_a_restart_inspects_nothing_twice_and_skips_nothing(tcp_line) -> None:
 
 
 @pytest.mark.needs_mosquitto
-def test_the_local_pages_tell_what_happened(tcp_line) -> None:
+def test_the_local_pages_tell_what_happened(finished) -> None:
     """Prometheus counts, readiness with its reasons, and the live view."""
-    line, _ = tcp_line
-    daemon = line.start()
-    line.put(range(6))
-    line.wait_for(6)
-    wait_until(lambda: _total(line.page("/metrics"), "edge_verdicts_total") == 6, "the counters follow")
-    health = json.loads(line.page("/health"))
+    health = json.loads(finished.pages["/health"])
     assert health["ready"] is True
     assert health["trust"] == "development"
-    assert 'edge_verdicts_total{disposition="PASS"}' in line.page("/metrics")
-    assert "<html" in line.page("/preview")
-    assert daemon.terminate() == 0
+    assert 'edge_verdicts_total{disposition="PASS"}' in finished.pages["/metrics"]
+    assert "<html" in finished.pages["/preview"]
+
+
+@pytest.mark.needs_mosquitto
+def test_evidence_pictures_are_kept_for_what_did_not_pass(finished) -> None:
+    """Each REVIEW and REJECT with a frame names a picture that is there."""
+    named = finished.line.evidence_named()
+    assert named
+    assert named <= finished.line.evidence_kept()
 
 
 @pytest.mark.needs_mosquitto
@@ -217,19 +256,6 @@ def test_results_reach_a_plc_on_a_serial_line(tmp_path, mosquitto, stack) -> Non
     wait_until(lambda: len(plc.results()) >= 15, "all results at the PLC")
     assert daemon.terminate() == 0
     assert [entry["part_sequence"] for entry in plc.results()] == list(range(1, 16))
-
-
-def test_evidence_pictures_are_kept_for_what_did_not_pass(tcp_line) -> None:
-    """Each REVIEW and REJECT with a frame names a picture that is there."""
-    line, _ = tcp_line
-    daemon = line.start()
-    line.put(range(PARTS))
-    line.wait_for(PARTS)
-    assert daemon.terminate() == 0
-    kept = {path.name for path in (line.work / "state" / "evidence").rglob("*.jpg")}
-    named = {m["evidence"] for m in line.subscriber.distinct().values() if m["evidence"] is not None}
-    assert named
-    assert named <= kept
 
 
 def test_a_start_that_cannot_work_says_what_to_do(tmp_path) -> None:
