@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_runtime.domain.errors import ConfigError
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def capture_command(
         signal.signal(number, lambda *_: stop.set())
     source = parse_source(camera)
     refuse_feedback(source, out)
-    out.mkdir(parents=True, exist_ok=True)
+    _make(out)
     plan = CapturePlan(out, count, interval_ms * 1_000_000, limit_mb * 1_000_000)
     live = sys.stdout.isatty() and not as_json
     opened = open_source(source, clock)
@@ -65,6 +66,15 @@ def capture_command(
     typer.echo(f"{tally.files} files, {tally.bytes / 1e6:.1f} MB in {out}: {_ENDED[tally.ended]}.")
     if tally.lost:
         typer.echo(f"{tally.lost} triggers had no usable image.")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"--out: the folder {folder} cannot be made: {error.strerror}", "Name a folder that you may write to."
+        ) from error
 
 
 def _silent(_tally: CaptureTally) -> None:

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from edge_runtime.cli.main import app
+from edge_runtime.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("below", ["a_file", "a_file/deeper"])
+def test_a_folder_that_cannot_be_made_is_said_in_words(
+    tmp_path: Path, below: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the camera is opened, and no traceback."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    (tmp_path / "a_file").write_bytes(b"")
+    out = tmp_path / below
+    found = CliRunner().invoke(app, ["capture", "--camera", "sim", "--count", "1", "--out", str(out)]).exception
+    assert isinstance(found, ConfigError)
+    assert str(out) in found.what
+    assert "write" in found.action
