@@ -116,16 +116,32 @@ def inspector_of(
     """
     with contextlib.ExitStack() as undo:
         undo.enter_context(opened)
-        runner = _engine_for(opened.manifest, tuned(engine_settings, opened.manifest.identity.digest))
+        settings = tuned(engine_settings, opened.manifest.identity.digest)
+        runner = _engine_for(opened.manifest, settings)
         require_fit(opened.manifest, runner)
-        detector = detectors.create(opened.manifest, opened.payloads, runner if watched is None else watched(runner))
+        try:
+            detector = _detector(opened, runner, watched)
+        except EngineError:
+            if "precision" in settings.model_fields_set or _wanted(opened.manifest) != BF16_WHERE_IT_IS:
+                raise
+            # OpenVINO offers bf16 on a processor whose instructions are masked, and then cannot compile.
+            runner = engine.create(settings)
+            detector = _detector(opened, runner, watched)
         warm_up(detector)
         undo.pop_all()
         return Inspector(opened, detector, runner.description)
 
 
+def _detector(opened: OpenBundle, runner: Engine, watched: Callable[[Engine], Engine] | None) -> Detector:
+    return detectors.create(opened.manifest, opened.payloads, runner if watched is None else watched(runner))
+
+
+def _wanted(manifest: ModelBundle) -> str:
+    return manifest.options.get("precision", "f32")
+
+
 def _engine_for(manifest: ModelBundle, settings: EngineSettings) -> Engine:
-    wanted = manifest.options.get("precision", "f32")
+    wanted = _wanted(manifest)
     if wanted == "f32" or "precision" in settings.model_fields_set:
         return engine.create(settings)
     if wanted not in {"bf16", BF16_WHERE_IT_IS}:

@@ -16,6 +16,8 @@ from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpe
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge_runtime.engine.port import Engine, Graph
+
 ORT = EngineSettings(name="onnxruntime", threads=1)
 OPENVINO = EngineSettings(name="openvino", threads=1)
 
@@ -92,3 +94,29 @@ def test_a_bundle_that_was_proved_in_both_runs_in_what_there_is(tmp_path: Path) 
         assert ("bf16" if computes_in("bf16") else "f32") in inspector.engine_description
     with load_inspector(bundle, OPENVINO.model_copy(update={"precision": "f32"}), "development") as inspector:
         assert "f32" in inspector.engine_description
+
+
+class Masked:
+    """An engine that says it has bf16 and cannot compile for it, as OpenVINO under ONEDNN_MAX_CPU_ISA."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name, self.description = engine.name, engine.description
+
+    def load(self, model: bytes) -> Graph:
+        """See the port."""
+        if "bf16" in self.description:
+            raise EngineError("no such instruction", "take float32")
+        return self._engine.load(model)
+
+
+def test_a_processor_that_only_says_that_it_has_bf16_computes_in_float32(tmp_path: Path) -> None:
+    """Where both were proved; a bundle for bf16 alone is refused."""
+    if not computes_in("bf16"):
+        pytest.skip("this processor does not compute in bf16")
+    with load_inspector(
+        write(tmp_path / "p.bundle", precision=BF16_WHERE_IT_IS), OPENVINO, "development", Masked
+    ) as one:
+        assert "f32" in one.engine_description
+    with pytest.raises(EngineError, match="no such instruction"):
+        load_inspector(write(tmp_path / "q.bundle", precision="bf16"), OPENVINO, "development", Masked)
