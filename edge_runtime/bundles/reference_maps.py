@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.domain.errors import BundleError
-from edge_runtime.vision.compare import REDUCED_PX, reduce_map
+from edge_runtime.vision.compare import REDUCED_PX, lacks_contrast, reduce_map
 
 if TYPE_CHECKING:
     from edge_runtime.domain.inspection import AnomalyMap
@@ -18,11 +18,13 @@ _HEADER_LIMIT = 1_000
 
 
 def write_map(anomaly_map: AnomalyMap) -> bytes:
-    """A map reduced to at most `REDUCED_PX` a side, scaled by a power of two that keeps float16 in range.
+    """A map reduced to at most `REDUCED_PX` a side, about its mean, scaled by a power of two that suits float16.
 
-    Only its correlation with another map is ever used, which no scale changes.
+    Only its correlation with another map is ever used, which no offset and no scale changes; a weak contrast on a high
+    level would be lost in float16. A map without contrast becomes 0.
     """
-    reduced = reduce_map(anomaly_map)
+    reduced = reduce_map(anomaly_map).astype(np.float64)
+    reduced = np.zeros_like(reduced) if lacks_contrast(reduced) else reduced - reduced.mean()
     peak = float(np.abs(reduced).max())
     scale = 2.0 ** -np.floor(np.log2(peak)) if peak > 0 and np.isfinite(peak) else 1.0
     target = io.BytesIO()

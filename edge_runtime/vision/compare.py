@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from edge_runtime.domain.inspection import AnomalyMap
 
+_ROUNDING: Final = 1e-6
+"""As a share of the largest value: some eight units in the last place of float32."""
 REDUCED_PX: Final = 64
 """Longest side of a reduced map: a defect of a fiftieth of the frame still stands out in it."""
 
@@ -27,6 +29,19 @@ def reduce_map(anomaly_map: AnomalyMap) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.resize(anomaly_map, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
+def lacks_contrast(plane: npt.NDArray[np.floating]) -> bool:
+    """Whether a map differs from a constant by no more than float32 rounds.
+
+    A model that cuts its map to 0…1 gives 1 nearly everywhere where a whole part is strange; what is left there are
+    roundings, which mean nothing.
+
+    Args:
+        plane: H×W, finite.
+    """
+    values = plane.astype(np.float64)
+    return bool(values.std() <= _ROUNDING * np.abs(values).max())
+
+
 def map_correlation(one: AnomalyMap, other: AnomalyMap) -> float:
     """Pearson correlation of two maps of the same image, −1…1, at the resolution of the coarser one.
 
@@ -39,9 +54,9 @@ def map_correlation(one: AnomalyMap, other: AnomalyMap) -> float:
     ]
     if not all(np.isfinite(plane).all() for plane in values):
         return 0.0
-    first, second = (plane - plane.mean() for plane in values)
-    norms = float(np.sqrt(np.square(first).sum())), float(np.sqrt(np.square(second).sum()))
-    flat = [norm <= 1e-6 * max(1.0, float(np.abs(plane).max())) for norm, plane in zip(norms, values, strict=True)]
+    flat = [lacks_contrast(plane) for plane in values]
     if any(flat):
         return 1.0 if all(flat) else 0.0
+    first, second = (plane - plane.mean() for plane in values)
+    norms = float(np.sqrt(np.square(first).sum())), float(np.sqrt(np.square(second).sum()))
     return float(np.clip((first * second).sum() / (norms[0] * norms[1]), -1.0, 1.0))
