@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_runtime.domain.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,6 +44,8 @@ def soak_command(
     duration_s = 3_600 * (hours or 0.0) + 60 * (minutes or 0.0)
     if duration_s <= 0:
         raise typer.BadParameter("say how long: --hours, --minutes or both")
+    if json_path is not None:
+        _write(json_path, "a", "")  # hours later would be too late to hear of it
     with tempfile.TemporaryDirectory(prefix="edge-soak-") as temporary:
         plan = SoakPlan(
             duration_s=duration_s,
@@ -51,11 +55,21 @@ def soak_command(
             work=(Path(temporary) if work is None else work).resolve(),
         )
         found = _run(plan, stop_asked)
-    if json_path is not None:
-        json_path.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
     typer.echo(found.page())
+    if json_path is not None:
+        _write(json_path, "w", json.dumps(found.as_json(), indent=2) + "\n")
     if found.findings:
         raise typer.Exit(FAILED)
+
+
+def _write(file: Path, mode: str, text: str) -> None:
+    try:
+        with file.open(mode, encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise ConfigError(
+            f"--json: {file} cannot be written: {error.strerror}", "Name a file in a folder that you may write to."
+        ) from error
 
 
 def _run(plan: SoakPlan, stop_asked: Callable[[], bool]) -> Account:
