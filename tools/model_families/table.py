@@ -17,6 +17,7 @@ _LONGEST_MESSAGE: Final = 300
 _LINE: Final = "<br>"
 """Within a cell: figures that stand below each other keep the table narrow."""
 _SMALLEST_DRIFT: Final = 0.001
+_DEPARTS: Final = re.compile(r"on (\w+) it departs \((.*)\): the bundle is bound")
 _OTHER_ENGINE: Final = re.compile(r"bundle \S+ is for (\w+), not for \w+.*")
 
 
@@ -131,9 +132,21 @@ def _parity(attempt: Attempt) -> str:
     """One line per engine; engines of which the same is to be said share one."""
     said: dict[str, list[str]] = {}
     for engine, document in attempt.engines.items():
-        said.setdefault(_figures(document, _in_import(attempt, engine)), []).append(engine)
+        text = _unheld(attempt, engine, document) or _figures(document, _in_import(attempt, engine))
+        said.setdefault(text, []).append(engine)
     texts = [f"{' and '.join(engines)}: {text}" for text, engines in said.items()]
     return _lines(*texts, ", ".join(_labelled(attempt))) or _NOTHING
+
+
+def _unheld(attempt: Attempt, engine: str, document: Mapping[str, Any]) -> str | None:
+    """Why a bundle refuses this engine; None: it does not."""
+    other = _OTHER_ENGINE.fullmatch(str(document.get("error", "")))
+    if other is None:
+        return None
+    bound = f"the bundle is for {other[1]} alone"
+    told = (_DEPARTS.match(str(warning)) for warning in attempt.report.get("warnings", ()))
+    reason = next((found[2] for found in told if found is not None and found[1] == engine), None)
+    return bound if reason is None else f"{reason}; {bound}"
 
 
 def _labelled(attempt: Attempt) -> list[str]:
@@ -155,9 +168,7 @@ def _in_import(attempt: Attempt, engine: str) -> Mapping[str, Any]:
 
 def _figures(document: Mapping[str, Any], imported: Mapping[str, Any]) -> str:
     if "error" in document:
-        error = str(document["error"])
-        other = _OTHER_ENGINE.fullmatch(error)
-        return _short(error) if other is None else f"the bundle is for {other[1]} alone"
+        return _short(str(document["error"]))
     measured = document["files"] or {}
     parts = []
     if (drift := measured.get("good_drift")) is not None:

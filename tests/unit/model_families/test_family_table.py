@@ -87,15 +87,17 @@ def test_engines_that_agree_share_a_line():
     plain, whole = _row().attempts
     engines = {"onnxruntime": _document(good_drift=3e-6), "openvino": _document(good_drift=2e-5)}
     bound = {"error": "bundle x-int8 is for openvino, not for onnxruntime → Set name = "}
-    attempts = (
-        Attempt("fp32", None, plain.report, engines),
-        Attempt("int8", None, {**whole.report, "precision": "int8+bf16"}, {"onnxruntime": bound}),
-    )
+    report = {**whole.report, "precision": "int8+bf16"}
+    attempts = (Attempt("fp32", None, plain.report, engines), Attempt("int8", None, report, {"onnxruntime": bound}))
     cells = dict(zip(HEADINGS, _cells(_row(attempts=attempts)), strict=True))
 
     assert cells["float32"].startswith("onnxruntime and openvino: drift <0.001, separation 0.40%, flips 0, maps")
     assert cells["INT8"].startswith("qdq, 3 kept (2 Conv, 1 Exp), the rest in bf16<br>")
     assert cells["INT8"].endswith("<br>onnxruntime: the bundle is for openvino alone")
+    report["warnings"] = ["on onnxruntime it departs (1 verdict(s) flip (limit 0)): the bundle is bound to openvino"]
+    assert _cells(_row(attempts=attempts))[3].endswith(
+        "<br>onnxruntime: 1 verdict(s) flip (limit 0); the bundle is for openvino alone"
+    )
 
 
 def test_maps_without_a_golden_defect_are_those_of_the_import():
