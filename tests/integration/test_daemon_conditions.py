@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARTS = 240
+CALM = {"recipe": "decision_deadline_ms = 20000\nreject.delay_ms = 25000", "simulation": "parts_per_s = 2"}
+"""A line that is never late, however busy the machine: other reasons are the subject."""
 
 
 class AskedLine:
@@ -52,6 +54,12 @@ class AskedLine:
         self._daemon.wait_ready()
         return self._daemon
 
+    @property
+    def daemon(self) -> DaemonProcess:
+        """Its process, once it was started."""
+        assert self._daemon is not None
+        return self._daemon
+
     def health(self) -> dict[str, Any]:
         """What `/health` answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -82,42 +90,49 @@ class AskedLine:
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Iterator[AskedLine]:
-    """A line with the demo bundle."""
-    line = AskedLine(tmp_path, DEMO_BUNDLE)
+    """A line with the demo bundle, not started."""
+    line = AskedLine(tmp_path, DEMO_BUNDLE, recipe=CALM["recipe"])
     yield line
     line.close()
 
 
-def test_a_configuration_that_is_torn_leaves_the_last_good_one_in_force_and_says_so(asked) -> None:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AskedLine]:
+    """Such a line that runs, for the tests that leave it as it was."""
+    line = AskedLine(tmp_path_factory.mktemp("running"), DEMO_BUNDLE, **CALM)
+    daemon = line.start()
+    yield line
+    assert daemon.terminate() == 0
+
+
+def test_a_configuration_that_is_torn_leaves_the_last_good_one_in_force_and_says_so(running) -> None:
     """Reload of half a file: the limits stay, the reason is told until a sound file is loaded."""
-    daemon = asked.start()
+    asked, daemon = running, running.daemon
     whole = asked.config.read_text(encoding="utf-8")
     asked.config.write_text(whole[: len(whole) // 2], encoding="utf-8")
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "config_refused" in asked.reasons(), "the torn file is refused")
-    assert asked.health()["state"] == "degraded"
+    weights = {reason["name"]: reason["weight"] for reason in asked.health()["reasons"]}
+    assert weights["config_refused"] == "degraded"
     command = [sys.executable, "-m", "edge_runtime", "health", "--port", str(asked.port)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "degraded: config_refused" in told.stdout
     asked.config.write_text(whole, encoding="utf-8")
     daemon.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: asked.health()["state"] == "ready", "ready again")
-    assert daemon.terminate() == 0
+    wait_until(lambda: "config_refused" not in asked.reasons(), "the sound file is in force")
 
 
-def test_a_person_acknowledges_with_a_signal_and_that_is_recorded(asked) -> None:
+def test_a_person_acknowledges_with_a_signal_and_that_is_recorded(running) -> None:
     """SIGUSR1: an event in the log and in the ledger."""
-    daemon = asked.start()
-    daemon.process.send_signal(signal.SIGUSR1)
-    wait_until(lambda: "operator_override" in asked.log(), "the event is logged")
-    assert daemon.terminate() == 0
+    running.daemon.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: "operator_override" in running.log(), "the event is logged")
 
 
 @pytest.mark.needs_mosquitto
 def test_the_status_message_names_every_reason(tmp_path, mosquitto) -> None:
     """Retained, with weight and detail: a PLC that nobody answers for, and an unsigned bundle."""
     plc = f'kind = "modbus_tcp"\nhost = "127.0.0.1"\nport = {free_port()}'
-    line = AskedLine(tmp_path, DEMO_BUNDLE, plc=plc, broker=mosquitto.port)
+    line = AskedLine(tmp_path, DEMO_BUNDLE, plc=plc, broker=mosquitto.port, **CALM)
     status = tmp_path / "status.jsonl"
     try:
         line.start()
@@ -142,10 +157,10 @@ def test_the_status_message_names_every_reason(tmp_path, mosquitto) -> None:
         line.close()
 
 
-def test_the_command_shows_the_state_every_reason_and_what_to_do(asked) -> None:
+def test_the_command_shows_the_state_every_reason_and_what_to_do(running, asked) -> None:
     """As JSON and as text; its exit code says whether parts are judged."""
-    asked.start()
-    command = [sys.executable, "-m", "edge_runtime", "health", str(asked.config)]
+    wait_until(lambda: running.health()["state"] == "ready", "nothing is the matter")
+    command = [sys.executable, "-m", "edge_runtime", "health", str(running.config)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("READY")
@@ -153,24 +168,24 @@ def test_the_command_shows_the_state_every_reason_and_what_to_do(asked) -> None:
     assert "→ A signed bundle" in told.stdout
     as_json = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(as_json.stdout)["reasons"][0]["name"] == "trust_development"
-    asked.close()
-    silent = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    nobody = [*command[:-1], str(asked.config)]
+    silent = subprocess.run(nobody, capture_output=True, text=True, timeout=60, check=False)
     assert silent.returncode == 1
     assert "no daemon answers" in silent.stderr
 
 
 def test_with_memory_low_evidence_goes_and_verdicts_stay(asked) -> None:
     """A reserve larger than any machine: degraded, parts judged and recorded, no image kept."""
-    asked.write(ops="memory_reserve_mb = 1000000000", simulation="parts_per_s = 20\ndefect_rate = 0.9")
+    asked.write(ops="memory_reserve_mb = 1000000000", simulation="parts_per_s = 5\ndefect_rate = 0.9")
     daemon = asked.start()
     wait_until(lambda: "memory_low" in asked.reasons(), "memory is low")
     before = asked.health()["parts"]
-    wait_until(lambda: asked.health()["parts"] > before + 40, "parts are judged")
+    wait_until(lambda: asked.health()["parts"] > before + 20, "parts are judged")
     assert asked.health()["ready"]
     assert daemon.terminate() == 0
     kept = [int(path.name.split("-")[1]) for path in (asked.work / "state" / "evidence").rglob("*.jpg")]
     assert max(kept, default=0) <= before + 16  # a few were waiting to be rendered
-    assert len(asked.books()) > before + 40
+    assert len(asked.books()) > before + 20
 
 
 def test_at_ten_times_its_speed_every_part_has_one_verdict_in_time(tmp_path) -> None:
@@ -193,7 +208,7 @@ def test_at_ten_times_its_speed_every_part_has_one_verdict_in_time(tmp_path) -> 
     books = line.books()
     assert sorted(part for part, _, _ in books) == list(range(1, PARTS + 1))
     reasons = Counter(reason for _, reason, _ in books)
-    assert reasons["below_limit"] >= 5
+    assert reasons["below_limit"] >= 1
     assert reasons["overload"] > PARTS / 2
     assert reasons["overload"] + reasons["below_limit"] + reasons["deadline_missed"] == PARTS
     assert max(latency for _, _, latency in books) < deadline_ms + 500  # a busy machine wakes late
