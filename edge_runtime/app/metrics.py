@@ -21,6 +21,7 @@ class LineMetrics:
         self._reasons = registry.counter("edge_verdict_reasons_total", "Verdicts by reason.", ["reason"])
         self._late = registry.counter("edge_late_results_total", "Inspections that ended after their part's verdict.")
         self._gate = registry.counter("edge_gate_commands_total", "Gate commands by outcome.", ["outcome"])
+        self._link_errors = registry.counter("edge_plc_link_errors_total", "How often the PLC link failed.")
         self._dropped = registry.counter("edge_dropped_total", "Items given up because a queue was full.", ["queue"])
         self._committed = registry.counter("edge_committed_total", "Records committed to the ledger.")
         self._published = registry.counter("edge_published_total", "Messages acknowledged by the broker.")
@@ -60,6 +61,7 @@ class LineMetrics:
             ("pass_lost", gate.passes_lost),
         ):
             _raise_to(self._gate, count, outcome=outcome)
+        _raise_to(self._link_errors, gate.link_errors)
         for name, dropped in line.dropped().items():
             _raise_to(self._dropped, dropped, queue=name)
         _raise_to(self._committed, line.stages.record.committed)

@@ -56,12 +56,13 @@ class GateCounters:
 
     planned_rejects: int = 0
     rejects_in_time: int = 0
-    """Acknowledged by the PLC, or the ejector switched, before the part was past the gate."""
+    """Acknowledged by the PLC before the part was at the gate, or the ejector switched before it was past it."""
     rejects_missed: int = 0
     passes_granted: int = 0
     passes_lost: int = 0
     """A PASS that did not reach the PLC in time: the good part was rejected by the gate."""
     link_errors: int = 0
+    """How often the PLC did not answer, or not as it should."""
     command_latency: LatencyWindow = field(default_factory=LatencyWindow)
     """Trigger to acknowledged result (permit)."""
     fire_lateness: LatencyWindow = field(default_factory=LatencyWindow)

@@ -220,20 +220,33 @@ class PlcLink:
 
     def _acknowledged(self, command: RejectCommand, read_ns: int) -> None:
         self._counters.command_latency.add(read_ns - command.verdict.triggered_ns)
-        if read_ns > command.expires_ns:
+        if self._is_at_gate(command, read_ns):
             self._missed(command)
         elif command.action is GateAction.EJECT:
             self._counters.rejects_in_time += 1
         else:
             self._counters.passes_granted += 1
 
+    def _is_at_gate(self, command: RejectCommand, read_ns: int) -> bool:
+        """Or past it: the gate has decided without what the PLC acknowledges now, for all that we can know."""
+        if command.fire_at_ns is not None:
+            return read_ns >= command.fire_at_ns
+        if command.fire_at_ticks is not None and self.inputs.encoder_ticks is not None:
+            return self.inputs.encoder_ticks >= command.fire_at_ticks
+        return read_ns > command.expires_ns
+
+    def _is_past_gate(self, command: RejectCommand, now_ns: int) -> bool:
+        ticks = self.inputs.encoder_ticks
+        by_belt = command.expires_ticks is not None and ticks is not None and ticks > command.expires_ticks
+        return by_belt or now_ns > command.expires_ns
+
     def _expire(self, now_ns: int) -> None:
-        if any(now_ns > command.expires_ns for command in self._outgoing):
-            late = [command for command in self._outgoing if now_ns > command.expires_ns]
-            self._outgoing = deque(command for command in self._outgoing if now_ns <= command.expires_ns)
+        if any(self._is_past_gate(command, now_ns) for command in self._outgoing):
+            late = [command for command in self._outgoing if self._is_past_gate(command, now_ns)]
+            self._outgoing = deque(command for command in self._outgoing if not self._is_past_gate(command, now_ns))
             for command in late:
                 self._missed(command)
-        if self._outstanding is not None and now_ns > self._outstanding.command.expires_ns:
+        if self._outstanding is not None and self._is_past_gate(self._outstanding.command, now_ns):
             command, self._outstanding = self._outstanding.command, None
             self._missed(command)
         if not self.connected:

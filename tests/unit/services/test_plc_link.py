@@ -48,6 +48,33 @@ def test_a_result_without_acknowledgement_is_sent_again_until_the_part_is_past_t
     assert permit.link.pending == 0
 
 
+@pytest.mark.parametrize("score", [5.0, 0.5], ids=["reject", "pass"])
+def test_what_is_acknowledged_when_the_part_is_at_the_gate_was_not_in_time(permit, score) -> None:
+    """The pulse of an ejector may still start then; a gate that works by permit has decided without the result."""
+    permit.plc.acknowledges = False
+    permit.decide(1, score)
+    permit.pass_time(795)
+    permit.plc.acknowledges = True
+    permit.pass_time(200)
+    assert (permit.counters.rejects_in_time, permit.counters.passes_granted) == (0, 0)
+    assert permit.counters.rejects_missed + permit.counters.passes_lost == 1
+    assert permit.link.pending == 0
+
+
+@pytest.mark.parametrize("ticks", [1_500, 1_521], ids=["at the gate", "past it"])
+def test_with_an_encoder_the_belt_says_what_was_acknowledged_in_time(ticks) -> None:
+    """And a part that it has carried past the gate is not told of for ten minutes more."""
+    bench = LinkBench(GateMode.PERMIT, RejectTiming(None, 500, 50 * MS, 20))
+    bench.plc.encoder_ticks, bench.plc.acknowledges = 1_000, False
+    bench.decide(1, 5.0, encoder_ticks=1_000)
+    bench.pass_time(300)
+    assert bench.counters.rejects_missed == 0
+    bench.plc.encoder_ticks, bench.plc.acknowledges = ticks, ticks == 1_500
+    bench.pass_time(300)
+    assert (bench.counters.rejects_in_time, bench.counters.rejects_missed) == (0, 1)
+    assert bench.link.pending == 0
+
+
 def test_a_hung_plc_costs_only_the_parts_that_passed_meanwhile(permit) -> None:
     """After it answers again, parts still before the gate get their result."""
     permit.pass_time(10)
