@@ -245,7 +245,7 @@ class Line:
 
     def _has_decided(self) -> bool:
         never_empty = self.vitals.hangs(self.stages.inspect.name)
-        return self.stages.dispatch.open_parts == 0 and (never_empty or len(self._inspect_queue) == 0)
+        return self.stages.dispatch.idle and (never_empty or len(self._inspect_queue) == 0)
 
     def _stop_publishing(self, deadline_ns: int) -> None:
         if self.broker is None:

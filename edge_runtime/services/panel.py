@@ -45,7 +45,9 @@ class Panel:
         self.combination = combination
         self._models = models
         self.counters = tuple(MemberCounters() for _ in combination.terms)
-        self._durations = tuple(Durations() for _ in combination.terms)
+        self._durations = [Durations() for _ in combination.terms]
+        self._timed: list[Model | None] = [None] * len(combination.terms)
+        """Whose durations these are."""
         self._clock = clock
 
     def judge(self, own: Model, part: Part, frame: Frame, recipe: Recipe) -> tuple[Verdict, MapSource | None]:
@@ -58,6 +60,7 @@ class Panel:
             recipe: with the limits that are in force for the line's own model.
         """
         models = (own, *self._models.others)
+        self._forget_others(models)
         looks: list[Look] = []
         maps: list[MapSource | None] = []
         while isinstance(step := self._next(part, looks), Ask):
@@ -73,6 +76,12 @@ class Panel:
             self._durations[unheard.place].doubt()
         verdict = combined_verdict(self.combination, looks, unheard, part, recipe, self._clock.monotonic_ns())
         return verdict, self._count(verdict, looks, maps)
+
+    def _forget_others(self, models: Sequence[Model]) -> None:
+        """What one model took says nothing about the one that has taken its place."""
+        for place, model in enumerate(models):
+            if model is not self._timed[place]:
+                self._timed[place], self._durations[place] = model, Durations()
 
     def _next(self, part: Part, looks: Sequence[Look]) -> object:
         left_ns = part.deadline_ns - self._clock.monotonic_ns()

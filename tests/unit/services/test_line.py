@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from line_process import DEMO_BUNDLE, wait_until
-from makers import make_fault
+from makers import make_fault, make_part
 from outbox_bench import FailingLedger, ScriptedBroker, make_item
 
 from edge_runtime.app.devices import Devices
@@ -23,6 +23,7 @@ from edge_runtime.ops.belt import BeltPlan
 from edge_runtime.ops.clock import SystemClock
 from edge_runtime.plc import create
 from edge_runtime.plc.model import SimulatedPlcModel
+from edge_runtime.services.flow import Opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,6 +236,15 @@ def test_a_hung_inspection_does_not_use_up_the_time_to_drain(tmp_path, inspector
     assert time.monotonic() - began_s < 20.0
     assert bench.line.stages.dispatch.open_parts == 0
     bench.line._threads["inspect"].join(60.0)
+
+
+def test_a_part_that_was_opened_quietly_is_waited_for_at_the_end(tmp_path, inspector) -> None:
+    """It waits for its turn in the inspect stage's hands: nothing else shows that it has no verdict yet."""
+    line = Bench(tmp_path, inspector).line
+    assert line._has_decided()
+    line.stages.dispatch._inbox.put(Opened(make_part()), 0, quietly=True)
+    assert not line._has_decided()
+    line.stop(0.0)
 
 
 def test_a_camera_that_cannot_be_opened_leaves_nothing_open(tmp_path, inspector) -> None:

@@ -98,6 +98,19 @@ def test_a_look_that_would_end_too_late_is_left_out_until_nobody_believes_in_it(
     assert (again.reason, again.disposition, bench.other.looked) == (Reason.BELOW_LIMIT, Disposition.PASS, 2)
 
 
+def test_a_model_does_not_answer_for_the_time_that_the_one_before_it_took() -> None:
+    """A slow release is rolled back: the good one is asked about the next part already."""
+    bench = Bench()
+    bench.own.score, bench.other.score, bench.other.takes_ms = 1.5, 0.5, 500
+    late, _ = bench.judge()
+    assert late.reason is Reason.DEADLINE_MISSED
+    good = Detector(replace(OTHER, digest="c" * 64), bench.clock)
+    recipe = replace(make_recipe(), limits=OTHER_LIMITS)
+    bench.models.beside[0].propose(Model(EngineKeeper(good, None, bench.clock), recipe, "engine"))
+    verdict, _ = bench.judge()
+    assert (verdict.reason, verdict.disposition, good.looked) == (Reason.BELOW_LIMIT, Disposition.PASS, 1)
+
+
 @pytest.mark.parametrize("rule", list(Rule))
 def test_a_further_model_that_fails_makes_the_line_say_so(rule) -> None:
     """Its parts get the fail-safe, and after three of them the engine counts as failing, by name."""
