@@ -36,10 +36,12 @@ def share_equal_weights(model: Any) -> None:
     for node in model.graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = same.get(name, name)
-    captured = {name for node in model.graph.node for name in _taken_inside(node)}
-    kept = [item for item in model.graph.initializer if item.name not in same or item.name in captured]
-    del model.graph.initializer[:]
+    gone = same.keys() - {name for node in model.graph.node for name in _taken_inside(node)}
+    kept = [item for item in model.graph.initializer if item.name not in gone]
+    inputs = [info for info in model.graph.input if info.name not in gone]  # up to IR 3 weights are listed there, too
+    del model.graph.initializer[:], model.graph.input[:]
     model.graph.initializer.extend(kept)
+    model.graph.input.extend(inputs)
 
 
 def _content(item: Any) -> bytes:

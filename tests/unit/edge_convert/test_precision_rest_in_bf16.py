@@ -21,12 +21,22 @@ from edge_runtime.ops.clock import SimulatedClock
 if TYPE_CHECKING:
     from edge_convert.precision.choice import Candidate, Judgement, PrecisionChoice
     from edge_convert.precision.routes import FloatGraph
-    from edge_runtime.engine.port import Engine
+    from edge_runtime.engine.port import Engine, Graph
 
 ORT = EngineSettings(name="onnxruntime", threads=1)
 
 
-def run(graph: FloatGraph, hinted_ms: int | None, *, bears_bf16: bool = True) -> tuple[PrecisionChoice, list[str]]:
+class Masked(PacedEngine):
+    """OpenVINO on a processor that says it has bf16 while its instructions are masked: it cannot compile."""
+
+    def load(self, model: bytes) -> Graph:
+        """See the port."""
+        raise EngineError("could not create a primitive", "take float32")
+
+
+def run(
+    graph: FloatGraph, hinted_ms: int | None, *, bears_bf16: bool = True, compiles: bool = True
+) -> tuple[PrecisionChoice, list[str]]:
     """Choose where INT8 takes 4 ms; the engine with bf16 takes so long, or is not there. Also: who was judged."""
     clock = SimulatedClock()
     engine: Engine = PacedEngine(engines.create(ORT), clock, int8_ms=4, fp32_ms=9)
@@ -40,7 +50,8 @@ def run(graph: FloatGraph, hinted_ms: int | None, *, bears_bf16: bool = True) ->
     def hinted() -> Engine:
         if hinted_ms is None:
             raise EngineError("no bf16 here", "take float32")
-        return PacedEngine(engines.create(ORT), clock, int8_ms=hinted_ms)
+        kind = PacedEngine if compiles else Masked
+        return kind(engines.create(ORT), clock, int8_ms=hinted_ms)
 
     bench = Bench(graph, images, judge, engine, clock, Silent(), routes=("ort-qdq",))
     return choose(bench, "auto", hinted, even_if_slower=False), seen
@@ -79,4 +90,12 @@ def test_a_graph_that_is_int8_throughout_has_nothing_for_bf16() -> None:
     choice, seen = run(plain_graph(), hinted_ms=1)
     assert not has_float_products(choice.candidate.model)
     assert choice.candidate.name == "int8"
+    assert "int8+bf16" not in seen
+
+
+def test_bf16_that_is_only_said_to_be_there_costs_no_conversion() -> None:
+    """The engine takes the setting and then cannot compile: INT8 with float32 stays."""
+    choice, seen = run(division_graph(), hinted_ms=1, compiles=False)
+    assert choice.candidate.name == "int8"
+    assert choice.judgement.holds
     assert "int8+bf16" not in seen

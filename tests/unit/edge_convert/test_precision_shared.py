@@ -106,3 +106,20 @@ def test_a_weight_that_is_an_output_or_is_used_by_a_branch_is_left() -> None:
     share_equal_weights(model)
     assert [item.name for item in model.graph.initializer] == ["first", "second", "fourth"]
     onnx.checker.check_model(model, full_check=True)
+
+
+def test_a_weight_that_goes_is_no_input_either() -> None:
+    """Exports up to IR 3 list their weights as inputs: nobody may be asked for one that is stored elsewhere."""
+    model = twice_seen()
+    twin = numpy_helper.from_array(np.ones((3, 3, 16, 16), np.float32), "twin")
+    model.graph.initializer.extend([twin, numpy_helper.from_array(numpy_helper.to_array(twin), "other_twin")])
+    model.graph.node.append(helper.make_node("Add", ["twin", "other_twin"], ["unread"], "twins"))
+    shapes = {item.name: item.dims for item in model.graph.initializer}
+    model.graph.input.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in shapes.items()
+    )
+    model.ir_version = 3
+    share_equal_weights(model)
+    runner = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert [info.name for info in runner.get_inputs()] == ["image"]
+    assert "other_twin" not in {info.name for info in model.graph.input}
