@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Numbers = npt.NDArray[np.intp]
     Truths = npt.NDArray[np.bool_]
+
+_LARGEST: Final = np.float32(1e18)
+"""Squares of larger features leave float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,11 @@ class GraphSearch:
                 f"the graphs gave {len(patches)} patches and {found.size} distances", "convert the bundle again"
             )
         distances = found.reshape(-1).astype(np.float32, copy=False)
-        finite = np.isfinite(patches).all(axis=1)
-        if not finite.all():
-            # A search graph may swallow NaN (a ReLU before the root makes it distance 0): a broken patch is no match.
-            distances = np.where(finite, distances, np.float32(np.nan))
+        if not (patches.max() <= _LARGEST and patches.min() >= -_LARGEST):
+            sound = (np.abs(patches) <= _LARGEST).all(axis=1)
+            # A search graph may swallow NaN, also one that it makes itself of values whose products leave float32 (a
+            # ReLU before the root makes it distance 0): a broken patch is no match.
+            distances = np.where(sound, distances, np.float32(np.nan))
         return Look(float(np.max(distances if counted is None else distances[counted])), lambda: distances)
 
 

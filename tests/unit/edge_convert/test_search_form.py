@@ -77,6 +77,24 @@ def test_both_forms_find_the_same_distances(engine: str) -> None:
     np.testing.assert_allclose(graph.distances(), exact.distances(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("broken", [3e38, -3e38, np.inf, np.nan])
+@pytest.mark.parametrize("form", ["exact", "graph"])
+def test_a_patch_beyond_all_reason_is_no_match(engine: str, broken: float, form: SearchForm) -> None:
+    """Features that arithmetic cannot bear give no score that a limit could pass, finite or not."""
+    draw = np.random.default_rng(8)
+    rows = draw.gamma(0.5, 1, (150, 40)).astype(np.float32)
+    looked = rows[:20].copy()
+    looked[7] = broken
+    parts = PatchCoreParts("p", "1", "", Area(input_spec(32, 40, None)), b"", 4, 5, form=form)
+    content = parts.payloads(parts.search(rows))
+    manifest = manifest_of(parts.draft(parts.search(rows)), content)
+    look = create_search(manifest, MemoryPayloads(content), engine_named(engine), 20).look(looked, None)
+    assert not np.isfinite(look.score)
+    assert not np.isfinite(look.distances()[7])
+    assert np.isfinite(np.delete(look.distances(), 7)).all()
+
+
 def test_the_note_says_which_and_why() -> None:
     """Equal inputs, equal note: the work that decided, no milliseconds."""
     search = search_of(np.eye(12, dtype=np.float32), 6)
