@@ -15,6 +15,7 @@ from edge_runtime.cli.demo import demo_command
 from edge_runtime.cli.doctor import doctor_command
 from edge_runtime.cli.health import health_command
 from edge_runtime.cli.ledger import ledger_app
+from edge_runtime.cli.panels import in_panels
 from edge_runtime.cli.preview import preview_command
 from edge_runtime.cli.run import run_command
 from edge_runtime.cli.soak import soak_command
@@ -22,8 +23,16 @@ from edge_runtime.cli.tune import tune_command
 from edge_runtime.cli.updates import updates_app
 from edge_runtime.domain.errors import ConfigError, EdgeError
 
+PANELS = {
+    "Set up a line": ("demo", "check", "doctor", "preview", "capture"),
+    "Run it": ("run", "health"),
+    "Models and records": ("bundle", "updates", "ledger"),
+    "Measure a machine": ("tune", "soak"),
+}
+
 app = typer.Typer(
     name="edge-runtime",
+    cls=in_panels(PANELS),
     help="Industrial anomaly inspection on the line: frames in, verdicts out, the reject fired.",
     no_args_is_help=True,
     add_completion=False,

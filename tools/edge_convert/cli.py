@@ -17,8 +17,17 @@ from edge_convert.parity import command as parity_command
 from edge_convert.release import command as release_command
 from edge_convert.relimit import command as relimit_command
 from edge_convert.teaching import command as teach_command
+from edge_runtime.cli.panels import in_panels
+
+PANELS = {
+    "Make a bundle": ("advise", "teach", "add", "import", "train", "backbone", "distill"),
+    "Prove it": ("eval", "parity", "relimit", "combine"),
+    "Release it": ("keys", "release", "releases", "stick", "serve", "revoke", "renew", "rotate-root"),
+    "Tools": ("bench",),
+}
 
 app = typer.Typer(
+    cls=in_panels(PANELS),
     help="From images of good parts to a bundle for edge-runtime, and the figures that judge it.",
     no_args_is_help=True,
     add_completion=False,
