@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge_runtime.detectors.port import Detection
+from edge_runtime.domain.inspection import DeferredMap
+
 if TYPE_CHECKING:
-    from edge_runtime.detectors.port import Detection, Detector
+    from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.model_bundle import ModelBundle
 
 _MOST_PIXELS: Final = 32 << 20
-"""Of all images whose answers are kept: their maps are seldom larger, so this is 128 MiB at most."""
+"""Of all maps that are kept: 128 MiB."""
 
 
 class Remembering:
     """Answers again what it was asked before: a conversion shows good parts to a model up to four times.
 
-    A detector is deterministic, so the answer would be the same. Beyond 32 million pixels the oldest answers are
-    dropped. No map is drawn for it.
+    A detector is deterministic, so the answer would be the same. Scores are kept, and the maps that somebody drew: what
+    a map would be drawn from (a PatchCore's patches: megabytes) goes with the answer. Beyond 32 million pixels the
+    oldest maps are dropped. What was dropped or never drawn is looked at again if its map is asked for.
     """
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._found: dict[bytes, tuple[int, Detection]] = {}
+        self._scores: dict[bytes, tuple[float, bool]] = {}
+        """With whether there is a map."""
+        self._maps: dict[bytes, AnomalyMap] = {}
         self._pixels = 0
 
     @property
@@ -41,15 +48,28 @@ class Remembering:
             EngineError: see the port.
         """
         key = _content(exposures)
-        if key not in self._found:
-            pixels = sum(exposure.shape[0] * exposure.shape[1] for exposure in exposures)
-            detection = self._detector.inspect(exposures)
-            self._found[key] = pixels, detection
-            self._pixels += pixels
-            while self._pixels > _MOST_PIXELS:
-                self._pixels -= self._found.pop(next(iter(self._found)))[0]
-            return detection
-        return self._found[key][1]
+        found = None
+        if key not in self._scores:
+            found = self._detector.inspect(exposures)
+            self._scores[key] = found.score, found.source is not None
+        score, has_map = self._scores[key]
+        if not has_map:
+            return Detection(score, None)
+
+        def draw() -> AnomalyMap:
+            return self._keep(key, (found or self._detector.inspect(exposures)).anomaly_map)
+
+        return Detection(score, self._maps[key] if key in self._maps else DeferredMap(draw))
+
+    def _keep(self, key: bytes, plane: AnomalyMap | None) -> AnomalyMap:
+        if plane is None:
+            raise AssertionError  # there was one
+        if key not in self._maps:
+            self._maps[key] = plane
+            self._pixels += plane.size
+        while self._pixels > _MOST_PIXELS:
+            self._pixels -= self._maps.pop(next(iter(self._maps))).size
+        return plane
 
 
 def _content(exposures: tuple[Exposure, ...]) -> bytes:

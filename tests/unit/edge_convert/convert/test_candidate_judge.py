@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ from edge_convert.convert.remembering import Remembering
 from edge_convert.precision.choice import Candidate
 from edge_runtime.decision.parity import Answer, good_parts, measure
 from edge_runtime.detectors.port import Detection
+from edge_runtime.domain.inspection import DeferredMap
 from edge_runtime.domain.model_bundle import ParityLimits
 from edge_runtime.domain.verdict import Limits
 
 if TYPE_CHECKING:
     from edge_runtime.domain.frame import Exposure
+    from edge_runtime.domain.inspection import AnomalyMap
     from edge_runtime.domain.model_bundle import ModelBundle
 
 GOOD, DEFECTS = 20, 12
@@ -114,15 +117,56 @@ def test_an_image_is_looked_at_once() -> None:
     answers = [remembering.inspect((picture(index),)) for index in (3, 4, 3)]
     remembering.inspect((picture(3).astype(np.uint16),))
     assert detector.asked == [3, 4, 3]
-    assert answers[0] is answers[2]
+    assert answers[0] == answers[2]
     assert answers[0].score == pytest.approx(SCORES[3])
 
 
+@dataclass
+class Patches:
+    """What a map is drawn from."""
+
+    index: int
+
+    def drawn(self) -> AnomalyMap:
+        """4096×4096, of the picture's number."""
+        return np.broadcast_to(np.float32(self.index), (4096, 4096))
+
+
+@dataclass
+class Drawing(Answering):
+    """With a map, drawn from what `drawn_from` sees alive."""
+
+    drawn_from: list[weakref.ref[Patches]] = field(default_factory=list)
+
+    def inspect(self, exposures: tuple[Exposure, ...]) -> Detection:
+        """See the port."""
+        patches = Patches(int(exposures[0][0, 0]))
+        self.drawn_from.append(weakref.ref(patches))
+        return Detection(super().inspect(exposures).score, DeferredMap(patches.drawn))
+
+
+def test_what_a_map_would_be_drawn_from_is_not_kept() -> None:
+    """An answer whose map nobody wants leaves its score; whoever wants the map after all has the picture looked at."""
+    detector = Drawing()
+    remembering = Remembering(detector)
+    assert remembering.inspect((picture(3),)).score == remembering.inspect((picture(3),)).score
+    assert [kept() for kept in detector.drawn_from] == [None]
+    plane = remembering.inspect((picture(3),)).anomaly_map
+    assert plane is not None
+    assert plane[0, 0] == 3
+    assert detector.asked == [3, 3]
+    assert remembering.inspect((picture(3),)).anomaly_map is plane
+    assert detector.asked == [3, 3]
+
+
 def test_memory_is_bounded() -> None:
-    """Beyond 32 million pixels the oldest answer goes, and is asked for anew."""
-    large = [np.full((4096, 4096), index, np.uint8) for index in range(3)]
-    detector = Answering()
+    """Beyond 32 million pixels the oldest map goes, and is drawn anew; its score stays."""
+    detector = Drawing()
     remembering = Remembering(detector)
     for index in (0, 1, 2, 1, 2, 0):
-        remembering.inspect((large[index],))
+        found = remembering.inspect((picture(index),)).anomaly_map
+        assert found is not None
+        assert found[0, 0] == index
+    assert detector.asked == [0, 1, 2, 0]
+    remembering.inspect((picture(1),))
     assert detector.asked == [0, 1, 2, 0]
