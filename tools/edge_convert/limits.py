@@ -81,7 +81,7 @@ def rate_warnings(count: int, rate: float) -> list[str]:
         return []
     enough = round(2 / _USUAL_RATE) - 1
     supported = f"{count} good images support a false-reject rate of {rate:.1%}, not {_USUAL_RATE:.0%}"
-    return [f"{supported}: expect that share of good parts under review. Teach again with {enough} images or more"]
+    return [f"{supported}: expect that share of good parts under review. Give {enough} images or more"]
 
 
 def limits_for(scores: Sequence[float], rate: float) -> ScoreLimits:
@@ -129,7 +129,7 @@ def _shortage(count: int, rate: float) -> list[str]:
     shortage = (
         f"{count} held-out good images cannot prove a false-reject rate of {rate:.2%}; {needed_count(rate)} could"
     )
-    return [f"{shortage}: the limits rest on a fitted tail. Watch the rejects, and teach again with more images"]
+    return [f"{shortage}: the limits rest on a fitted tail. Watch the rejects, and give more images"]
 
 
 def _tail(ordered: Sequence[float]) -> _Tail:

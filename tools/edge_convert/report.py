@@ -79,7 +79,7 @@ class TeachReport:
                 "false rejects",
                 f"{self.false_reject_rate:.2%} of good parts above review, from {self.held_out} held out",
             ),
-            ("against float32", "; ".join(in_words(figures) for figures in self.figures)),
+            *((f"against float32, {figures.engine}", in_words(figures)) for figures in self.figures),
             ("golden images", f"{self.golden} reproduced; {self._drift()}"),
             ("effort", f"{self.seconds:.0f} s, peak memory {self.peak_rss_mb} MB"),
         ]

@@ -49,7 +49,8 @@ def seal(path: Path, draft: BundleDraft, payloads: Mapping[str, bytes], settings
         if not report.passed:
             raise BundleError(
                 f"the bundle does not reproduce its own golden images: {report.summary}",
-                "Teach again with --engine onnxruntime or --no-int8, and report this.",
+                "Make it again with --engine onnxruntime or in float32 (teach: --no-int8; import, train: --precision "
+                "fp32), and report this.",
             )
         replace_file(unproven, path)
     finally:

@@ -84,6 +84,16 @@ def test_the_manifest_says_what_was_done(finished: tuple[TeachOptions, TeachRepo
     assert report.peak_rss_mb > 0
 
 
+def test_the_report_names_each_engine_beside_its_figures(finished: tuple[TeachOptions, TeachReport]) -> None:
+    """One line per engine that was held against float32: which is which is to be seen."""
+    _, report = finished
+    names = [str(cell) for cell in report.table().columns[0].cells]
+    assert len(report.figures) == 2
+    assert [name for name in names if name.startswith("against float32")] == [
+        f"against float32, {figures.engine}" for figures in report.figures
+    ]
+
+
 def test_golden_images_prove_the_bundle(finished: tuple[TeachOptions, TeachReport]) -> None:
     """Good and defective golden images are reproduced; a tolerance never reaches over a limit."""
     options, report = finished

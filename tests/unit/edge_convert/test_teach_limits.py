@@ -24,6 +24,7 @@ def test_few_images_get_the_rate_that_they_support(count: int, expected: float) 
     warnings = rate_warnings(count, rate)
     assert bool(warnings) == (rate > 0.01)
     assert all("199" in warning for warning in warnings)
+    assert not any("each again" in warning for warning in warnings)  # import and train say it, too
 
 
 def test_the_usual_limit_over_few_images_is_not_stretched_beyond_them() -> None:
