@@ -8,6 +8,7 @@ asks.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import resources
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edge_runtime.domain.frame import Exposure
     from edge_runtime.domain.inspection import MapSource
     from edge_runtime.domain.model_bundle import ModelBundle
+    from edge_runtime.domain.verdict import Disposition, Reason
     from edge_runtime.ops.clock import Clock
     from edge_runtime.ops.server import Route
 
@@ -42,6 +44,24 @@ _FOCUS_SIDE_PX = 1_024
 _SAMPLED_PIXELS = 200_000
 _DARKEST = 0.01
 """Below this part of full scale a pixel counts as black."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of a part, for beside its heatmap."""
+
+    disposition: Disposition
+    reason: Reason
+    score: float | None
+
+    def as_json(self) -> dict[str, str]:
+        """For the page; no score is an empty text."""
+        is_number = self.score is not None and math.isfinite(self.score)
+        return {
+            "verdict": self.disposition,
+            "reason": self.reason,
+            "score": f"{self.score:.4g}" if is_number else "",
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,8 @@ class Sample:
     """Whose map it is."""
     combined: Combined | None = None
     """What each model said, where several are combined."""
+    said: Said | None = None
+    """The verdict; None where nothing judges."""
 
 
 class PreviewFeed:
@@ -75,6 +97,7 @@ class PreviewFeed:
         anomaly_map: MapSource | None,
         bundle: ModelBundle | None = None,
         combined: Combined | None = None,
+        said: Said | None = None,
     ) -> None:
         """Show this frame, unless one was shown less than 200 ms ago. Costs microseconds; both arrays stay as they are.
 
@@ -83,13 +106,14 @@ class PreviewFeed:
             anomaly_map: what the detector found in it; None where there is no map.
             bundle: of that detector: it says how its map is drawn.
             combined: what each model said, where several are combined.
+            said: what came of it.
         """
         now_ns = self._clock.monotonic_ns()
         if now_ns < self._next_ns:
             return
         self._next_ns = now_ns + _INTERVAL_NS
         self._count += 1
-        sample = Sample(self._count, frame_pixels, anomaly_map, now_ns, bundle, combined)
+        sample = Sample(self._count, frame_pixels, anomaly_map, now_ns, bundle, combined, said)
         self._newest.put(sample)
         if anomaly_map is not None:
             self._newest_map.put(sample)
@@ -191,6 +215,8 @@ class PreviewPages:
             "frame": 0,
             "heatmap": 0 if mapped is None else mapped.number,
         }
+        if mapped is not None and mapped.said is not None:
+            answer |= mapped.said.as_json()
         if sample is not None:
             if self._measured is None or self._measured[0] != sample.number:
                 self._measured = sample.number, measure(sample.pixels)

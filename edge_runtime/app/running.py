@@ -14,7 +14,7 @@ from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.lamp import LampDriver, make_lamp
 from edge_runtime.app.line import build_line
 from edge_runtime.app.metrics import LineMetrics
-from edge_runtime.app.preview import PreviewFeed, PreviewPages
+from edge_runtime.app.preview import PreviewFeed, PreviewPages, Said
 from edge_runtime.app.recipe import limits_in_force
 from edge_runtime.app.status import StatusReporter
 from edge_runtime.config.line import LineConfig
@@ -241,7 +241,8 @@ class RunningLine:
 
     def _show(self, frame: Frame, anomaly_map: MapSource | None, verdict: Verdict) -> None:
         bundle = self.line.models.manifest(verdict.bundle.digest)
-        self._feed.offer(frame.exposures[0], anomaly_map, bundle, verdict.combined)
+        said = Said(verdict.disposition, verdict.reason, verdict.score)
+        self._feed.offer(frame.exposures[0], anomaly_map, bundle, verdict.combined, said)
 
 
 def _make_state_dir(path: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import http.client
 import logging
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from edge_runtime.app.preview import PreviewFeed, PreviewPages
+from edge_runtime.app.preview import PreviewFeed, PreviewPages, Said
+from edge_runtime.app.recipe import limits_in_force
 from edge_runtime.app.source import Source, open_source
 from edge_runtime.camera.port import CameraState
+from edge_runtime.decision.judge import classify
 from edge_runtime.domain.errors import CameraError, EdgeError
 from edge_runtime.domain.frame import Frame
 from edge_runtime.ops.server import LocalServer
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.camera.port import Camera
     from edge_runtime.config.line import LineConfig
+    from edge_runtime.domain.model_bundle import ModelBundle
     from edge_runtime.ops.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -111,13 +115,19 @@ class Watch:
             arrival = camera.next_frame(_POLL_S)
             if not isinstance(arrival, Frame):
                 continue
-            anomaly_map = None
+            anomaly_map = said = None
             if inspector is not None:
                 try:
-                    anomaly_map = inspector.detector.inspect(arrival.exposures).anomaly_map
+                    detection = inspector.detector.inspect(arrival.exposures)
+                    anomaly_map, said = detection.anomaly_map, self._said(detection.score, inspector.bundle)
                 except EdgeError as error:
                     _log.warning("no heatmap: %s", error.what)
-            feed.offer(arrival.exposures[0], anomaly_map, None if inspector is None else inspector.bundle)
+            feed.offer(arrival.exposures[0], anomaly_map, None if inspector is None else inspector.bundle, said=said)
+
+    def _said(self, score: float, bundle: ModelBundle) -> Said | None:
+        """What the line would say of a part with this score."""
+        limits = limits_in_force(self.config.recipe, bundle.calibration.limits)
+        return Said(*classify(score, limits), score) if math.isfinite(score) else None
 
 
 def _state(camera: Camera) -> str:

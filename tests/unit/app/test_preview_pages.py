@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from makers import make_fault, make_inspection
 
-from edge_runtime.app.preview import PreviewFeed, PreviewPages, measure
+from edge_runtime.app.preview import PreviewFeed, PreviewPages, Said, measure
 from edge_runtime.decision.combine import look_of
 from edge_runtime.domain.combination import Combined, Rule
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
-from edge_runtime.domain.verdict import Limits
+from edge_runtime.domain.verdict import Disposition, Limits, Reason
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.ops.server import LocalServer
 from edge_runtime.vision.decode import decode_image
@@ -114,6 +114,21 @@ def test_what_each_of_several_models_said_stands_beside_the_frame(
     )
     feed.offer(scene(), None, SHOWN, Combined(Rule.CASCADE, looks))
     assert figures(get)["models"] == ["test 1: REVIEW, 1.5", "test 1: it broke"]
+
+
+def test_the_verdict_on_its_part_stands_beside_the_heatmap(
+    feed: PreviewFeed, clock: SimulatedClock, get: Callable[[str], tuple[int, str, bytes]]
+) -> None:
+    """Of the part that the heatmap shows, not of a newer one without a map; a score that is none is left out."""
+    anomaly_map = np.ones((24, 32), dtype=np.float32)
+    feed.offer(scene(), anomaly_map, SHOWN, said=Said(Disposition.REJECT, Reason.ABOVE_LIMIT, 7.51))
+    clock.advance(TICK_NS)
+    feed.offer(scene(), None, SHOWN, said=Said(Disposition.REJECT, Reason.IMAGE_UNEXPECTED, None))
+    shown = figures(get)
+    assert (shown["verdict"], shown["reason"], shown["score"]) == ("REJECT", "above_limit", "7.51")
+    clock.advance(TICK_NS)
+    feed.offer(scene(), anomaly_map, SHOWN, said=Said(Disposition.REJECT, Reason.SCORE_INVALID, float("nan")))
+    assert figures(get)["score"] == ""
 
 
 def test_the_last_heatmap_stays_until_the_next(
