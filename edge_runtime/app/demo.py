@@ -8,19 +8,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from edge_runtime.app.daemon import Daemon
+from edge_runtime.app.recipe import limits_in_force
 from edge_runtime.broker.embedded import start_embedded
 from edge_runtime.config.load import load_config
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.verdict import Disposition
+from edge_runtime.plc.codes import GateCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
     from edge_runtime.app.signals import Signals
     from edge_runtime.broker.embedded import EmbeddedBroker
     from edge_runtime.config.line import LineConfig
     from edge_runtime.ops.clock import Clock
+    from edge_runtime.plc.gate import GateRecord
+    from edge_runtime.plc.model import ResultEntry
 
 PACKAGED = Path(__file__).resolve().parent.parent / "_demo" / "demo.toml"
 CHECKOUT = Path(__file__).resolve().parent.parent.parent / "configs" / "demo.toml"
@@ -58,6 +65,32 @@ def demo_bundle() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
+class PastTheGate:
+    """A defective part that the gate let through."""
+
+    part: int
+    score: float | None
+    """Of its PASS, as the PLC was told; None: it passed without one, which must never be."""
+    is_weak: bool
+    """The model took it for a good part: its score is within the limit for those."""
+
+
+def past_the_gate(
+    gate_log: Iterable[GateRecord], results: Iterable[ResultEntry], review_limit: float
+) -> tuple[PastTheGate, ...]:
+    """Why each defective part passed, of those that the simulated PLC still remembers."""
+    scores = {each.part_sequence: each.score for entry in results if (each := entry.result).gate is GateCode.PERMIT}
+    missed = [record.sequence for record in gate_log if record.passed and record.defective]
+    # What the PLC is told is float32: rounded up it could lie above the limit.
+    limit = float(np.nextafter(np.float32(review_limit), np.float32(np.inf)))
+    found = []
+    for part in missed:
+        score = scores.get(part)
+        found.append(PastTheGate(part, score, score is not None and score <= limit))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class DemoSummary:
     """What happened, for people and (as JSON) for machines. Latencies in milliseconds."""
 
@@ -76,6 +109,7 @@ class DemoSummary:
     gate_passed: int
     gate_rejected: int
     defective_past_the_gate: int
+    past_the_gate: tuple[PastTheGate, ...]
     good_rejected: int
     committed: int
     published: int
@@ -143,6 +177,7 @@ class Demo:
         at_gate = None if truth is None else truth.summary
         delay = gate.command_latency.percentiles()
         inspector = self.daemon.devices.inspector
+        review_limit = limits_in_force(self.config.recipe, inspector.bundle.calibration.limits).review
         return DemoSummary(
             parts=snapshot.parts,
             passed=snapshot.dispositions[Disposition.PASS],
@@ -159,6 +194,7 @@ class Demo:
             gate_passed=0 if at_gate is None else at_gate.passed,
             gate_rejected=0 if at_gate is None else at_gate.rejected,
             defective_past_the_gate=0 if at_gate is None else at_gate.defective_passed,
+            past_the_gate=() if truth is None else past_the_gate(truth.gate_log, truth.results, review_limit),
             good_rejected=0 if at_gate is None else at_gate.good_rejected,
             committed=line.stages.record.committed,
             published=0 if line.stages.publish is None else line.stages.publish.acknowledged,

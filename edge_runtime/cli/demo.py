@@ -11,9 +11,9 @@ import typer
 from edge_runtime.domain.verdict import Disposition, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from edge_runtime.app.demo import Demo
+    from edge_runtime.app.demo import Demo, PastTheGate
     from edge_runtime.domain.verdict import Verdict
 
 
@@ -97,6 +97,8 @@ def _report(demo: Demo, *, as_json: bool) -> None:
         f"decision p50 {summary.decision_p50_ms:.1f} ms, p99 {summary.decision_p99_ms:.1f} ms; "
         f"{summary.committed} records committed, {summary.published} acknowledged by the broker."
     )
+    for line in why_past_the_gate(summary.past_the_gate):
+        typer.echo(line)
     busy = sum(summary.reasons.get(reason, 0) for reason in (Reason.OVERLOAD, Reason.DEADLINE_MISSED))
     if busy:
         typer.echo(
@@ -104,3 +106,18 @@ def _report(demo: Demo, *, as_json: bool) -> None:
             "inspected never passes. End other programs, or try a slower belt: --parts-per-s 2"
         )
     typer.echo(f"Evidence images and ledger: {demo.config.device.state_dir}")
+
+
+def why_past_the_gate(missed: Sequence[PastTheGate]) -> Iterator[str]:
+    """Defects that the model cannot see, and (which must never be) parts that passed in spite of their verdict."""
+    if weak := [each for each in missed if each.is_weak]:
+        named = ", ".join(f"part {each.part} (score {each.score:.3f})" for each in weak)
+        yield (
+            f"Past the gate: {named}. So faint a defect looks like a good part to this model, and nothing was late or "
+            "lost: it was inspected, and PASS was its verdict."
+        )
+    if holes := [each for each in missed if not each.is_weak]:
+        yield (
+            f"Past the gate WITHOUT a PASS that the model gave: {', '.join(f'part {each.part}' for each in holes)}. "
+            "This must never be: please report it with the ledger and the log in the folder below."
+        )
