@@ -16,7 +16,7 @@ from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.decision.judge import classify
-from edge_runtime.domain.errors import ConfigError, EngineError
+from edge_runtime.domain.errors import ConfigError, EngineError, ImageError
 from edge_runtime.domain.verdict import Disposition
 from edge_runtime.ops.clock import SystemClock
 from edge_runtime.vision.decode import decode_image
@@ -219,6 +219,15 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
     write_backbone(tmp_path / "b.onnx")
     with pytest.raises(ConfigError, match="4 usable images"):
         taught(make_options(tmp_path))
+
+
+def test_an_image_that_is_far_too_small_is_named(tmp_path: Path) -> None:
+    """One sliver among good parts: which file it is, and that it may simply go."""
+    options = make_options(tmp_path)
+    (options.images / "sliver.png").write_bytes(encode_png(draw_part(3)[:3, :3]))
+    with pytest.raises(ImageError, match=r"^sliver\.png: an image of 3×3 pixels is far too small") as caught:
+        taught(options)
+    assert caught.value.action.startswith("Take sliver.png out of the folder; or ")
 
 
 def test_a_backbone_without_sense_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from edge_convert.defects import KINDS
 from edge_convert.evaluate.dataset import open_dataset
 from edge_convert.images import load_image, spread
+from edge_convert.naming import named
 from edge_runtime.decision.parity import Answer, Pair, good_parts
 from edge_runtime.domain.errors import ConfigError
 
@@ -125,7 +126,9 @@ def _real_defects(reference: ReferenceModel, dataset: Path | None) -> list[Path]
 def _of_file(path: Path, reference: ReferenceModel, *, defective: bool) -> Probe:
     exposure = load_image(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Probe(path.name, exposure, defective, answer_of(reference.inspect(path, exposure)), digest)
+    with named(path):
+        answer = answer_of(reference.inspect(path, exposure))
+    return Probe(path.name, exposure, defective, answer, digest)
 
 
 def _ruler(items: Sequence[Probe]) -> GoodParts:

@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_convert.holdout import heatmap_range
 from edge_convert.limits import limits_for, rate_warnings, usual_rate
+from edge_convert.naming import named
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import Calibration
 
@@ -48,7 +49,8 @@ def score_good(images: ImageSet, detector: Detector, options: ConvertOptions, ob
     peaks: list[float] = []
     with observer.stage("scoring good parts", len(images.files)) as stage:
         for index in range(len(images.files)):
-            detection = detector.inspect((images.load(index),))
+            with named(images.files[index]):
+                detection = detector.inspect((images.load(index),))
             scores.append(detection.score)
             if detection.anomaly_map is not None:
                 medians.append(float(np.median(detection.anomaly_map)))

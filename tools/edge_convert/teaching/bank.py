@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from edge_convert.bank_search import search_of
 from edge_convert.coreset import CandidatePatches, CoresetSize, greedy_coreset
 from edge_convert.features import FeatureExtractor
+from edge_convert.naming import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +50,8 @@ def collect(parts: PatchCoreParts, material: Material, observer: Observer) -> Ca
     with observer.stage("features", looks) as stage:
         for index in range(count):
             for number, view in enumerate(views.taught(index)):
-                candidates.add(index, extractor.patches(*view), number)
+                with named(material.images.files[index]):
+                    candidates.add(index, extractor.patches(*view), number)
                 stage.advance()
     return candidates
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import tiny_anomaly
 from typer.testing import CliRunner
@@ -15,9 +16,10 @@ from edge_convert.progress import Silent
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.config.engine import EngineSettings
-from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.errors import ConfigError, ImageError
 from edge_runtime.domain.model_bundle import ColourOrder, ParityLimits, Resize
 from edge_runtime.ops.clock import SystemClock
+from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +144,14 @@ def test_no_allowance_lets_a_golden_image_flip(tmp_path: Path, good: Path) -> No
     with pytest.raises(ConfigError, match="the device changes the verdict"):
         _convert(tmp_path / "x.bundle", good, reference=upside_down, allow_loss=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_image_that_the_model_cannot_take_is_named(tmp_path: Path) -> None:
+    """Thirty good parts and the cut-off beginning of one: the file is said, whoever meets it first."""
+    parts = tiny_anomaly.write_parts(tmp_path / "good", 30)
+    (parts / "part-007-cut.png").write_bytes(encode_png(np.zeros((2, 2, 3), np.uint8)))
+    with pytest.raises(ImageError, match=r"^part-007-cut\.png: an image of 2×2 pixels"):
+        _convert(tmp_path / "x.bundle", parts)
 
 
 def test_labelled_images_give_the_auroc_of_both_sides(tmp_path: Path, good: Path, dataset: Path) -> None:
