@@ -77,16 +77,16 @@ class Holds:
             running: turns that are too long already and have not ended.
         """
         asked_ns = self._asked_ns[line]
-        waits = [*self._waits[line], *([] if asked_ns is None else [Span(asked_ns, within.ended_ns)])]
+        # Most of what is remembered is long over, and this is asked for every part that is late.
+        waits = [wait for wait in self._waits[line] if wait.ended_ns > within.began_ns]
+        if asked_ns is not None:
+            waits.append(Span(asked_ns, within.ended_ns))
         found: dict[int, int] = {}
         for turn in (*self._long, *running):
-            if turn.line == line:
+            if turn.line == line or turn.span.ended_ns <= within.began_ns:
                 continue
-            began_ns, ended_ns = (
-                max(turn.span.began_ns, within.began_ns),
-                min(turn.span.ended_ns, within.ended_ns),
-            )
-            held_ns = sum(wait.shared_ns(Span(began_ns, max(began_ns, ended_ns))) for wait in waits)
+            held = Span(max(turn.span.began_ns, within.began_ns), min(turn.span.ended_ns, within.ended_ns))
+            held_ns = sum(wait.shared_ns(held) for wait in waits)
             if held_ns:
                 found[turn.line] = found.get(turn.line, 0) + held_ns
         return found
