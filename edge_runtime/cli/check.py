@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_runtime.config.absent import absent
 from edge_runtime.config.describe import describe
 from edge_runtime.config.problems import InvalidConfigError
 from edge_runtime.config.together import read_together
@@ -26,8 +27,8 @@ def check_command(
 ) -> None:
     """Check a configuration file: every error at once, and what the line will do.
 
-    Several files are those of lines in one process: they must not claim the same things. Only the files are looked at,
-    so it also works on another computer; `doctor` looks at this machine.
+    Several files are those of lines in one process: they must not claim the same things. It also works on another
+    computer: a bundle or a watched folder that is not there is a warning; `doctor` looks at the rest of this machine.
     """
     try:
         everything = read_together(configs)
@@ -51,7 +52,7 @@ def _as_json(loaded: LoadedConfig) -> dict[str, Any]:
         "ok": True,
         "file": str(loaded.file),
         "summary": dict(describe(loaded.config)),
-        "warnings": [asdict(item) for item in loaded.warnings],
+        "warnings": [asdict(item) for item in (*loaded.warnings, *absent(loaded))],
     }
 
 
@@ -63,5 +64,5 @@ def _print_summary(loaded: LoadedConfig) -> None:
     typer.echo(f"{loaded.file}: sound. The line:")
     for side, sentence in describe(loaded.config).items():
         typer.echo(f"  {side:<9} {sentence}")
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *absent(loaded)):
         typer.echo(f"warning: {warning.text(loaded.file)}")

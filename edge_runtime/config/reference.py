@@ -29,7 +29,9 @@ Every key of a line's configuration. This file is written by the code, not by ha
 
 The file is TOML. Relative paths count from its folder; `~` is the user's home. A key or table that is not listed here
 is an error, never ignored. A key whose default is *unset* is left out to leave it unset. `edge-runtime check FILE` says
-every mistake at once, each with its line, also those between keys; `configs/` has commented examples to begin with.
+every mistake at once, each with its line, also those between keys, and warns of a bundle or a watched folder that is
+not there (exit code 0 all the same: the line may be meant for another computer); `configs/` has commented examples to
+begin with.
 """
 _WORDS = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text", Path: "path"}
 _UNSET = "*unset*"

@@ -52,6 +52,21 @@ def test_machines_get_json_either_way(tmp_path: Path) -> None:
     assert {"line": 1, "key": "x"}.items() <= bad["errors"][-1].items()
 
 
+def test_what_is_not_there_is_a_warning_and_no_mistake(tmp_path: Path) -> None:
+    """Sound is the file; that the line cannot work here is said, with the line of each key, and costs no exit code."""
+    file = tmp_path / "line.toml"
+    file.write_text("device={name='a',state_dir='s'}\nbundle.path='b.bundle'\ncamera={kind='folder',path='frames'}\n")
+    result = CliRunner().invoke(app, ["check", str(file)])
+    assert result.exit_code == 0, result.output
+    assert f"{file}:2: bundle.path: {tmp_path / 'b.bundle'} is not there" in result.stdout
+    assert f"{file}:3: camera.path: {tmp_path / 'frames'} is not there" in result.stdout
+    found = json.loads(CliRunner().invoke(app, ["check", str(file), "--json"]).stdout)
+    assert {"bundle.path", "camera.path"} <= {warning["key"] for warning in found["warnings"]}
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "b.bundle").touch()
+    assert "is not there" not in CliRunner().invoke(app, ["check", str(file)]).stdout
+
+
 def test_the_summary_repeats_no_secret(tmp_path: Path) -> None:
     """It may be pasted into a ticket."""
     file = tmp_path / "line.toml"
