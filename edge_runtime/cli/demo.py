@@ -93,7 +93,7 @@ def _report(demo: Demo, *, as_json: bool) -> None:
     typer.echo(
         f"{summary.parts} parts: {summary.passed} PASS, {summary.review} REVIEW, {summary.rejected} REJECT; "
         f"{summary.rejects_in_time} of {summary.rejects_planned} rejects at the gate in time, "
-        f"{summary.defective_past_the_gate} defective parts past the gate, {summary.good_rejected} good ones rejected; "
+        f"{summary.defective_past_the_gate} defective past the gate, {summary.good_rejected} good ones rejected; "
         f"decision p50 {summary.decision_p50_ms:.1f} ms, p99 {summary.decision_p99_ms:.1f} ms; "
         f"{summary.committed} records committed, {summary.published} acknowledged by the broker."
     )
