@@ -37,7 +37,8 @@ class CandidateJudge:
     engine_description: str
     detector_for: Callable[[Candidate], Detector]
     ask_all: bool = False
-    """The badness of what fails counts too: where a loss is allowed, the least bad candidate is taken."""
+    """The badness of what fails counts too: where a loss is allowed, or numbers are asked for by name, the least bad
+    candidate is taken."""
     _hardness: dict[int, float] = field(default_factory=dict)
 
     def __call__(self, candidate: Candidate) -> Judgement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ from edge_convert.convert.candidates import detector_of
 from edge_convert.convert.finish import ANY_ENGINE, finish
 from edge_convert.convert.judging import CandidateJudge
 from edge_convert.convert.probes import gather
-from edge_convert.convert.proof import Work, prove
-from edge_convert.precision.choice import choose_precision, engine_settings_for
+from edge_convert.convert.proof import Work, brief, prove
+from edge_convert.precision.choice import Judgement, choose_precision, engine_settings_for
 from edge_runtime import engine
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import ParityLimits
@@ -72,6 +73,7 @@ def convert(
         raise _refusal("the exported model is not the source model", before.beyond, diagnose)
     choice = _choose(work, probes, before, model, clock)
     candidate, after, warnings = _settle(work, probes, choice, before, model)
+    choice = settled(choice, candidate, after)
     return finish(work, probes, choice, candidate, before, after, warnings, (clock, started_ns))
 
 
@@ -103,10 +105,11 @@ def _choose(work: Work, probes: Probes, before: Proof, model: bytes, clock: Cloc
         return detector_of(source, candidate.model, options, ANY_ENGINE, settings)
 
     limits = before.good.limits
+    takes_the_least_bad = options.allow_loss or options.precision != "auto"
     return choose_precision(
         source,
         calibration,
-        CandidateJudge(probes, limits, work.limits, work.engine_description, detector_for, options.allow_loss),
+        CandidateJudge(probes, limits, work.limits, work.engine_description, detector_for, takes_the_least_bad),
         options.engine,
         clock,
         work.observer,
@@ -136,3 +139,12 @@ def _settle(
         raise _refusal(reason, after.beyond, None)
     plain = replace(candidate, precision="fp32", route="plain", model=plain_model, kept=())
     return plain, before, (*choice.refused, f"{reason}: {'; '.join(after.beyond)}")
+
+
+def settled(choice: PrecisionChoice, candidate: Candidate, after: Proof) -> PrecisionChoice:
+    """The choice with the candidate that is left, whose own figures go into the bundle, not those of a refused one."""
+    if candidate == choice.candidate:
+        return choice
+    holds = not after.beyond
+    told = Judgement(holds, 0.0 if holds else math.inf, brief(after.figures))
+    return replace(choice, candidate=candidate, judgement=told)

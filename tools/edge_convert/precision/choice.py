@@ -97,7 +97,8 @@ def choose_precision(
         source: the float32 model.
         calibration: a fresh pass over prepared input tensors (`source.input_spec.tensor`), the same each time: good
             parts and planted defects. It is consumed one by one, none is kept.
-        judge: compares a candidate with the reference, under `engine_settings_for(candidate, …)`. At most 24 calls.
+        judge: compares a candidate with the reference, under `engine_settings_for(candidate, …)`. At most 24 calls
+            by the searches, one for float32 and one for bf16 beside INT8.
         engine_settings: where the candidates are tried and timed.
         wanted: auto (INT8 if it keeps parity and is faster here, else float32), int8, fp32, fp16 or bf16.
         even_if_slower: with `wanted` int8: take it although float32 is faster here.

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from edge_convert.convert.judgement import judged
 from edge_convert.convert.judging import CandidateJudge
+from edge_convert.convert.pipeline import settled
 from edge_convert.convert.probes import Probe, Probes
+from edge_convert.convert.proof import Proof
 from edge_convert.convert.remembering import Remembering
-from edge_convert.precision.choice import Candidate
+from edge_convert.convert.scoring import GoodScores
+from edge_convert.precision.choice import Candidate, Judgement, PrecisionChoice
 from edge_runtime.decision.parity import Answer, good_parts, measure
 from edge_runtime.detectors.port import Detection
 from edge_runtime.domain.inspection import DeferredMap
-from edge_runtime.domain.model_bundle import ParityLimits
+from edge_runtime.domain.model_bundle import ParityFigures, ParityLimits
 from edge_runtime.domain.verdict import Limits
 
 if TYPE_CHECKING:
@@ -170,3 +173,17 @@ def test_memory_is_bounded() -> None:
     assert detector.asked == [0, 1, 2, 0]
     remembering.inspect((picture(1),))
     assert detector.asked == [0, 1, 2, 0]
+
+
+def test_what_is_settled_on_is_told_with_its_own_figures() -> None:
+    """INT8 was chosen and then refused with limits of its own: the bundle does not state INT8's drift for float32."""
+    figures = ParityFigures("here", 40, 0.001, 0.002, 0, 0, None)
+    score_limits = GoodScores((1.0,), (0.0, 1.0), Limits(2.0, 2.0), 0.05, "", ())
+    after = Proof(Answering(), score_limits, figures, None, ())
+    chosen = PrecisionChoice(Candidate("int8", "ort-qdq", b"q"), Judgement(holds=True, badness=0.9, text="INT8's own"))
+    assert settled(chosen, chosen.candidate, after) is chosen
+    left = settled(chosen, Candidate("fp32", "plain", b"f"), after)
+    assert left.candidate.precision == "fp32"
+    assert left.judgement.holds
+    assert "INT8" not in left.judgement.text
+    assert "0.001" in left.judgement.text

@@ -14,6 +14,7 @@ from edge_convert.convert.source import ConvertOptions
 from edge_convert.images import survey
 from edge_convert.progress import Silent
 from edge_runtime.app.inspection import load_inspector
+from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError, ImageError
@@ -144,6 +145,17 @@ def test_no_allowance_lets_a_golden_image_flip(tmp_path: Path, good: Path) -> No
     with pytest.raises(ConfigError, match="the device changes the verdict"):
         _convert(tmp_path / "x.bundle", good, reference=upside_down, allow_loss=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_int8_that_was_asked_for_is_judged_on_every_image(tmp_path: Path, good: Path) -> None:
+    """It comes although it misses the stricter limits of the search: its figures are of all probes, not the hardest."""
+    out = tmp_path / "ring.bundle"
+    _convert(out, good, precision="int8", even_if_slower=True)
+    with open_bundle(out, trust="development") as bundle:
+        assert bundle.manifest.notes["precision"].startswith("int8, ")
+        assert "limit" in bundle.manifest.notes["precision"]
+        told = (*bundle.manifest.calibration.warnings, bundle.manifest.notes["precision"])
+    assert not any("of 42 images" in text for text in told)
 
 
 def test_an_image_that_the_model_cannot_take_is_named(tmp_path: Path) -> None:
