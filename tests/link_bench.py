@@ -48,6 +48,7 @@ class ScriptedPlc:
         self.connects = 0
         self.closed = False
         self.encoder_ticks: int | None = None
+        self.trigger_count: int | None = None
         self._acknowledged: int | None = None
 
     def _exchange(self) -> None:
@@ -76,7 +77,7 @@ class ScriptedPlc:
         self._exchange()
         if not self.reads:
             raise PlcError("not the PLC block", "check status_address")
-        return PlcInputs(self._acknowledged, None, self.encoder_ticks, None)
+        return PlcInputs(self._acknowledged, self.trigger_count, self.encoder_ticks, None)
 
     def set_ejector(self, *, on: bool) -> None:
         """Remember the edge."""

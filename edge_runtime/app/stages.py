@@ -157,7 +157,7 @@ def capture_stage(line: Common, tracker: PartTracker, link: PlcLink | None) -> C
         line.events,
         line.clock,
         wait_when_full=line.config.camera.overflow is Overflow.WAIT,
-        trigger_count=(lambda: link.inputs.trigger_count) if numbers_are_the_plcs(line) and link is not None else None,
+        trigger_count=(lambda: link.count) if numbers_are_the_plcs(line) and link is not None else None,
         trigger_timeout_ns=settings.trigger_timeout_ms * 1_000_000,
     )
 

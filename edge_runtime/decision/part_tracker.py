@@ -12,6 +12,16 @@ MAX_GAP = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class PlcCount:
+    """What the PLC said of the parts at its sensor."""
+
+    parts: int
+    """Part sequence of the newest one."""
+    read_ns: int
+    """Monotonic instant at which it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """The number of an arrival, and what it implies."""
 
@@ -35,6 +45,9 @@ class PartTracker:
         self._follows_source = False
         self._counted = 0
         self._overdue_since_ns: int | None = None
+        self._seen: deque[tuple[int, int]] = deque(maxlen=MAX_GAP)
+        """Counts of the PLC, and when it was asked last before it said so."""
+        self._looked_ns: int | None = None
         self._framed: deque[int] = deque(maxlen=MAX_GAP)
         self._given_up: deque[int] = deque(maxlen=MAX_GAP)
 
@@ -123,3 +136,19 @@ class PartTracker:
         lost = self._advance_to(self._counted)
         self._given_up.extend(lost)
         return tuple(lost)
+
+    def note_count(self, count: PlcCount) -> None:
+        """What the PLC said, as often as it was asked."""
+        newest = self._seen[-1][0] if self._seen else None
+        if newest is not None and (count.parts - newest) % PART_SEQUENCE_MAX > PART_SEQUENCE_MAX // 2:
+            self._seen.clear()  # it counts anew
+        if newest != count.parts:
+            self._seen.append((count.parts, count.read_ns if self._looked_ns is None else self._looked_ns))
+        self._looked_ns = count.read_ns
+
+    def triggered_after_ns(self, number: int) -> int | None:
+        """When the PLC, asked last before, had not counted this part yet; None: nobody knows.
+
+        The part is not at the gate before this and its travel: whoever counts from here promises nothing too late.
+        """
+        return next((at_ns for count, at_ns in self._seen if (count - number) % PART_SEQUENCE_MAX < MAX_GAP), None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_runtime.camera.port import Arrival, Camera
-    from edge_runtime.decision.part_tracker import PartTracker
+    from edge_runtime.decision.part_tracker import PartTracker, PlcCount
     from edge_runtime.ops.clock import Clock
     from edge_runtime.services.flow import DispatchItem, EventSink, RecipeCell
     from edge_runtime.services.queues import BoundedQueue
@@ -44,7 +44,7 @@ class CaptureStage:
         clock: Clock,
         *,
         wait_when_full: bool,
-        trigger_count: Callable[[], int | None] | None = None,
+        trigger_count: Callable[[], PlcCount | None] | None = None,
         trigger_timeout_ns: int = 0,
     ) -> None:
         """Wire the stage.
@@ -88,8 +88,9 @@ class CaptureStage:
         if self._trigger_count is None or (count := self._trigger_count()) is None:
             return
         now_ns = self._clock.monotonic_ns()
-        for number in self._tracker.observe_trigger_count(count, now_ns, self._trigger_timeout_ns):
-            self._give_up(number, "the PLC counted a part for which the camera delivered no frame")
+        self._tracker.note_count(count)
+        for number in self._tracker.observe_trigger_count(count.parts, now_ns, self._trigger_timeout_ns):
+            self._give_up(number, "the PLC counted a part for which the camera delivered no frame", now_ns)
 
     def _take(self, arrival: Arrival) -> None:
         if arrival.trigger.part_sequence is None and self._trigger_count is not None:
@@ -99,7 +100,7 @@ class CaptureStage:
         late = self._clock.monotonic_ns() > arrival.trigger.triggered_ns + self._recipe.current.decision_deadline_ns
         assignment = self._tracker.assign(arrival.trigger.part_sequence, late=late)
         for number in assignment.missing:
-            self._give_up(number, "the next part's frame came first")
+            self._give_up(number, "the next part's frame came first", arrival.trigger.triggered_ns)
         if assignment.resynchronised:
             self._events("part_sequence_jumped", "warning", "the PLC's part count jumped; numbering follows it")
         if assignment.part_sequence is None:
@@ -117,18 +118,25 @@ class CaptureStage:
             self._dispatch.send(Waived(displaced))
 
     def _open(self, trigger: Trigger, part_sequence: int, arrival: Frame | LostFrame | None) -> Part:
-        deadline_ns = trigger.triggered_ns + self._recipe.current.decision_deadline_ns
+        now_ns = self._clock.monotonic_ns()
+        # A part without a frame gets its verdict now, however long ago it was triggered.
+        since_ns = now_ns if arrival is None else trigger.triggered_ns
+        deadline_ns = since_ns + self._recipe.current.decision_deadline_ns
         part = Part(trigger, part_sequence, deadline_ns, arrival)
-        has_time = deadline_ns - self._clock.monotonic_ns() > LOOKS_WITHIN_NS
+        has_time = deadline_ns - now_ns > LOOKS_WITHIN_NS
         self._dispatch.send(Opened(part), quietly=has_time)
         return part
 
-    def _give_up(self, part_sequence: int, detail: str) -> None:
+    def _give_up(self, part_sequence: int, detail: str, passed_ns: int) -> None:
+        """No frame: a part that had passed the sensor at this instant, or before. Its place at the gate hangs on it."""
+        now_ns = self._clock.monotonic_ns()
+        after_ns = self._tracker.triggered_after_ns(part_sequence)
+        triggered_ns = min(now_ns, passed_ns) if after_ns is None else min(passed_ns, after_ns)
         trigger = Trigger(
             sequence=0,
             part_id=f"{self._camera.name}/lost-{part_sequence}",
-            triggered_ns=self._clock.monotonic_ns(),
-            triggered_wall_ns=self._clock.wall_ns(),
+            triggered_ns=triggered_ns,
+            triggered_wall_ns=self._clock.wall_ns() - (now_ns - triggered_ns),
             part_sequence=part_sequence,
         )
         self._reject(self._open(trigger, part_sequence, None), Reason.TRIGGER_LOST, detail)

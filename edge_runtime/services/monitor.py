@@ -109,7 +109,8 @@ class LineMonitor:
         self._dispositions[verdict.disposition] += 1
         self._reasons[verdict.reason] += 1
         self.recent.add(verdict)
-        self._latency.add(verdict.decided_ns - verdict.triggered_ns)
+        if verdict.reason is not Reason.TRIGGER_LOST:  # it waited for a frame that never came
+            self._latency.add(verdict.decided_ns - verdict.triggered_ns)
         self._last.append(verdict)
         for watcher in tuple(self._watchers):
             watcher.see(verdict)

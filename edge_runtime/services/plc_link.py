@@ -7,8 +7,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_runtime.decision.part_tracker import PlcCount
 from edge_runtime.domain.errors import PlcError
 from edge_runtime.domain.recipe import GateAction, GateMode
+from edge_runtime.domain.verdict import Reason
 from edge_runtime.plc.port import PlcCapability, PlcInputs
 from edge_runtime.services.ejector import EjectorDriver
 
@@ -86,6 +88,8 @@ class PlcLink:
         """Why the PLC cannot be reached; None while all is well."""
         self.inputs = NO_INPUTS
         """What the PLC said last."""
+        self.count: PlcCount | None = None
+        """Of the parts at its sensor, as it said last; None where it has said none."""
 
     @property
     def plc_name(self) -> str:
@@ -130,9 +134,15 @@ class PlcLink:
             PlcError: it does not answer; the stage will keep trying.
         """
         self._plc.connect()
-        self.inputs = self._plc.read()
+        self._read()
         self.connected = True
         return self.inputs
+
+    def _read(self) -> None:
+        asked_ns = self._clock.monotonic_ns()
+        self.inputs = self._plc.read()
+        parts = self.inputs.trigger_count
+        self.count = None if parts is None else PlcCount(parts, asked_ns)
 
     def at_first_contact(self, act: Callable[[PlcInputs], None]) -> None:
         """Where `connect_now` failed: what is to be done in the stage's thread before the PLC is told anything."""
@@ -204,7 +214,7 @@ class PlcLink:
             self._poll(now_ns)
 
     def _poll(self, now_ns: int) -> None:
-        self.inputs = self._plc.read()
+        self._read()
         self._poll_at_ns = now_ns + self._timing.poll_ns
         if self._outstanding is None:
             return
@@ -219,7 +229,8 @@ class PlcLink:
             self._outgoing.append(command)
 
     def _acknowledged(self, command: RejectCommand, read_ns: int) -> None:
-        self._counters.command_latency.add(read_ns - command.verdict.triggered_ns)
+        if command.verdict.reason is not Reason.TRIGGER_LOST:
+            self._counters.command_latency.add(read_ns - command.verdict.triggered_ns)
         if self._is_at_gate(command, read_ns):
             self._missed(command)
         elif command.action is GateAction.EJECT:

@@ -93,6 +93,7 @@ def test_every_simulated_part_gets_one_verdict_and_bad_ones_do_not_pass_for_want
     permitted = len(at_gate[GateReason.PERMIT] | at_gate[GateReason.STALE_HEARTBEAT])
     assert 0 < gate.passes_granted <= permitted <= gate.passes_granted + gate.passes_lost
     assert len(at_gate[GateReason.NO_RESULT]) <= gate.passes_lost + gate.rejects_missed
+    assert gate.rejects_in_time <= len(at_gate[GateReason.REJECT])
     assert daemon.line.stages.record.committed >= PARTS
 
 

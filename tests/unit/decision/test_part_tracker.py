@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from makers import MS
 
-from edge_runtime.decision.part_tracker import PartTracker
+from edge_runtime.decision.part_tracker import PartTracker, PlcCount
 from edge_runtime.domain.part import PART_SEQUENCE_MAX
 
 TIMEOUT = 100 * MS
@@ -57,6 +57,16 @@ def test_a_counted_part_without_frame_is_given_up_after_the_timeout() -> None:
     assert tracker.observe_trigger_count(3, 99 * MS, TIMEOUT) == ()
     assert tracker.observe_trigger_count(3, 100 * MS, TIMEOUT) == (3,)
     assert tracker.assign(4).missing == ()
+
+
+def test_it_remembers_when_the_plc_had_not_yet_counted_a_part() -> None:
+    """A count that has jumped, after a link that was down, may have jumped at once; a new count ends the old one."""
+    tracker = PartTracker(last=0)
+    for at_ms, parts in ((0, 1), (10, 2), (20, 2), (3_000, 5)):
+        tracker.note_count(PlcCount(parts, at_ms * MS))
+    assert [tracker.triggered_after_ns(number) for number in (1, 2, 3, 5, 6)] == [0, 0, 20 * MS, 20 * MS, None]
+    tracker.note_count(PlcCount(1, 3_010 * MS))
+    assert [tracker.triggered_after_ns(number) for number in (1, 2)] == [3_000 * MS, None]
 
 
 def test_parts_counted_during_the_wait_are_not_given_up_with_it() -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from makers import BUNDLE, MS, make_frame, make_lost, make_recipe
 
 from edge_runtime.camera.port import CameraState, CameraStatus
-from edge_runtime.decision.part_tracker import PartTracker
+from edge_runtime.decision.part_tracker import PartTracker, PlcCount
 from edge_runtime.domain.verdict import Disposition, Reason
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.capture import CaptureStage
@@ -59,7 +59,7 @@ class Bench:
             lambda *event: self.events.append(event),
             self.clock,
             wait_when_full=wait,
-            trigger_count=count,
+            trigger_count=None if count is None else lambda: PlcCount(count(), self.clock.monotonic_ns()),
             trigger_timeout_ns=100 * MS,
         )
 
@@ -132,6 +132,26 @@ def test_a_part_counted_by_the_plc_without_frame_is_given_up_after_the_timeout()
     bench.clock.advance(101 * MS)
     lost = [item.verdict.part_sequence for item in bench.run(1) if isinstance(item, Judged)]
     assert lost == [2]
+
+
+def test_a_part_without_frame_is_at_the_gate_when_it_was_counted_and_not_when_it_was_given_up() -> None:
+    """Else the ejector hits another part, and a reject that the gate never heard of in time passes for one in time."""
+    bench = Bench(make_frame(1, part_sequence=1), count=lambda: 2)
+    bench.run(1)
+    counted_ns = bench.clock.monotonic_ns()
+    bench.clock.advance(2_000 * MS)
+    opened, judged = bench.run(1)
+    assert (opened.part.trigger.triggered_ns, judged.verdict.triggered_ns) == (counted_ns, counted_ns)
+    assert opened.part.trigger.triggered_wall_ns == bench.clock.wall_ns() - 2_000 * MS
+    assert opened.part.deadline_ns > bench.clock.monotonic_ns()
+
+
+def test_a_part_that_the_next_frame_came_before_has_passed_the_sensor_before_it() -> None:
+    """However late that frame is."""
+    bench = Bench(make_frame(1, part_sequence=1), make_frame(2, part_sequence=3, triggered_ns=20 * MS))
+    bench.clock.advance(500 * MS)
+    lost = [item.verdict for item in bench.run(2) if isinstance(item, Judged)]
+    assert [(verdict.part_sequence, verdict.triggered_ns) for verdict in lost] == [(2, 20 * MS)]
 
 
 def test_a_frame_after_its_part_was_given_up_is_settled_without_second_verdict() -> None:

@@ -134,3 +134,15 @@ def test_at_the_end_the_line_is_left_safe(fire) -> None:
     """Closing switches the ejector off and drops the link."""
     fire.link.finish()
     assert fire.plc.closed
+
+
+def test_the_count_of_parts_comes_with_the_instant_at_which_the_plc_was_asked(permit) -> None:
+    """Whoever looks at it while the link is down sees how old it is."""
+    permit.plc.trigger_count = 7
+    permit.decide(1, 0.5)
+    permit.pass_time(5)
+    asked = permit.link.count
+    assert (asked.parts, asked.read_ns) == (7, permit.clock.monotonic_ns())
+    permit.plc.answers = False
+    permit.pass_time(500)
+    assert permit.link.count == asked
