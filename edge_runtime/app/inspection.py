@@ -10,6 +10,7 @@ import numpy as np
 from edge_runtime import __version__, detectors, engine
 from edge_runtime.app.tuned import tuned
 from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.detectors.proportions import ProportionedDetector, proportions_of
 from edge_runtime.detectors.tiled import TiledDetector
 from edge_runtime.domain.errors import BundleError, EngineError
 from edge_runtime.domain.model_bundle import ColourOrder
@@ -58,7 +59,7 @@ class Inspector:
         """Look at one part.
 
         Raises:
-            ImageError: number, depth or size of the exposures does not fit the bundle.
+            ImageError: number, depth, size or proportions of the exposures do not fit the bundle.
             EngineError: the engine failed.
         """
         return self.detector.inspect(exposures)
@@ -111,7 +112,7 @@ def inspector_of(
         watched: see `load_inspector`.
 
     Raises:
-        BundleError: the bundle is not meant for this runtime or engine.
+        BundleError: the bundle is not meant for this runtime or engine, or a golden image is missing or damaged in it.
         EngineError: the engine is not there or cannot run the bundle's graphs.
     """
     with contextlib.ExitStack() as undo:
@@ -128,8 +129,11 @@ def inspector_of(
             runner = engine.create(settings)
             detector = _detector(opened, runner, watched)
         warm_up(detector)
+        proportions = proportions_of(opened.manifest, opened.payloads)
         undo.pop_all()
-        return Inspector(opened, detector, runner.description)
+        # Last: the black frame of the warm-up is the network's size, whatever was taught.
+        guarded = detector if proportions is None else ProportionedDetector(detector, proportions)
+        return Inspector(opened, guarded, runner.description)
 
 
 def _detector(opened: OpenBundle, runner: Engine, watched: Callable[[Engine], Engine] | None) -> Detector:

@@ -28,7 +28,8 @@ def look(
     try:
         detection = model.inspect(exposures)
     except ImageError as error:
-        return fault(identity, part_id, Reason.IMAGE_UNEXPECTED, error.what, started_ns, clock), None
+        detail = f"{error.what} ({error.action})"
+        return fault(identity, part_id, Reason.IMAGE_UNEXPECTED, detail, started_ns, clock), None
     except EngineError as error:
         return fault(identity, part_id, Reason.ENGINE_ERROR, error.what, started_ns, clock), None
     except Exception as error:  # noqa: BLE001  (a crashed engine is a verdict too, whatever it throws)

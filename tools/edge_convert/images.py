@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,8 @@ class ImageSet:
     """SHA-256 over the names and contents, so that a bundle can be traced to its images."""
     newest_mtime_s: int
     """Newest modification time among them."""
+    aspects: frozenset[float]
+    """Width / height, each that occurs in the whole folder."""
 
     def load(self, index: int) -> Exposure:
         """Decode one.
@@ -93,7 +96,7 @@ def survey(folder: Path, on_image: Callable[[], None] | None = None) -> ImageSet
     """
     kept: list[Path] = []
     faults: list[str] = []
-    sizes: dict[str, int] = {}
+    shapes: list[tuple[int, ...]] = []
     contents: dict[bytes, Path] = {}
     duplicates = 0
     digest = hashlib.sha256()
@@ -102,12 +105,13 @@ def survey(folder: Path, on_image: Callable[[], None] | None = None) -> ImageSet
         try:
             content = hashlib.sha256(path.read_bytes()).digest()
             shape = load_image(path).shape
-        except (OSError, ImageError) as error:
+        except ImageError as error:
+            faults.append(f"{error.what} ({error.action})")
+        except OSError as error:
             faults.append(str(error))
         else:
             kept.append(path)
-            size = f"{shape[1]}×{shape[0]} {'mono' if len(shape) == 2 else 'colour'}"  # noqa: PLR2004  (H×W)
-            sizes[size] = sizes.get(size, 0) + 1
+            shapes.append(shape)
             digest.update(path.name.encode() + b"\0" + content)
             duplicates += content in contents
             contents.setdefault(content, path)
@@ -118,9 +122,10 @@ def survey(folder: Path, on_image: Callable[[], None] | None = None) -> ImageSet
             f"{len(faults)} of {len(files)} images in {folder} cannot be decoded, the first: {faults[0]}",
             "Copy or record them again; teaching needs at least nine in ten to be sound.",
         )
-    warnings = [f"left out: {fault}" for fault in faults] + _oddities(sizes, duplicates)
+    warnings = [f"left out: {fault}" for fault in faults] + _oddities(shapes, duplicates)
     newest = max(int(path.stat().st_mtime) for path in kept)
-    return ImageSet(folder, tuple(kept), tuple(warnings), digest.hexdigest(), newest)
+    aspects = frozenset(width / height for height, width, *_ in shapes)
+    return ImageSet(folder, tuple(kept), tuple(warnings), digest.hexdigest(), newest, aspects)
 
 
 def survey_watched(folder: Path, observer: Observer) -> ImageSet:
@@ -129,8 +134,9 @@ def survey_watched(folder: Path, observer: Observer) -> ImageSet:
         return survey(folder, stage.advance)
 
 
-def _oddities(sizes: dict[str, int], duplicates: int) -> list[str]:
+def _oddities(shapes: list[tuple[int, ...]], duplicates: int) -> list[str]:
     notices = []
+    sizes = Counter(f"{width}×{height} {'colour' if channels else 'mono'}" for height, width, *channels in shapes)
     if len(sizes) > 1:
         common = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
         listed = ", ".join(f"{count} of {size}" for size, count in common[:_SIZES_NAMED])

@@ -19,6 +19,7 @@ from edge_convert.bench.process import EnergyMeter, memory_of
 from edge_convert.bench.result import BenchResult, PeerResult, Ratio
 from edge_convert.bench.timed import Stopwatch, TimedEngine
 from edge_runtime.app.inspection import load_inspector
+from edge_runtime.detectors.proportions import of_any_frame
 from edge_runtime.engine.feeds import usable_cores
 from edge_runtime.ops.machine import describe_machine
 
@@ -84,9 +85,10 @@ def run_bench(options: BenchOptions, observer: Observer, clock: Clock) -> BenchR
         stack.enter_context(loaded.inspector)
         manifest, payloads = loaded.inspector.bundle, loaded.inspector.payloads
         frames = bench_frames(manifest, payloads, options.form, options.images)
-        warm = Bench(loaded.inspector.detector, frames, loaded.stopwatch, len(loaded.engine.models))
+        detector = of_any_frame(loaded.inspector.detector)
+        warm = Bench(detector, frames, loaded.stopwatch, len(loaded.engine.models))
         warm.run(_WARM_UP)
-        bench = Bench(loaded.inspector.detector, frames, loaded.stopwatch, len(loaded.engine.models))
+        bench = Bench(detector, frames, loaded.stopwatch, len(loaded.engine.models))
         files = write_frames(frames, folder) if options.peers else []
         peers = [
             stack.enter_context(Peer(shlex.split(command), folder / f"peer-{number}.log"))

@@ -13,6 +13,7 @@ from edge_convert.seal import other_engines, seal
 from edge_runtime import __version__, engine
 from edge_runtime.app.inspection import BF16_WHERE_IT_IS
 from edge_runtime.decision.parity import departures, measure
+from edge_runtime.detectors.proportions import aspects_to_note
 from edge_runtime.domain.errors import EngineError
 from edge_runtime.domain.model_bundle import Reference, ReferenceImage, Requires
 
@@ -47,7 +48,7 @@ def finish(
         BundleError: it cannot be written, or does not reproduce itself.
     """
     source, options = work.source, work.options
-    detectors, requires, engine_warnings, measured = _other_engines(work, probes, candidate, after)
+    detectors, requires, engine_warnings, measured = prove_elsewhere(work, probes, candidate, after)
     golden = choose_golden(probes, after.good.limits, after.detector, detectors, options.golden)
     warnings = (*source.notices, *refused, *after.good.warnings, *engine_warnings, *golden.warnings)
     for text in warnings[len(source.notices) :]:
@@ -62,6 +63,7 @@ def finish(
         _notes(work, probes, choice, candidate, after),
         _engine_precision(candidate, measured, work.engine_description),
     )
+    draft = replace(draft, parameters={**draft.parameters, **aspects_to_note(work.images.aspects)})
     payloads = {source.payload: candidate.model, **source.payloads, **golden.payloads}
     digest = seal(options.out, draft, payloads, options.engine)
     clock, started_ns = timing
@@ -117,10 +119,14 @@ def _engine_precision(candidate: Candidate, others: tuple[ParityFigures, ...], e
     return {"precision": BF16_WHERE_IT_IS if any(figures.engine == exact for figures in others) else "bf16"}
 
 
-def _other_engines(
+def prove_elsewhere(
     work: Work, probes: Probes, candidate: Candidate, after: Proof
 ) -> tuple[tuple[Detector, ...], Requires, tuple[str, ...], tuple[ParityFigures, ...]]:
-    """Prove the bundle on this machine's other engines; it is bound to those on which parity holds."""
+    """Prove the bundle on this machine's other engines; it is bound to those on which parity holds.
+
+    INT8 with bf16 is proved in float32, too, on the engine in use; where that departs it needs bf16 everywhere, and no
+    other engine has that.
+    """
     used = engine.create(work.options.engine)
     names, agreeing, warnings, measured = [used.name], [], [], []
     only = work.source.engines
@@ -140,8 +146,11 @@ def _other_engines(
             continue
         beyond = departures(figures, work.limits)
         if beyond:
-            where = f"{used.name} in float32" if other is used else other.name
-            warnings.append(f"on {where} it departs ({'; '.join(beyond)}): the bundle is bound to {used.name}")
+            where, bound_to = other.name, used.name
+            if other is used:  # the last one
+                where, bound_to = f"{used.name} in float32", f"{used.name} with bf16"
+                names, agreeing, measured = [used.name], [], []
+            warnings.append(f"on {where} it departs ({'; '.join(beyond)}): the bundle is bound to {bound_to}")
             continue
         names += [other.name] * (other.name not in names)
         agreeing.append(detector)

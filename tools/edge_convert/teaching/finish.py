@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_convert.bank_search import form_of, note_of
@@ -12,6 +12,7 @@ from edge_convert.report import TeachReport
 from edge_convert.seal import seal
 from edge_convert.search_form import multiplications
 from edge_runtime import __version__
+from edge_runtime.detectors.proportions import aspects_to_note
 from edge_runtime.domain.model_bundle import Calibration
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def write(taught: Taught) -> str:
         taught.proof.agreement.engines,
         taught.proof.reference(taught.golden.references),
     )
+    draft = replace(draft, parameters={**draft.parameters, **aspects_to_note(learnt.material.images.aspects)})
     options = learnt.material.options
     return seal(options.out, draft, learnt.parts.payloads(learnt.bank.search) | taught.golden.payloads, options.engine)
 

@@ -63,4 +63,4 @@ def subset(images: ImageSet, indices: Sequence[int]) -> ImageSet:
     for path in files:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     newest = max(int(path.stat().st_mtime) for path in files)
-    return ImageSet(images.folder, files, (), digest.hexdigest(), newest)
+    return ImageSet(images.folder, files, (), digest.hexdigest(), newest, images.aspects)
