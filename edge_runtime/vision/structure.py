@@ -67,5 +67,5 @@ def unsupported(container: str, detail: str) -> ImageError:
     """The file may be sound, but cannot be decoded faithfully here."""
     return ImageError(
         f"{container} file with {detail} is not supported",
-        "save as 8- or 16-bit PNG, or as uncompressed 8- or 16-bit TIFF",
+        "save it as grey or RGB with 8 or 16 bits: as PNG, or as an uncompressed TIFF",
     )

@@ -17,6 +17,7 @@ _TILE_OFFSETS, _TILE_BYTES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 324, 325, 338, 339
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32_773: "PackBits", 32_946: "deflate"}
 _UNCOMPRESSED = 1
 _BLACK_IS_ZERO, _RGB, _PALETTE = 1, 2, 3
+_COLOURS = {0: "white as zero", 4: "a transparency mask", 5: "CMYK colours", 6: "YCbCr colours", 8: "CIELAB colours"}
 _UNSIGNED = 1
 _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
 
@@ -63,12 +64,13 @@ def _require_plain(tags: Tags) -> None:
         raise unsupported("tiff", f"compression {compression}")
     photometric = _one(tags, _PHOTOMETRIC)
     if photometric not in {_BLACK_IS_ZERO, _RGB, _PALETTE}:
-        raise unsupported("tiff", f"photometric interpretation {photometric}")
-    bits = set(tags.get(_BITS, (1,)))
-    if bits not in ({8}, {16}) or (photometric == _PALETTE and bits != {8}):
-        raise unsupported("tiff", f"{sorted(bits)} bits per sample")
+        known = _COLOURS.get(photometric, "unknown colours")
+        raise unsupported("tiff", f"{known} (photometric interpretation {photometric})")
     if set(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))) != {_UNSIGNED}:
         raise unsupported("tiff", "signed or floating-point samples")
+    bits = set(tags.get(_BITS, (1,)))
+    if bits not in ({8}, {16}) or (photometric == _PALETTE and bits != {8}):
+        raise unsupported("tiff", f"{' and '.join(str(each) for each in sorted(bits))} bits per sample")
     if _one(tags, _PLANAR, 1) != 1:
         raise unsupported("tiff", "separate colour planes")
 

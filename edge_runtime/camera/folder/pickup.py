@@ -82,7 +82,7 @@ def decode_content(content: Content) -> tuple[Exposure | None, str]:
     try:
         return decode_image(content.data).array, ""
     except ImageError as error:
-        return None, f"{content.identity.path}: {error.what}"
+        return None, f"{content.identity.path}: {error.what} ({error.action})"
 
 
 def part_id_for(identity: FileIdentity, *, again: bool) -> str:

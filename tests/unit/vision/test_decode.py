@@ -263,20 +263,22 @@ def test_the_containers_own_check_says_what_is_missing(data: bytes, said: str) -
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (tiff(np.ones((4, 4), np.float32), {339: 3}), "32"),
+        (tiff(np.ones((4, 4), np.float32), {339: 3}), "floating-point"),
         (tiff(np.ones((4, 4), np.uint32), {}), "32"),
         (tiff(np.ones((4, 4), np.int16), {339: 2}), "signed"),
         (tiff(pixels(np.uint8, 3), {284: 2}), "planes"),
         (tiff(pixels(np.uint8, 3), {259: 7}), "compression 7"),
         (tiff(pixels(np.uint8, 1), {262: 0}), "photometric"),
+        (tiff(pixels(np.uint8, 3), {262: 5}), "CMYK"),
         (tiff(pixels(np.uint16, 2), {338: 2}), "16 bits"),
     ],
-    ids=["float", "32 bit", "signed", "planar", "jpeg in tiff", "white is zero", "16-bit grey with alpha"],
+    ids=["float", "32 bit", "signed", "planar", "jpeg in tiff", "white is zero", "cmyk", "16-bit grey with alpha"],
 )
 def test_kinds_of_tiff_that_would_be_altered_are_refused(data: bytes, said: str) -> None:
-    """Refused by name instead of converted silently."""
-    with pytest.raises(ImageError, match=said):
+    """Refused by name instead of converted silently, with the kind that can be inspected."""
+    with pytest.raises(ImageError, match=said) as caught:
         decode_image(data)
+    assert "grey or RGB" in caught.value.action
 
 
 def test_several_pages_are_refused() -> None:
