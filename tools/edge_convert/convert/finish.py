@@ -122,13 +122,11 @@ def _engine_precision(candidate: Candidate, others: tuple[ParityFigures, ...], e
 def prove_elsewhere(
     work: Work, probes: Probes, candidate: Candidate, after: Proof
 ) -> tuple[tuple[Detector, ...], Requires, tuple[str, ...], tuple[ParityFigures, ...]]:
-    """Prove the bundle on this machine's other engines; it is bound to those on which parity holds.
-
-    INT8 with bf16 is proved in float32, too, on the engine in use; where that departs it needs bf16 everywhere, and no
-    other engine has that.
-    """
+    """Prove the bundle on this machine's other engines; it is bound to those on which parity holds."""
     used = engine.create(work.options.engine)
-    names, agreeing, warnings, measured = [used.name], [], [], []
+    names, warnings = [used.name], []
+    agreeing: list[Detector] = []
+    measured: list[ParityFigures] = []
     only = work.source.engines
     others = [] if candidate.precision == "bf16" else other_engines(work.options.engine, used.name)
     others = [other for other in others if not only or other.name in only]
@@ -147,7 +145,7 @@ def prove_elsewhere(
         beyond = departures(figures, work.limits)
         if beyond:
             where, bound_to = other.name, used.name
-            if other is used:  # the last one
+            if other is used:  # the last one: the bundle asks every engine for bf16, and no other has it
                 where, bound_to = f"{used.name} in float32", f"{used.name} with bf16"
                 names, agreeing, measured = [used.name], [], []
             warnings.append(f"on {where} it departs ({'; '.join(beyond)}): the bundle is bound to {bound_to}")
