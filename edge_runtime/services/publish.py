@@ -133,7 +133,8 @@ class PublishStage:
     def _collect(self) -> None:
         acks = [*self._broker.poll_acks(POLL_S)]
         if acks:
-            self._never.wait(LINGER_S if self._caught_up else GATHER_S)
+            replays = self._replayer is not None and not self._replayer.is_idle
+            self._never.wait(LINGER_S if self._caught_up and not replays else GATHER_S)
             acks += self._broker.poll_acks(0)
         connection, now_ns = self._broker.status().connects, self._clock.monotonic_ns()
         lost: list[int] = []

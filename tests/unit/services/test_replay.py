@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from edge_runtime.ledger.memory import MemoryLedger
 from edge_runtime.ledger.retention import Retention
 from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.services.asked import INTERVAL_NS, MOST_REQUESTS
-from edge_runtime.services.publish import PublishStage
+from edge_runtime.services.publish import GATHER_S, LINGER_S, PublishStage
 from edge_runtime.services.replay import MOST_IN_FLIGHT, MOST_ROWS, MOST_WAITING, Replayer
 
 SECOND = 1_000 * MS
@@ -117,6 +118,22 @@ def test_the_rate_is_kept() -> None:
         sent.append(len(rig.broker.replayed))
     assert sent[2] - sent[1] == 10
     assert sent[0] <= 12, "a short burst at the beginning"
+
+
+def test_no_round_of_a_replay_lingers_for_records_that_may_come(rig) -> None:
+    """A few are on their way at a time: at twenty rounds per second the rate would never be reached."""
+    waits: list[float] = []
+    rig.stage._never = SimpleNamespace(wait=waits.append)
+    rig.broker.ask(1, 20)
+    while len(rig.broker.replayed) < 20:
+        rig.step()
+    assert set(waits) == {GATHER_S}
+    while not rig.replayer.is_idle:
+        rig.step()
+    rig.ledger.append([make_item(21).record])
+    for _ in range(3):
+        rig.step()
+    assert waits[-1] == LINGER_S
 
 
 def test_what_is_no_longer_there_is_counted(rig) -> None:
