@@ -22,6 +22,8 @@ def named(path: Path) -> Iterator[None]:
     try:
         yield
     except ImageError as error:
+        if path.name in error.what:
+            raise
         raise ImageError(
             f"{path.name}: {error.what}", f"Take {path.name} out of the folder; or {error.action}"
         ) from error

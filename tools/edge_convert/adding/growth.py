@@ -12,6 +12,7 @@ from edge_convert.bank_search import GRAPH_ROLE, graph_payloads
 from edge_convert.exact_search import build_search, read_rows
 from edge_convert.features import FeatureExtractor
 from edge_convert.limits import LOWEST_COUNT, limits_for
+from edge_convert.naming import named
 from edge_convert.search_graph import SearchBank, bank_of, read_bank
 from edge_runtime import engine
 from edge_runtime.domain.errors import ConfigError
@@ -141,7 +142,8 @@ def _look(
     with observer.stage("looking at the new parts", len(images.files)) as stage:
         for index in range(len(images.files)):
             exposure = images.load(index)
-            scores.append(inspector.inspect((exposure,)).score)
+            with named(images.files[index]):
+                scores.append(inspector.inspect((exposure,)).score)
             parts.append(extractor.patches(exposure))
             stage.advance()
     return parts, scores

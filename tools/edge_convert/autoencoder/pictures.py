@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge_convert.naming import named
 from edge_convert.training.images import split
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
 from edge_runtime.vision.prepare import prepare
@@ -83,7 +84,8 @@ def load_pictures(images: ImageSet, plan: TrainPlan, spec: InputSpec, observer: 
         def load(indices: Sequence[int]) -> npt.NDArray[np.uint8]:
             loaded = np.empty((len(indices), plan.channels, plan.height_px, plan.width_px), dtype=np.uint8)
             for place, index in enumerate(indices):
-                loaded[place] = prepare(images.load(index), replace(spec, dtype="uint8"))[0]
+                with named(images.files[index]):
+                    loaded[place] = prepare(images.load(index), replace(spec, dtype="uint8"))[0]
                 stage.advance()
             return loaded
 

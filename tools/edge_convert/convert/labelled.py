@@ -13,6 +13,7 @@ from edge_convert.evaluate.pixels import PixelTally
 from edge_convert.evaluate.placement import place_map
 from edge_convert.evaluate.runner import load_fitting_mask
 from edge_convert.images import load_image
+from edge_convert.naming import named
 from edge_runtime.vision.framing import map_window
 
 if TYPE_CHECKING:
@@ -99,8 +100,9 @@ def compare_labelled(
     with observer.stage("labelled images on both sides", len(samples)) as stage:
         for sample in samples:
             exposure = load_image(sample.path)
-            source.add(sample, exposure, reference.inspect(sample.path, exposure), spec)
-            device.add(sample, exposure, detector.inspect((exposure,)), spec)
+            with named(sample.path):
+                source.add(sample, exposure, reference.inspect(sample.path, exposure), spec)
+                device.add(sample, exposure, detector.inspect((exposure,)), spec)
             stage.advance()
     return Labelled(
         images=len(samples),

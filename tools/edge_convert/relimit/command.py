@@ -12,6 +12,7 @@ from rich.console import Console
 from edge_convert.arguments import write_json
 from edge_convert.evaluate.dataset import open_dataset
 from edge_convert.images import list_images, load_image
+from edge_convert.naming import named
 from edge_convert.progress import Terminal
 from edge_convert.relimit.revise import revise
 from edge_convert.relimit.rules import Costs, from_costs, from_false_reject_rate, from_target_fnr
@@ -105,7 +106,8 @@ def _inspect(inspector: Inspector, paths: Sequence[Path], title: str, observer: 
     if paths:
         with observer.stage(title, len(paths)) as stage:
             for path in paths:
-                scores.append(inspector.inspect((load_image(path),)).score)
+                with named(path):
+                    scores.append(inspector.inspect((load_image(path),)).score)
                 stage.advance()
     return scores
 

@@ -166,6 +166,21 @@ def test_an_image_that_the_model_cannot_take_is_named(tmp_path: Path) -> None:
         _convert(tmp_path / "x.bundle", parts)
 
 
+def test_relimit_names_the_image_that_the_bundle_cannot_take(tmp_path: Path, good: Path) -> None:
+    """Among the good parts that are to draw the limits lies a sliver, or a file that is no image."""
+    out = tmp_path / "ring.bundle"
+    _convert(out, good)
+    command = ["relimit", str(out), "--out", str(tmp_path / "r.bundle"), "--reason", "x", "--engine", "onnxruntime"]
+    for name, content in (("sliver.png", encode_png(np.zeros((2, 2, 3), np.uint8))), ("torn.png", b"torn")):
+        (tmp_path / name[:-4]).mkdir()
+        (tmp_path / name[:-4] / name).write_bytes(content)
+        result = CliRunner().invoke(
+            app, [*command, "--good", str(tmp_path / name[:-4]), "--false-reject-rate", "0.05", "--confidence", "0.5"]
+        )
+        assert result.exit_code == 2
+        assert result.output.count(f"{name}:") == 1
+
+
 def test_labelled_images_give_the_auroc_of_both_sides(tmp_path: Path, good: Path, dataset: Path) -> None:
     """Both sides see the same images; nothing is lost by float32."""
     report = _convert(tmp_path / "ring.bundle", good, dataset=dataset)
