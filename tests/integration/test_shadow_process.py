@@ -78,7 +78,7 @@ def test_the_process_gives_the_scores_of_the_line(inspector, start) -> None:
     assert facts.identity == inspector.bundle.identity
     assert facts.limits == inspector.bundle.calibration.limits
     assert facts.good_scores == inspector.bundle.calibration.good_scores
-    for size in ((240, 320), (700, 900), (100, 80)):
+    for size in ((240, 320), (700, 900), (75, 100)):
         process.begin((_frame(*size),))
         answer = _news(process)
         assert isinstance(answer, Answer)
