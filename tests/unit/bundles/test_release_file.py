@@ -150,6 +150,7 @@ def test_any_altered_field_ends_in_a_typed_error(
     content = json.loads(members[f"metadata/{name}"])
     place = content if field == "signatures" else content["signed"]
     assume(place.get(field, "absent") != value)
+    assume((field, value) != ("spec_version", None))  # `tuf` reads null as its own version: just what was signed
     place[field] = value
     members[f"metadata/{name}"] = json.dumps(content).encode()
     with pytest.raises(BundleError):
