@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 _SMALLEST_BYTES: Final = 4096
 """Below that nothing is gained."""
 _VECTOR: Final = 1
 """A bias is quantized by the scales of its own operation: vectors are not put together."""
+_PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""What has a scale for each output channel."""
+_Use: TypeAlias = tuple[str, int, bool]
+"""Kind of product, which of its inputs, transposed."""
 
 
 def share_equal_weights(model: Any) -> None:
@@ -17,16 +21,20 @@ def share_equal_weights(model: Any) -> None:
     A network that looks at an image at several scales has one set of weights and uses it several times. onnxruntime
     folds batch normalisation into each use apart, and writes each result down: CS-Flow grew from 345 to 459 MB.
 
+    Only products that take a weight alike share it. A convolution and a transposed one, whose output channels lie
+    along another axis, would both be quantized by the scales of both: INT8 that is wrong by more than the signal.
+
     Args:
         model: `onnx.ModelProto`, weights within it.
     """
-    first: dict[bytes, str] = {}
+    first: dict[tuple[bytes, frozenset[_Use]], str] = {}
     same: dict[str, str] = {}
     outputs = {output.name for output in model.graph.output}
+    uses = _uses(model)
     for item in model.graph.initializer:
         if len(item.dims) <= _VECTOR or item.ByteSize() < _SMALLEST_BYTES or item.name in outputs:
             continue
-        key = _content(item)
+        key = _content(item), frozenset(uses.get(item.name, ()))
         if key in first:
             same[item.name] = first[key]
         else:
@@ -42,6 +50,17 @@ def share_equal_weights(model: Any) -> None:
     del model.graph.initializer[:], model.graph.input[:]
     model.graph.initializer.extend(kept)
     model.graph.input.extend(inputs)
+
+
+def _uses(model: Any) -> dict[str, set[_Use]]:
+    found: dict[str, set[_Use]] = {}
+    for node in model.graph.node:
+        if node.op_type not in _PRODUCTS:
+            continue
+        transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+        for index, name in enumerate(node.input):
+            found.setdefault(name, set()).add((node.op_type, index, transposed))
+    return found
 
 
 def _content(item: Any) -> bytes:
