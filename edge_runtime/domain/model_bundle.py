@@ -31,8 +31,8 @@ class Resize(StrEnum):
     """Halved by rounded means of 2×2 pixels while both sides are even and at least twice too long, the rest as AREA: an
     eighth of its time on a large frame."""
     LINEAR_HALVED = "linear_halved"
-    """Halved likewise, the rest as LINEAR where no side then shrinks by two and a half or more, which leaves at most a
-    fifth of its pixels out; else as AREA."""
+    """Halved likewise, the rest as LINEAR where no side then shrinks by two and a half or more, which gives at most a
+    fifth of a side's pixels no weight; else as AREA."""
     LINEAR = "linear"
     """Bilinear without antialiasing, cv2.INTER_LINEAR."""
     LINEAR_ANTIALIAS = "linear_antialias"
