@@ -12,6 +12,7 @@ from outbox_bench import FailingLedger, ScriptedBroker, make_item
 from edge_runtime.app.devices import Devices
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.app.line import build_line
+from edge_runtime.app.metrics import LineMetrics
 from edge_runtime.camera.sim import ConveyorCamera
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.config.line import LineConfig
@@ -21,6 +22,7 @@ from edge_runtime.domain.status import LineState, Weight
 from edge_runtime.domain.verdict import Reason
 from edge_runtime.ops.belt import BeltPlan
 from edge_runtime.ops.clock import SystemClock
+from edge_runtime.ops.metrics import Registry
 from edge_runtime.plc import create
 from edge_runtime.plc.model import SimulatedPlcModel
 from edge_runtime.services.flow import Opened
@@ -236,6 +238,15 @@ def test_a_hung_inspection_does_not_use_up_the_time_to_drain(tmp_path, inspector
     assert time.monotonic() - began_s < 20.0
     assert bench.line.stages.dispatch.open_parts == 0
     bench.line._threads["inspect"].join(60.0)
+
+
+def test_failures_of_the_plc_link_are_in_the_metrics(tmp_path, inspector) -> None:
+    """A cable that drops out for a moment now and then shows nowhere else."""
+    line, registry = Bench(tmp_path, inspector).line, Registry()
+    line.monitor.gate.link_errors = 3
+    LineMetrics(registry).refresh(line)
+    assert "edge_plc_link_errors_total 3\n" in registry.render()
+    line.stop(0.0)
 
 
 def test_a_part_that_was_opened_quietly_is_waited_for_at_the_end(tmp_path, inspector) -> None:
