@@ -131,12 +131,13 @@ class PublishStage:
         return self._refused.count
 
     def _collect(self) -> None:
+        connection = self._broker.status().connects  # now: while others are waited for, it may end and come back
         acks = [*self._broker.poll_acks(POLL_S)]
         if acks:
             replays = self._replayer is not None and not self._replayer.is_idle
             self._never.wait(LINGER_S if self._caught_up and not replays else GATHER_S)
             acks += self._broker.poll_acks(0)
-        connection, now_ns = self._broker.status().connects, self._clock.monotonic_ns()
+        now_ns = self._clock.monotonic_ns()
         lost: list[int] = []
         for ack in acks:
             if self._replayer is not None and self._replayer.take_ack(ack.sequence, accepted=ack.accepted):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from makers import MS
@@ -60,6 +61,16 @@ def publishing(ledger):
     ledger.append([make_item(number).record for number in (1, 2, 3)])
     broker, clock = ScriptedBroker(), SimulatedClock()
     return ledger, broker, clock, PublishStage(ledger, broker, clock)
+
+
+def test_a_broker_that_goes_and_comes_back_while_pubacks_are_gathered_gets_their_rows_again(publishing) -> None:
+    """They came on the connection that broke: killed then, the broker may not have saved what it acknowledged."""
+    _, broker, _, stage = publishing
+    stage.step()
+    broker.answer(accepted=True)
+    stage._never = SimpleNamespace(wait=lambda _: setattr(broker, "connects", 2))
+    stage.step()
+    assert broker.taken == [1, 2, 3]
 
 
 def test_marks_that_the_disk_refuses_are_made_later(publishing) -> None:
