@@ -52,15 +52,43 @@ def share_equal_weights(model: Any) -> None:
     model.graph.input.extend(inputs)
 
 
+def part_unlike_uses(model: Any) -> None:
+    """Give each way of taking a weight a copy of its own, in place: what a quantizer needs of a tied autoencoder.
+
+    Args:
+        model: `onnx.ModelProto`, weights within it.
+    """
+    stored = {item.name: item for item in model.graph.initializer if len(item.dims) > _VECTOR}
+    copies: dict[tuple[str, _Use], str] = {}
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            use = _use(node, index)
+            if use is None or name not in stored:
+                continue
+            number = sum(other == name for other, _ in copies)
+            copy = copies.setdefault((name, use), f"{name}_as_{number}" if number else name)
+            if copy != name:
+                node.input[index] = copy
+    for (name, _), copy in copies.items():
+        if copy != name:
+            item = model.graph.initializer.add()
+            item.CopyFrom(stored[name])
+            item.name = copy
+
+
 def _uses(model: Any) -> dict[str, set[_Use]]:
     found: dict[str, set[_Use]] = {}
     for node in model.graph.node:
-        if node.op_type not in _PRODUCTS:
-            continue
-        transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
         for index, name in enumerate(node.input):
-            found.setdefault(name, set()).add((node.op_type, index, transposed))
+            if (use := _use(node, index)) is not None:
+                found.setdefault(name, set()).add(use)
     return found
+
+
+def _use(node: Any, index: int) -> _Use | None:
+    if node.op_type not in _PRODUCTS:
+        return None
+    return node.op_type, index, any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
 
 
 def _content(item: Any) -> bytes:

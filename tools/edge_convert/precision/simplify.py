@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import onnx
 import onnxruntime
 
-from edge_convert.shared_weights import share_equal_weights
+from edge_convert.shared_weights import part_unlike_uses, share_equal_weights
 
 if TYPE_CHECKING:
     from edge_convert.precision.routes import FloatGraph
@@ -36,6 +36,7 @@ def simplify(graph: FloatGraph) -> FloatGraph:
         onnxruntime.InferenceSession(graph.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         model = onnx.load(target)
     share_equal_weights(model)
+    part_unlike_uses(model)
     used = {node.domain or _ONNX for node in model.graph.node}
     stated = [item for item in model.opset_import if (item.domain or _ONNX) in used]
     del model.opset_import[:]
