@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,13 @@ def _open_source(config: LineConfig, clock: Clock, path: Path | None, product: s
 
 
 def start_release(
-    config: LineConfig, store: UpdateStore, product: str, assemble: Assemble = inspector_of, *, may_try: bool = True
+    config: LineConfig,
+    store: UpdateStore,
+    product: str,
+    assemble: Assemble = inspector_of,
+    *,
+    may_try: bool = True,
+    refuse: Callable[[Inspector], None] | None = None,
 ) -> Start:
     """What has to decide at the start, loaded and proved; a release on trial that fails at it is rolled back.
 
@@ -117,6 +124,7 @@ def start_release(
         product: whose release.
         assemble: puts a bundle on its engine.
         may_try: otherwise a release that is due waits, where there is another one that may run.
+        refuse: raises EdgeError for a model that may not stand where it is to stand.
 
     Raises:
         EdgeError: nothing of this product may run, or what may does not load.
@@ -125,7 +133,7 @@ def start_release(
         release, on_trial = _begun(store, store.resolve_start(product), may_try=may_try)
         opener = opener_of(config, store, release, assemble)
         try:
-            return Start(store, release, proved(opener), opener)
+            return Start(store, release, _accepted(opener, refuse), opener)
         except EdgeError as error:
             if not on_trial:
                 raise
@@ -135,6 +143,16 @@ def start_release(
                     f"that may run: {error.what}",
                     "Install another release: `edge-runtime bundle install FILE`.",
                 ) from error
+
+
+def _accepted(opener: Opener, refuse: Callable[[Inspector], None] | None) -> Inspector:
+    with contextlib.ExitStack() as undo:
+        inspector = proved(opener)
+        undo.callback(inspector.close)
+        if refuse is not None:
+            refuse(inspector)
+        undo.pop_all()
+        return inspector
 
 
 def _begun(store: UpdateStore, release: StoredRelease, *, may_try: bool) -> tuple[StoredRelease, bool]:

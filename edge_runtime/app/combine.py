@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_runtime.app.activation import start_release
@@ -20,7 +21,7 @@ from edge_runtime.domain.update import UpdateState
 from edge_runtime.domain.verdict import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.app.models import ModelMaker, Opener
@@ -80,7 +81,9 @@ def open_members(
         members: list[Member] = []
         for settings in combine.members:
             so_far = (release, *(member.release for member in members))
-            member = _opened(config, settings, store, assemble, may_try=not any(map(_is_on_trial, so_far)))
+            refuse = partial(_refuse, combine, _bundles(own, members))
+            may_try = not any(map(_is_on_trial, so_far))
+            member = _opened(config, settings, store, assemble, may_try=may_try, refuse=refuse)
             undo.callback(member.inspector.close)
             members.append(member)
         refuse_doubles(_bundles(own, members))
@@ -91,12 +94,25 @@ def open_members(
         return tuple(members)
 
 
+def _refuse(combine: CombineSettings, before: Sequence[BundleIdentity], inspector: Inspector) -> None:
+    """A release on trial is rolled back for it at once; the line starts with the one before."""
+    identity = inspector.bundle.identity
+    refuse_doubles([*before, identity])
+    refuse_shares(combine, len(before), identity, inspector.bundle.calibration.limits)
+
+
 def _opened(
-    config: LineConfig, settings: MemberSettings, store: UpdateStore | None, assemble: Assemble, *, may_try: bool
+    config: LineConfig,
+    settings: MemberSettings,
+    store: UpdateStore | None,
+    assemble: Assemble,
+    *,
+    may_try: bool,
+    refuse: Callable[[Inspector], None],
 ) -> Member:
     """Proved."""
     if settings.product is not None and store is not None:
-        start = start_release(config, store, settings.product, assemble, may_try=may_try)
+        start = start_release(config, store, settings.product, assemble, may_try=may_try, refuse=refuse)
         return Member(start.inspector, start.opener, start.inspector.bundle.calibration.limits, start.release)
     path = settings.bundle
     if path is None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from release_device import FAST_BUNDLE, ReleaseDevice, looser, run_until
 
+from edge_runtime.app.activation import start_release
 from edge_runtime.app.daemon import Daemon
 from edge_runtime.app.stick_import import line_products
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.config.line import LineConfig
+from edge_runtime.domain.errors import BundleError
 from edge_runtime.domain.update import UpdateState
 from edge_runtime.ops.clock import SystemClock
 
 if TYPE_CHECKING:
+    from edge_runtime.app.inspection import Inspector
     from edge_runtime.domain.update import StoredRelease
 
 
@@ -90,6 +94,26 @@ def test_releases_of_both_models_go_on_trial_one_after_the_other(tmp_path) -> No
     confirmations = [digest for kind, digest in told if kind == "model_confirmed"]
     assert confirmations == [newer.digest, newer_second.digest]
     assert told.count(("activation_waits", newer_second.digest)) == 1
+
+
+def test_a_release_that_may_not_stand_there_is_rolled_back_at_the_start_too(tmp_path) -> None:
+    """The line does not stay down until its attempts are used up: it starts with the one before."""
+    device = ReleaseDevice(tmp_path / "device")
+    device.confirmed("1")
+    second = device.confirmed("1", product="exact")
+    newer = device.add("2", product="exact", change=looser)
+    asked: list[str] = []
+
+    def refuse(inspector: Inspector) -> None:
+        asked.append(inspector.bundle.identity.version)
+        if asked[-1] == "2":
+            raise BundleError("its limit is 0", "leave the doubt out")
+
+    with closing(device.store()) as store:
+        start = start_release(_config(device), store, "exact", refuse=refuse)
+        start.inspector.close()
+    assert (start.release.digest, asked) == (second.digest, ["2", "1"])
+    assert device.state_of(newer) is UpdateState.ROLLED_BACK
 
 
 def test_a_second_model_that_fails_on_the_line_makes_way_for_the_one_before(tmp_path) -> None:
