@@ -65,6 +65,11 @@ class PacedEngine:
         self._int8 = (int8_ms, int8_gain)
         self._fp32 = (fp32_ms, 1.0)
 
+    def slow_down(self) -> None:
+        """From now on INT8 takes twice as long: another program has come."""
+        milliseconds, gain = self._int8
+        self._int8 = (milliseconds * 2, gain)
+
     @property
     def name(self) -> str:
         """See the port."""

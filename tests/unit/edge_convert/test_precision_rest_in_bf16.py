@@ -35,11 +35,11 @@ class Masked(PacedEngine):
 
 
 def run(
-    graph: FloatGraph, hinted_ms: int | None, *, bears_bf16: bool = True, compiles: bool = True
+    graph: FloatGraph, hinted_ms: int | None, *, bears_bf16: bool = True, compiles: bool = True, slowed: bool = False
 ) -> tuple[PrecisionChoice, list[str]]:
     """Choose where INT8 takes 4 ms; the engine with bf16 takes so long, or is not there. Also: who was judged."""
     clock = SimulatedClock()
-    engine: Engine = PacedEngine(engines.create(ORT), clock, int8_ms=4, fp32_ms=9)
+    engine = PacedEngine(engines.create(ORT), clock, int8_ms=4, fp32_ms=9)
     exact, seen = judge_on(graph, engine), []
 
     def judge(candidate: Candidate) -> Judgement:
@@ -50,6 +50,8 @@ def run(
     def hinted() -> Engine:
         if hinted_ms is None:
             raise EngineError("no bf16 here", "take float32")
+        if slowed:
+            engine.slow_down()
         kind = PacedEngine if compiles else Masked
         return kind(engines.create(ORT), clock, int8_ms=hinted_ms)
 
@@ -65,6 +67,12 @@ def test_what_int8_leaves_goes_to_bf16_where_that_is_faster_and_holds() -> None:
     assert seen[-1] == "int8+bf16"
     assert choice.timings_ms == {"fp32": 9.0, "int8": 4.0, "int8+bf16": 3.0}
     assert [kept.node for kept in choice.candidate.kept] == ["divisor"]
+
+
+def test_the_times_that_are_reported_can_be_compared() -> None:
+    """While bf16 was timed the machine had become half as fast: 6 ms beside 8 are 3 beside the 4 of before."""
+    choice, _ = run(division_graph(), hinted_ms=6, slowed=True)
+    assert choice.timings_ms == {"fp32": 9.0, "int8": 4.0, "int8+bf16": 3.0}
 
 
 @pytest.mark.parametrize("hinted_ms", [4, 5, None], ids=["as fast", "slower", "not there"])
