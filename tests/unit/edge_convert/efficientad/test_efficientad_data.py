@@ -35,13 +35,16 @@ def test_training_sees_what_the_device_will_prepare(height, width, deep, mono, c
     frame = np.random.default_rng(seed).integers(0, np.iinfo(kind).max, shape, dtype=kind, endpoint=True)
     region = (2, 3, width - 5, height - 4) if cut else None
     spec = InputSpec("image", 64, 96, Resize.AREA, ColourOrder.RGB, Layout.NHWC, "uint8", region=region)
-    np.testing.assert_array_equal(as_inspected(frame, region, 64, 96), prepare(frame, spec)[0])
+    np.testing.assert_array_equal(as_inspected(frame, spec), prepare(frame, spec)[0])
 
 
 def test_a_region_beyond_the_frame_is_refused():
     """It is not silently made smaller."""
     with pytest.raises(ImageError, match="region"):
-        as_inspected(np.zeros((50, 50, 3), np.uint8), (10, 10, 60, 20), 64, 64)
+        as_inspected(
+            np.zeros((50, 50, 3), np.uint8),
+            InputSpec("image", 64, 64, Resize.AREA, ColourOrder.RGB, Layout.NHWC, "uint8", region=(10, 10, 60, 20)),
+        )
 
 
 @settings(deadline=None, max_examples=25)
