@@ -95,7 +95,7 @@ def _report(demo: Demo, *, as_json: bool) -> None:
         f"{summary.rejects_in_time} of {summary.rejects_planned} rejects at the gate in time, "
         f"{summary.defective_past_the_gate} defective past the gate, {summary.good_rejected} good ones rejected; "
         f"decision p50 {summary.decision_p50_ms:.1f} ms, p99 {summary.decision_p99_ms:.1f} ms; "
-        f"{summary.committed} records committed, {summary.published} acknowledged by the broker."
+        f"{summary.committed} records committed, {acknowledged(summary.committed, summary.published)}."
     )
     for line in why_past_the_gate(summary.past_the_gate):
         typer.echo(line)
@@ -106,6 +106,12 @@ def _report(demo: Demo, *, as_json: bool) -> None:
             "inspected never passes. End other programs, or try a slower belt: --parts-per-s 2"
         )
     typer.echo(f"Evidence images and ledger: {demo.config.device.state_dir}")
+
+
+def acknowledged(committed: int, published: int) -> str:
+    """How many messages the broker took. The last records of a run are sent by the next one: there may be more."""
+    more = "" if published <= committed else ", with those that an earlier run left"
+    return f"{published} acknowledged by the broker{more}"
 
 
 def why_past_the_gate(missed: Sequence[PastTheGate]) -> Iterator[str]:

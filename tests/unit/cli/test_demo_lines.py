@@ -4,7 +4,7 @@ import numpy as np
 from makers import MS, make_fault, make_inspection, make_part, make_recipe
 
 from edge_runtime.app.demo import PastTheGate, past_the_gate
-from edge_runtime.cli.demo import stopped_parts, why_past_the_gate
+from edge_runtime.cli.demo import acknowledged, stopped_parts, why_past_the_gate
 from edge_runtime.decision.judge import judge
 from edge_runtime.domain.verdict import Reason
 from edge_runtime.plc.codes import GateCode, OpcDisposition
@@ -52,3 +52,9 @@ def test_a_faint_defect_that_passed_is_told_from_a_hole() -> None:
     assert "report" in hole
     assert list(why_past_the_gate(())) == []
     assert len(list(why_past_the_gate([PastTheGate(9, 0.1, is_weak=True)]))) == 1
+
+
+def test_more_acknowledged_than_committed_is_explained() -> None:
+    """What a run commits at its very end the next one sends."""
+    assert acknowledged(103, 103) == "103 acknowledged by the broker"
+    assert acknowledged(103, 107) == "107 acknowledged by the broker, with those that an earlier run left"
