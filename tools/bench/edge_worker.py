@@ -27,14 +27,16 @@ def main() -> None:
     started = time.monotonic()
     from edge_runtime.app.inspection import load_inspector  # noqa: PLC0415  (part of loading)
     from edge_runtime.config.engine import EngineSettings  # noqa: PLC0415  (likewise)
+    from edge_runtime.detectors.proportions import of_any_frame  # noqa: PLC0415  (likewise)
     from edge_runtime.vision.decode import decode_image  # noqa: PLC0415  (likewise)
 
     settings = EngineSettings(name=options.engine, threads=options.threads)
     inspector = load_inspector(options.bundle, settings, "development")
+    detector = of_any_frame(inspector.detector)
 
     def look(frame: Any) -> float:
         pixels = decode_image(frame.read_bytes()).array if isinstance(frame, Path) else frame
-        return inspector.inspect((pixels,)).score
+        return detector.inspect((pixels,)).score
 
     detail = f"{inspector.bundle.identity.name}, {inspector.engine_description}"
     serve(options.name, detail, time.monotonic() - started, look)

@@ -37,8 +37,8 @@ from bench.line_sides import BareLoop, DaemonSide, Latencies, Results
 from edge_convert.bench.frames import FrameForm, bench_frames
 from edge_convert.bench.process import memory_of
 from edge_runtime import camera as cameras
+from edge_runtime.app import inspection
 from edge_runtime.app.daemon import Daemon
-from edge_runtime.app.inspection import load_inspector
 from edge_runtime.broker.embedded import start_embedded
 from edge_runtime.cli.run import settle
 from edge_runtime.config.load import load_config
@@ -72,10 +72,11 @@ def measure(config: LineConfig, options: argparse.Namespace) -> dict[str, Any]:
     """Both sides in turns."""
     if config.bundle.path is None:
         raise AssertionError  # it was written there
-    with load_inspector(config.bundle.path, config.engine, "development") as bare:
+    inspection.proportions_of = lambda *_: None  # frames are stretched to the camera's size, here and in the daemon
+    with inspection.load_inspector(config.bundle.path, config.engine, "development") as bare:
         frames = [frame.pixels for frame in bench_frames(bare.bundle, bare.payloads, FrameForm(), options.images)]
         camera = MemoryCamera(frames)
-        cameras.create = lambda *_: camera  # the one thing that is exchanged
+        cameras.create = lambda *_: camera  # the other thing that is exchanged
         started = time.monotonic()
         daemon = Daemon(config, lambda: config, SystemClock())
         ready_s = time.monotonic() - started
