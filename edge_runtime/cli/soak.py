@@ -39,20 +39,25 @@ def soak_command(
     """
     stop_asked = _on_signals()
     from edge_runtime.app.demo import demo_bundle  # noqa: PLC0415  (engines take time to import)
-    from edge_runtime.app.soak.plan import SoakPlan  # noqa: PLC0415
+    from edge_runtime.app.soak.belt import frame_size_px  # noqa: PLC0415
+    from edge_runtime.app.soak.plan import DEMO_SIZE_PX, SoakPlan  # noqa: PLC0415
 
     duration_s = 3_600 * (hours or 0.0) + 60 * (minutes or 0.0)
     if duration_s <= 0:
         raise typer.BadParameter("say how long: --hours, --minutes or both")
     if json_path is not None:
         _write(json_path, "a", "")  # hours later would be too late to hear of it
+    inspecting = demo_bundle() if bundle is None else bundle
+    width_px, height_px = frame_size_px(inspecting, DEMO_SIZE_PX)
     with tempfile.TemporaryDirectory(prefix="edge-soak-") as temporary:
         plan = SoakPlan(
             duration_s=duration_s,
             parts_per_s=parts_per_s,
             seed=seed,
-            bundle=demo_bundle() if bundle is None else bundle,
+            bundle=inspecting,
             work=(Path(temporary) if work is None else work).resolve(),
+            width_px=width_px,
+            height_px=height_px,
         )
         found = _run(plan, stop_asked)
     typer.echo(found.page())

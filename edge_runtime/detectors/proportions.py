@@ -45,6 +45,13 @@ class Proportions:
         least, most = height_px * self.narrowest, height_px * self.widest
         return least <= width_px * LARGEST_FACTOR and width_px <= most * LARGEST_FACTOR
 
+    def fitted(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """This width and height where they hold, else the taught proportions with the same shorter side."""
+        if self.hold(width_px, height_px):
+            return width_px, height_px
+        shorter_px = min(width_px, height_px)
+        return round(shorter_px * max(1.0, self.narrowest)), round(shorter_px / min(1.0, self.narrowest))
+
 
 def proportions_of(bundle: ModelBundle, payloads: PayloadReader) -> Proportions | None:
     """What its golden images show, which keep the proportions of the frames; and what its teacher noted.

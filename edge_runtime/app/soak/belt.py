@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.app.inspection import load_inspector
+from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.camera.sim_scene import render_part
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.decision.judge import classify
+from edge_runtime.detectors.proportions import proportions_of
 from edge_runtime.domain.verdict import Disposition
 from edge_runtime.ops.belt import BeltPart, BeltPlan
 from edge_runtime.vision.encode import encode_bmp, encode_png
@@ -30,6 +33,17 @@ class Picture:
     """As it is stored."""
     passes: bool
     """Whether the detector lets it pass when nothing is wrong."""
+
+
+def frame_size_px(bundle: Path, usual_px: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of pictures that the bundle takes: the usual ones, else of its own proportions.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    with contextlib.closing(open_bundle(bundle, trust="development")) as opened:
+        proportions = proportions_of(opened.manifest, opened.payloads)
+    return usual_px if proportions is None else proportions.fitted(*usual_px)
 
 
 def draw_pictures(

@@ -31,6 +31,7 @@ from edge_runtime.services.looking import look
 from edge_runtime.vision.encode import encode_png
 
 SIDES = st.integers(1, 20_000)
+SIZES = st.integers(32, 4_000)
 
 
 def golden_of(*sizes: tuple[int, int]) -> dict[str, bytes]:
@@ -149,3 +150,14 @@ def test_beyond_the_factor_is_refused_either_way(width: int, height: int, other_
     if abs(departs - LARGEST_FACTOR) > 1e-9:
         assert taught.hold(other_width, other_height) is (departs < LARGEST_FACTOR)
         assert upright.hold(other_height, other_width) is (departs < LARGEST_FACTOR)
+
+
+@given(taught=st.tuples(st.integers(24, 4_000), st.integers(24, 4_000)), asked=st.tuples(SIZES, SIZES))
+def test_a_size_that_is_fitted_holds_and_is_left_alone_where_it_held(taught, asked) -> None:
+    """For pictures that are drawn for a bundle, as a soak's are."""
+    aspect = taught[0] / taught[1]
+    proportions = Proportions(aspect, aspect, taught)
+    fitted = proportions.fitted(*asked)
+    assert proportions.hold(*fitted)
+    assert min(fitted) == min(asked)
+    assert fitted == asked or not proportions.hold(*asked)
