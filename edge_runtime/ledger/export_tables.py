@@ -16,23 +16,35 @@ if TYPE_CHECKING:
 Cell: TypeAlias = "str | int | float | None"
 _Place: TypeAlias = "tuple[str, ...]"
 
-_RECORD: Final[dict[str, _Place]] = {
+_WHICH: Final[dict[str, _Place]] = {
     "sequence": ("sequence",),
     "time": ("time",),
     "time_ns": ("time_ns",),
     "device": ("device",),
     "part_id": ("part_id",),
     "part_sequence": ("part_sequence",),
-    "frame_sequence": ("frame_sequence",),
-    "disposition": ("disposition",),
-    "reason": ("reason",),
-    "score": ("score",),
-    "review_limit": ("limits", "review"),
-    "reject_limit": ("limits", "reject"),
+}
+"""Which record, of which part."""
+_BUNDLE: Final[dict[str, _Place]] = {
     "bundle_name": ("bundle", "name"),
     "bundle_version": ("bundle", "version"),
     "bundle_digest": ("bundle", "digest"),
     "bundle_trust": ("bundle", "trust"),
+}
+_SCORE: Final[dict[str, _Place]] = {
+    "score": ("score",),
+    "review_limit": ("limits", "review"),
+    "reject_limit": ("limits", "reject"),
+}
+"""With the limits that were in force for it."""
+
+_RECORD: Final[dict[str, _Place]] = {
+    **_WHICH,
+    "frame_sequence": ("frame_sequence",),
+    "disposition": ("disposition",),
+    "reason": ("reason",),
+    **_SCORE,
+    **_BUNDLE,
     "latency_ms": ("latency_ms",),
     "camera": ("camera",),
     "recipe": ("recipe",),
@@ -50,25 +62,15 @@ _RECORD: Final[dict[str, _Place]] = {
 """Column → where its value stands in the message. Verdicts and events share a table; what one lacks is empty."""
 
 _PART: Final[dict[str, _Place]] = {
-    "sequence": ("sequence",),
-    "time": ("time",),
-    "time_ns": ("time_ns",),
-    "device": ("device",),
-    "part_id": ("part_id",),
-    "part_sequence": ("part_sequence",),
+    **_WHICH,
     "part_disposition": ("disposition",),
     "part_reason": ("reason",),
     "combined_rule": ("combined", "rule"),
 }
 """What each look repeats of its part."""
 _LOOK: Final[dict[str, _Place]] = {
-    "bundle_name": ("bundle", "name"),
-    "bundle_version": ("bundle", "version"),
-    "bundle_digest": ("bundle", "digest"),
-    "bundle_trust": ("bundle", "trust"),
-    "score": ("score",),
-    "review_limit": ("limits", "review"),
-    "reject_limit": ("limits", "reject"),
+    **_BUNDLE,
+    **_SCORE,
     "disposition": ("disposition",),
     "reason": ("reason",),
     "took_ms": ("took_ms",),
