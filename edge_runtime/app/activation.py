@@ -220,15 +220,15 @@ def activation_stage(line: Common, maker: ModelMaker, vitals: Vitals) -> Activat
     store, config = line.devices.store, line.config
     if store is None:
         return None
-    from edge_runtime.app.member_releases import refusal, stages_beside  # noqa: PLC0415  (likewise)
+    from edge_runtime.app.member_releases import refusal  # noqa: PLC0415  (likewise)
     from edge_runtime.services.activation_order import one_at_a_time  # noqa: PLC0415  (likewise)
 
     def make(place: int) -> ActivationStage:
         return _stage(line, StoreLoader(config, store, maker, refusal(line, place), place > 0), vitals, place)
 
-    own = make(0)
-    one_at_a_time((own, *stages_beside(line, make)))
-    return own
+    stages = [make(place) for place in range(1 + len(line.models.beside))]
+    one_at_a_time(stages)
+    return stages[0]
 
 
 def _stage(line: Common, loader: StoreLoader, vitals: Vitals, place: int) -> ActivationStage:

@@ -8,19 +8,12 @@ from edge_runtime.app.combine import refuse_doubles, refuse_shares
 from edge_runtime.domain.audit import combination_activated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from edge_runtime.app.stages import Common
     from edge_runtime.domain.audit import Attribution
     from edge_runtime.domain.records import EventRecord
-    from edge_runtime.services.activation import ActivationStage
     from edge_runtime.services.model_swap import Model
-
-
-def stages_beside(line: Common, make: Callable[[int], ActivationStage]) -> Iterator[ActivationStage]:
-    """One for each further model, in their order."""
-    for place in range(1, len(line.models.beside) + 1):
-        yield make(place)
 
 
 def refusal(line: Common, place: int) -> Callable[[Model], None] | None:

@@ -107,15 +107,16 @@ class Models:
     @property
     def failing(self) -> str | None:
         """Why nothing, or not every part, can be judged; None while all is well."""
-        if (why := self.current.keeper.failing) is not None:
-            return why
-        return next((_of(other) for other in self.others if other.keeper.failing is not None), None)
+        own, model = self.current, self._first_failing()
+        if model is None:
+            return None
+        return model.keeper.failing if model is own else _of(model)
 
     @property
     def is_suspended(self) -> bool:
         """Whether it is failing because no model may look at all, at one place or another."""
-        failing = next((model for model in (self.current, *self.others) if model.keeper.failing is not None), None)
-        return failing is not None and failing.is_stand_in
+        model = self._first_failing()
+        return model is not None and model.is_stand_in
 
     @property
     def renewals(self) -> int:
@@ -146,6 +147,11 @@ class Models:
         kept = {digest: bundle for digest, bundle in self._manifests.items() if digest != model.digest}
         newest = list(kept.items())[-(REMEMBERED - 1) :]
         self._manifests = {**dict(newest), model.digest: model.bundle}  # replaced as a whole: others read it
+
+    def _first_failing(self) -> Model | None:
+        """The first of them that is, the line's own before the others."""
+        models = (self.current, *self.others)
+        return next((model for model in models if model.keeper.failing is not None), None)
 
     def _changed(self, model: Model) -> None:
         self.remember(model)
