@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bundle_parts import make_draft
 from onnx import TensorProto, helper
 
-from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
+from edge_runtime.bundles.writer import write_bundle
+from edge_runtime.domain.model_bundle import (
+    ColourOrder,
+    DetectorKind,
+    Fit,
+    GoldenImage,
+    InputSpec,
+    Layout,
+    Resize,
+)
+from edge_runtime.vision.encode import encode_png
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPEC = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", mean=(0.0,), std=(1.0,))
 
@@ -20,3 +38,24 @@ def brightest() -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
     return bytes(model.SerializeToString())
+
+
+def write_brightest(
+    path: Path, golden_px: tuple[int, int] | None = (8, 8), *, expected: float = 0.2, fit: Fit = Fit.STRETCH
+) -> Path:
+    """A bundle of it, with one grey golden image of this width and height, whose score is 0.2; or with none."""
+    golden, payloads = (), {"m.onnx": brightest()}
+    if golden_px is not None:
+        width_px, height_px = golden_px
+        golden = (GoldenImage("g.png", expected, 0.001, "PASS"),)
+        payloads["g.png"] = encode_png(np.full((height_px, width_px), 51, np.uint8))
+    draft = make_draft(
+        kind=DetectorKind.GENERIC,
+        input_spec=replace(SPEC, fit=fit),
+        graphs={"model": "m.onnx"},
+        outputs={"score": "score"},
+        parameters={},
+        golden=golden,
+    )
+    write_bundle(path, draft, payloads)
+    return path

@@ -3,10 +3,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from brightest import SPEC, brightest
-from bundle_parts import make_draft
+from brightest import write_brightest
 from heard import heard
 from typer.testing import CliRunner
 
@@ -14,14 +12,11 @@ from edge_runtime.app.inspection import load_inspector
 from edge_runtime.app.tune import Trial, candidates, ranked, tune
 from edge_runtime.app.tuned import Choice, device_key, keep_choice, read_choices, tuned
 from edge_runtime.bundles.archive import open_bundle
-from edge_runtime.bundles.writer import write_bundle
 from edge_runtime.cli.main import app
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import BundleError, ConfigError, EngineError
-from edge_runtime.domain.model_bundle import DetectorKind, GoldenImage
 from edge_runtime.engine.feeds import usable_cores
 from edge_runtime.ops.clock import SystemClock
-from edge_runtime.vision.encode import encode_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,17 +29,7 @@ ONE = EngineSettings(name="onnxruntime", threads=1, precision="f32")
 
 def write(path: Path, *, expected: float = 0.2, golden: bool = True) -> Path:
     """A bundle whose score is the brightest pixel, 0.2 in its golden image."""
-    draft = make_draft(
-        kind=DetectorKind.GENERIC,
-        input_spec=SPEC,
-        graphs={"model": "m.onnx"},
-        outputs={"score": "score"},
-        parameters={},
-        golden=(GoldenImage("g.png", expected, 0.001, "PASS"),) if golden else (),
-    )
-    payloads = {"m.onnx": brightest()}
-    write_bundle(path, draft, payloads | ({"g.png": encode_png(np.full((8, 8), 51, np.uint8))} if golden else {}))
-    return path
+    return write_brightest(path, (8, 8) if golden else None, expected=expected)
 
 
 def opener(path: Path):

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import dataclasses
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from brightest import SPEC, brightest
+from brightest import SPEC, write_brightest
 from bundle_parts import make_draft
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.app.inspection import Inspector, load_inspector
-from edge_runtime.bundles.writer import MemoryPayloads, manifest_of, write_bundle
+from edge_runtime.bundles.writer import MemoryPayloads, manifest_of
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.detectors.proportions import (
     LARGEST_FACTOR,
@@ -57,17 +56,7 @@ def found(payloads: dict[str, bytes], **parameters: float) -> Proportions | None
 @pytest.fixture(scope="module", params=[Fit.STRETCH, Fit.SHORTER_SIDE])
 def inspector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Inspector:
     """A bundle whose golden image is 32×24, on an engine."""
-    path = tmp_path_factory.mktemp("bundle") / "p.bundle"
-    payloads = golden_of((32, 24))
-    draft = make_draft(
-        kind=DetectorKind.GENERIC,
-        input_spec=dataclasses.replace(SPEC, fit=request.param),
-        graphs={"model": "m.onnx"},
-        outputs={"score": "score"},
-        parameters={},
-        golden=(GoldenImage("g0.png", 0.2, 0.01, "PASS"),),
-    )
-    write_bundle(path, draft, {"m.onnx": brightest(), **payloads})
+    path = write_brightest(tmp_path_factory.mktemp("bundle") / "p.bundle", (32, 24), fit=request.param)
     with load_inspector(path, EngineSettings(name="onnxruntime", threads=1), "development") as opened:
         return opened
 
