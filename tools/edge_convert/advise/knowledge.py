@@ -24,9 +24,11 @@ class Model:
     effort: str
     """What making it takes."""
     accuracy: int
-    """Rank on surface defects, 3 the best; from the figures in models/README.md and docs/models.md."""
+    """Rank on surface defects, 3 the best: measured here for 1 and 2 (models/README.md, docs/efficientad.md), as
+    published for 3."""
     logical: bool
-    """Also sees what is missing or in the wrong place although every detail looks normal."""
+    """Made by this command, it also sees what is missing or in the wrong place although every detail looks normal: it has
+    an autoencoder, which a student that is solved for does not."""
     int8_holds: bool = True
     """INT8 mostly keeps parity, so that its time may be promised."""
     input_px: int = 256
@@ -95,7 +97,7 @@ MODELS: Final = (
     ),
     Model(
         name="EfficientAD-S",
-        make="edge-convert train efficientad GOOD --size s --teacher TEACHER",
+        make="edge-convert train efficientad GOOD --size s --student learnt --teacher TEACHER",
         cost=9.0,
         fp32_cost=40.0,
         memory_mb=200,
@@ -106,7 +108,7 @@ MODELS: Final = (
     ),
     Model(
         name="EfficientAD-M",
-        make="edge-convert train efficientad GOOD --size m --teacher TEACHER",
+        make="edge-convert train efficientad GOOD --size m --student learnt --teacher TEACHER",
         cost=35.0,
         fp32_cost=140.0,
         memory_mb=350,

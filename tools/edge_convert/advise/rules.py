@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ _PROVING_GOOD: Final = 299
 _PROVING_BAD: Final = 59
 """Defects that prove an FNR of 5 % with 95 % confidence."""
 _SMALLEST_DEFECT_PX: Final = 4
+_MOST_TILES: Final = 32
+"""In a row and in a column: what `--tiles` takes."""
 _HIGHEST: Final = 3
 
 
@@ -82,8 +85,8 @@ def tiles_needed(needs: Needs, input_px: int) -> int:
     if needs.frame_px <= input_px or needs.defect_px <= 0:
         return 1
     largest_tile_px = input_px * needs.defect_px / _SMALLEST_DEFECT_PX
-    side = max(1, -(-needs.frame_px // max(1, int(largest_tile_px))))
-    return min(64, side * side)
+    side: int = max(1, -(-needs.frame_px // max(1, int(largest_tile_px))))
+    return side * side
 
 
 def _in_int8(model: Model, device: Device) -> bool:
@@ -101,6 +104,11 @@ def _judge(model: Model, needs: Needs, device: Device) -> Option:
         against.append(
             f"about {inspection_ms:.0f} ms per part leaves too little of a cycle of {needs.cycle_ms:.0f} ms "
             f"(at most {_SHARE_OF_CYCLE:.0%} should be spent on inspection)"
+        )
+    if tiles > _MOST_TILES**2:
+        against.append(
+            f"a defect of {needs.defect_px} px in a frame of {needs.frame_px} px would need {tiles} tiles, "
+            f"and there are {_MOST_TILES}x{_MOST_TILES} at most"
         )
     if needed_mb > memory_mb:
         against.append(f"{needs.products} product(s) need {needed_mb} MB of the {memory_mb} MB there are")
@@ -130,7 +138,7 @@ def _reasons(option: Option, needs: Needs, device: Device) -> tuple[str, ...]:
         f"making it takes {model.effort}",
     ]
     if model.accuracy == _HIGHEST:
-        reasons.append("it is among the most accurate on surface defects")
+        reasons.append("published figures put it among the most accurate on surface defects")
     if needs.logical:
         reasons.append("it compares the whole part with what it has learnt, so that a missing component shows")
     if model.logical and not needs.gpu:
@@ -138,12 +146,18 @@ def _reasons(option: Option, needs: Needs, device: Device) -> tuple[str, ...]:
     return tuple(reasons)
 
 
+def _grid(tiles: int) -> str:
+    side = math.isqrt(tiles)
+    return f"{side}x{side}"
+
+
 def _notes(needs: Needs, device: Device, option: Option) -> tuple[str, ...]:
     notes, tiles = [], option.tiles
-    if tiles > 1:
+    if 1 < tiles <= _MOST_TILES**2:
         notes.append(
             f"a defect of {needs.defect_px} px in a frame of {needs.frame_px} px vanishes when the frame is shrunk to "
-            f"{option.model.input_px}: take --tiles auto (about {tiles} tiles, so {tiles} times the time)"
+            f"{option.model.input_px}: take --tiles {_grid(tiles)} ({tiles} tiles, so {tiles} times the time); "
+            "--tiles auto knows the frame alone, not the defect"
         )
     if needs.good < _PROVING_GOOD:
         notes.append(

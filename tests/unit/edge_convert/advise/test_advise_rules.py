@@ -63,6 +63,13 @@ def test_a_missing_component_needs_a_model_that_sees_the_whole() -> None:
     assert any("misplaced component" in text for option in advice.refused for text in option.against)
 
 
+def test_the_command_for_missing_components_trains_the_autoencoder_that_sees_them() -> None:
+    """`train efficientad` leaves the autoencoder out unless steps are asked for, as `--student learnt` does."""
+    options = advise(_needs(logical=True, gpu=True), DEVICES["line-pc"]).options
+    assert options
+    assert all("--student learnt" in option.model.make or "--steps" in option.model.make for option in options)
+
+
 def test_the_small_efficientad_needs_no_gpu_and_is_not_for_missing_components() -> None:
     """It fits where S is too slow; it has no autoencoder, and is refused where only that would see the defect."""
     quick = _needs(cycle_ms=60)
@@ -101,6 +108,15 @@ def test_tiles_keep_the_smallest_defect_visible(frame_px: int, defect_px: int, t
     assert tiles_needed(_needs(frame_px=frame_px, defect_px=defect_px), 256) == tiles
 
 
+def test_a_defect_that_no_number_of_tiles_shows_is_nobodys() -> None:
+    """The promised time is of as many tiles as the defect needs; beyond what `--tiles` takes there is no advice."""
+    patient = _needs(cycle_ms=1e9, frame_px=4096, defect_px=1)
+    assert tiles_needed(patient, 256) == 64 * 64
+    advice = advise(patient, DEVICES["line-pc"])
+    assert not advice.options
+    assert all("tiles" in option.against[0] for option in advice.refused)
+
+
 def test_tiles_cost_time() -> None:
     """What fits as a whole frame may not fit in 25 tiles, and the advice says which is the trouble."""
     device = DEVICES["line-pc"]
@@ -110,7 +126,7 @@ def test_tiles_cost_time() -> None:
     )
     assert whole.options
     assert not tiled.options
-    assert any("--tiles auto" in note for note in tiled.notes)
+    assert any("take --tiles 5x5" in note for note in tiled.notes)
 
 
 def test_the_command_answers_from_flags_alone() -> None:
