@@ -85,10 +85,10 @@ def _bench(flags: BenchFlags) -> None:
 
     with Terminal(Console(stderr=True)) as terminal:
         result = run_bench(options, terminal, SystemClock())
+    Console().print(result.table(), soft_wrap=True)  # first: a file that cannot be written costs no measurement
     write_json(flags.json, result.document())
     if flags.png is not None:
         try:
             flags.png.write_bytes(picture(result))
         except OSError as error:
             raise ConfigError(f"--png: cannot write {flags.png}: {error.strerror}", "Choose another file.") from error
-    Console().print(result.table(), soft_wrap=True)

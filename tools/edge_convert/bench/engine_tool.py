@@ -6,8 +6,9 @@ import importlib.util
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
+from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import EngineError
 from edge_runtime.engine.ir import is_ir, unpack_ir
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _LOADING_S: Final = 120
 _MEDIAN: Final = re.compile(r"Median:\s+([0-9.]+) (ms|us)")
+_PRECISIONS: Final = frozenset(get_args(EngineSettings.model_fields["precision"].annotation))
 # The tool reports its use over the network wherever OpenVINO's telemetry is installed; see engine/openvino.py.
 _START: Final = (
     "import sys; sys.modules['openvino_telemetry'] = None; from openvino.tools.benchmark.main import main; main()"
@@ -36,7 +38,7 @@ def median_ms(model: bytes, threads: int, precision: str, seconds: int, folder: 
     Args:
         model: ONNX, or OpenVINO's IR in one piece.
         threads: as the inspection uses.
-        precision: `engine.precision`.
+        precision: that the inspection computes in, as in `engine.precision`.
         seconds: how long it runs.
         folder: for the graph's file.
 
@@ -54,6 +56,11 @@ def median_ms(model: bytes, threads: int, precision: str, seconds: int, folder: 
         said = (ended.stderr or ended.stdout).strip()[-400:]
         raise EngineError(f"benchmark_app failed: {said}", "Leave it out with --no-engine-tool.")
     return found
+
+
+def stated_precision(description: str) -> str:
+    """Of what an engine says of itself: a bundle may have chosen another precision than the settings'."""
+    return next(word for word in description.split(", ") if word in _PRECISIONS)
 
 
 def stated_median_ms(output: str) -> float | None:

@@ -82,6 +82,8 @@ class Bench:
         self._frames = frames
         self._stopwatch = stopwatch
         self._next = 0
+        self._exposures = range(int(detector.bundle.parameters.get("exposures", 1)))
+        """Of a part: the same frame so many times."""
         self.timings = Timings(graphs={number: [] for number in range(graphs)})
         height_px, width_px = frames[0].pixels.shape[:2]
         self.frame_px = width_px, height_px
@@ -102,9 +104,9 @@ class Bench:
         self._stopwatch.take()
         before = processor_ns()
         started_ns = clock()
-        pixels = frame.pixels if frame.jpeg is None else decode_image(frame.jpeg).array
+        exposures = [frame.pixels if frame.jpeg is None else decode_image(frame.jpeg).array for _ in self._exposures]
         decoded_ns = clock()
-        detection = self._detector.inspect((pixels,))
+        detection = self._detector.inspect(tuple(exposures))
         ended_ns = clock()
         timings.processor.append(processor_ns() - before)
         timings.verdict.append(ended_ns - started_ns)
@@ -119,5 +121,6 @@ class Bench:
         self._stopwatch.take()  # drawing may search once more
         prepared_ns = clock()
         if spec.tiles is None and spec.mask is None:  # those are cut first: part of the rest
-            prepare(pixels, spec)
+            for pixels in exposures:
+                prepare(pixels, spec)
         timings.prepare.append(clock() - prepared_ns)

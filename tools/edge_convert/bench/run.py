@@ -17,7 +17,7 @@ from edge_convert.bench.measure import Bench, Spread
 from edge_convert.bench.peers import Peer, write_frames
 from edge_convert.bench.process import EnergyMeter, memory_of
 from edge_convert.bench.result import BenchResult, PeerResult, Ratio
-from edge_convert.bench.timed import Stopwatch, TimedEngine
+from edge_convert.bench.timed import EngineWatch, Stopwatch
 from edge_runtime.app.inspection import load_inspector
 from edge_runtime.detectors.proportions import of_any_frame
 from edge_runtime.engine.feeds import usable_cores
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_convert.bench.process import Memory
+    from edge_convert.bench.timed import TimedEngine
     from edge_convert.progress import Observer
     from edge_runtime.app.inspection import Inspector
     from edge_runtime.config.engine import EngineSettings
@@ -110,16 +111,11 @@ def run_bench(options: BenchOptions, observer: Observer, clock: Clock) -> BenchR
 
 def _load(options: BenchOptions, clock: Clock) -> _Loaded:
     stopwatch = Stopwatch(clock)
-    watched: list[TimedEngine] = []
-
-    def watch(engine: Engine) -> Engine:
-        watched.append(TimedEngine(engine, stopwatch))
-        return watched[-1]
-
+    watch = EngineWatch(stopwatch)
     started_ns = clock.monotonic_ns()
     inspector = load_inspector(options.bundle, options.engine, "development", watch)
     load_s = (clock.monotonic_ns() - started_ns) / 1e9
-    return _Loaded(inspector, watched[0], stopwatch, load_s, memory_of())
+    return _Loaded(inspector, watch.runs, stopwatch, load_s, memory_of())
 
 
 def _has_tool(engine: Engine) -> bool:
@@ -133,15 +129,15 @@ class _Tool:
         self._options = options
         self._names = loaded.graph_names()
         self._models = loaded.engine.models
+        self._precision = engine_tool.stated_precision(loaded.engine.description)
         self._folder = folder
         self.medians: dict[str, list[float]] = {name: [] for name in self._names.values()}
 
     def run(self) -> None:
         """One round."""
-        settings = self._options.engine
-        threads = settings.threads or usable_cores()
+        threads = self._options.engine.threads or usable_cores()
         for number, model in enumerate(self._models):
-            found = engine_tool.median_ms(model, threads, settings.precision, self._options.tool_seconds, self._folder)
+            found = engine_tool.median_ms(model, threads, self._precision, self._options.tool_seconds, self._folder)
             self.medians[self._names[number]].append(found)
 
     def sums(self) -> list[float]:

@@ -58,6 +58,24 @@ class TimedEngine:
         return graph
 
 
+class EngineWatch:
+    """Puts a stopwatch before every engine that a bundle is tried on: one without bf16 is given up for another."""
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        self._stopwatch = stopwatch
+        self._engines: list[TimedEngine] = []
+
+    def __call__(self, engine: Engine) -> TimedEngine:
+        """For `load_inspector`."""
+        self._engines.append(TimedEngine(engine, self._stopwatch))
+        return self._engines[-1]
+
+    @property
+    def runs(self) -> TimedEngine:
+        """The one that runs the bundle: the last that was tried."""
+        return self._engines[-1]
+
+
 class TimedGraph:
     """See `Graph`."""
 

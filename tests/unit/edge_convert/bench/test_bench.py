@@ -25,6 +25,8 @@ from edge_runtime.ops.clock import SimulatedClock
 from edge_runtime.vision.decode import decode_image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge_convert.bench.frames import BenchFrame
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -63,6 +65,7 @@ class TwoGraphs:
         """Only the input matters here."""
 
         input_spec = SPEC
+        parameters: Mapping[str, float] = {}
 
     def __init__(self, engine: TimedEngine) -> None:
         self._graphs = [engine.load(DOUBLE), engine.load(DOUBLE)]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from bundle_parts import make_draft
+from onnx import TensorProto, helper
+from typer.testing import CliRunner
+
+from edge_convert.bench.engine_tool import stated_precision
+from edge_convert.bench.timed import EngineWatch, Stopwatch
+from edge_convert.cli import app
+from edge_runtime import engine as engines
+from edge_runtime.app.inspection import BF16_WHERE_IT_IS, load_inspector
+from edge_runtime.bundles.archive import open_bundle
+from edge_runtime.bundles.writer import draft_of_manifest, write_bundle
+from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import EngineError
+from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Resize
+from edge_runtime.ops.clock import SystemClock
+
+if TYPE_CHECKING:
+    from edge_runtime.engine.port import Engine, Graph
+
+FAST = Path(__file__).resolve().parents[4] / "models" / "demo_fast.bundle"
+OPENVINO = EngineSettings(name="openvino", threads=1)
+QUICK = ["--engine", "onnxruntime", "--threads", "1", "--rounds", "1", "--per-round", "2", "--frame", "240x320"]
+
+
+def brightest(path: Path, **options: str) -> Path:
+    """A bundle whose score is the brightest pixel, with words for options."""
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMax", ["x"], ["score"], keepdims=0)],
+        "brightest",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    spec = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", mean=(0.0,), std=(1.0,))
+    draft = make_draft(
+        kind=DetectorKind.GENERIC,
+        input_spec=spec,
+        graphs={"model": "m.onnx"},
+        outputs={"score": "score"},
+        parameters={},
+        golden=(),
+        options=options,
+    )
+    write_bundle(path, draft, {"m.onnx": model.SerializeToString()})
+    return path
+
+
+class Masked:
+    """An engine that says it has bf16 and cannot compile for it, as OpenVINO under ONEDNN_MAX_CPU_ISA."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name, self.description = engine.name, engine.description
+
+    def load(self, model: bytes) -> Graph:
+        """See the port."""
+        if "bf16" in self.description:
+            raise EngineError("no such instruction", "take float32")
+        return self._engine.load(model)
+
+
+def test_the_engine_that_runs_the_bundle_is_timed(tmp_path: Path) -> None:
+    """Not the one that was given up for it: its graphs would be missing from the figures, and from benchmark_app's."""
+    try:
+        engines.create(OPENVINO.model_copy(update={"precision": "bf16"}))
+    except EngineError:
+        pytest.skip("this processor does not compute in bf16")
+    stopwatch = Stopwatch(SystemClock())
+    watch = EngineWatch(stopwatch)
+    bundle = brightest(tmp_path / "p.bundle", precision=BF16_WHERE_IT_IS)
+    with load_inspector(bundle, OPENVINO, "development", lambda engine: watch(Masked(engine))) as inspector:
+        stopwatch.take()
+        inspector.inspect((np.zeros((8, 8), np.uint8),))
+        assert len(watch.runs.models) == 1
+        assert list(stopwatch.take()) == [0]
+        assert watch.runs.description == inspector.engine_description
+        assert stated_precision(watch.runs.description) == "f32"
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_the_engines_tool_is_told_the_precision_that_the_bundle_runs_in(precision: str) -> None:
+    """The bundle may have chosen another than the settings: a ratio of bf16 to float32 would flatter."""
+    settings = OPENVINO.model_copy(update={"precision": precision})
+    try:
+        assert stated_precision(engines.create(settings).description) == precision
+    except EngineError:
+        pytest.skip(f"this processor does not compute in {precision}")
+
+
+def test_a_part_of_several_exposures_is_measured(tmp_path: Path) -> None:
+    """As the daemon sees it, every exposure prepared and inspected: the same frame so many times."""
+    two, figures = tmp_path / "two.bundle", tmp_path / "b.json"
+    with open_bundle(FAST, trust="development") as opened:
+        manifest = opened.manifest
+        draft = replace(draft_of_manifest(manifest), parameters={**manifest.parameters, "exposures": 2.0})
+        write_bundle(two, draft, {name: opened.payloads.read(name) for name in manifest.payloads})
+    done = CliRunner().invoke(app, ["bench", str(two), *QUICK, "--json", str(figures)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(figures.read_text())["verdict"]["count"] == 2
+
+
+def test_a_file_that_cannot_be_written_costs_no_measurement(tmp_path: Path) -> None:
+    """The table is printed before the error that ends the command."""
+    done = CliRunner().invoke(app, ["bench", str(FAST), *QUICK, "--json", str(tmp_path / "none" / "b.json")])
+    assert done.exit_code == 2
+    assert "frame to score" in done.output
+    assert "cannot write" in done.output
