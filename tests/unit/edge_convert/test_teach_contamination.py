@@ -91,6 +91,19 @@ def test_many_images_are_judged_too(tmp_path: Path) -> None:
     assert sorted(suspect.file for suspect in report.left_out) == names
 
 
+def test_a_large_share_goes_from_all_of_many_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where few images are held out, the others still give as many as are to go, not just a tenth of them."""
+    monkeypatch.setattr(screening, "_RULER_IMAGES", 8)
+    write_parts(tmp_path / "good", 40)
+    names = contaminate(tmp_path / "good", 20, whole=True)
+    options = drawn_options(
+        tmp_path, false_reject_rate=0.2, holdout=0.2, contamination=Contamination(0.35), int8=False, golden=1
+    )
+    left_out = {suspect.file for suspect in taught(options).left_out}
+    assert len(left_out) == 21
+    assert len(left_out.intersection(names)) >= 18
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(10, 400), st.integers(0, 2**32 - 1), st.floats(0.02, 0.5))
 def test_the_limit_lies_above_the_usual_and_scales_with_the_scores(count: int, seed: int, scale: float) -> None:

@@ -27,8 +27,8 @@ class Model:
     """Rank on surface defects, 3 the best: measured here for 1 and 2 (models/README.md, docs/efficientad.md), as
     published for 3."""
     logical: bool
-    """Made by this command, it also sees what is missing or in the wrong place although every detail looks normal: it has
-    an autoencoder, which a student that is solved for does not."""
+    """Made by this command, it also sees what is missing or in the wrong place although every detail looks normal: it
+    has an autoencoder, which a student that is solved for does not."""
     int8_holds: bool = True
     """INT8 mostly keeps parity, so that its time may be promised."""
     input_px: int = 256

@@ -169,7 +169,9 @@ def _score_rest(
     rows = candidates.rows_of(known)
     bank = rows[greedy_coreset(rows, _REST_BANK, material.options.seed)]
     rough = candidates.largest_distances(bank_of(bank).distances)
-    worst = sorted(rest, key=lambda image: -rough[image])[: max(_RULER_IMAGES, round(LARGEST_SHARE * len(rest)))]
+    share = max(LARGEST_SHARE, material.options.contamination.share or 0.0)
+    most = max(_RULER_IMAGES, round(share * len(material.images.files)))
+    worst = sorted(rest, key=lambda image: -rough[image])[:most]
     draw = np.random.default_rng((material.options.seed, 3))
     typical = sorted(int(image) for image in draw.choice(rest, min(_RULER_IMAGES, len(rest)), replace=False))
     detector = parts.viewer(parts.search(bank), material.engine)
