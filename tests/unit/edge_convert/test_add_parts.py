@@ -195,6 +195,19 @@ def test_a_sample_of_production_draws_new_limits(bundle: Path, tmp_path: Path) -
         run(bundle, write_labelled(tmp_path / "few", range(200, 203)), tmp_path / "grown.bundle", sample=True)
 
 
+def test_a_sample_cannot_redraw_limits_that_no_rate_set(bundle: Path, tmp_path: Path) -> None:
+    """Limits from defects or costs that stop no good part: what to do is said before anything is written."""
+    with open_bundle(bundle, trust="development") as opened:
+        draft = draft_of_manifest(opened.manifest)
+        payloads = {name: opened.payloads.read(name) for name in opened.manifest.payloads}
+    calibration = dataclasses.replace(draft.calibration, false_reject_rate=0.0)
+    write_bundle(tmp_path / "by_defects.bundle", dataclasses.replace(draft, calibration=calibration), payloads)
+    new = write_labelled(tmp_path / "new", range(200, 206))
+    with pytest.raises(ConfigError, match="not drawn for a false-reject rate") as refused:
+        run(tmp_path / "by_defects.bundle", new, tmp_path / "grown.bundle", sample=True)
+    assert "Leave --sample out" in refused.value.action
+
+
 def test_tiles_and_masks_are_those_of_the_bundle(tmp_path: Path) -> None:
     """A bundle of two masked tiles learns what it inspects, and nothing of what its mask leaves out."""
     mask = np.full((96, 128), 255, dtype=np.uint8)

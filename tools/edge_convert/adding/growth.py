@@ -166,6 +166,12 @@ def _calibration(old: Calibration, unseen: list[float], *, sample: bool) -> tupl
             f"--sample: {len(unseen)} parts are no sample to draw limits from",
             f"Supply at least {LOWEST_COUNT}, better 50, or leave --sample out to keep the limits.",
         )
+    if not 0 < old.false_reject_rate < 0.5:  # noqa: PLR2004
+        raise ConfigError(
+            f"--sample: the bundle's limits were not drawn for a false-reject rate ({old.false_reject_rate:.0%} of its "
+            "good parts lie above them), so there is none to draw them for again",
+            "Leave --sample out to keep the limits, or draw them first with edge-convert relimit --false-reject-rate.",
+        )
     scores = tuple(sorted((*old.good_scores, *unseen)))
     found = limits_for(scores, old.false_reject_rate)
     method = (

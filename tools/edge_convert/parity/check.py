@@ -61,6 +61,7 @@ def check_parity(inspector: Inspector, folders: Sequence[Path], observer: Observ
     Raises:
         BundleError: the bundle carries no reference, or is damaged.
         ConfigError: a folder is not there, or holds none of the images.
+        ImageError: a file in a folder cannot be read, so that nobody knows whether it is one of them.
     """
     bundle = inspector.bundle
     reference = bundle.reference
@@ -97,7 +98,7 @@ def _pairs(inspector: Inspector, reference: Reference, folders: Sequence[Path], 
     pairs: dict[str, Pair] = {}
     with observer.stage("reference images", len(paths)) as stage:
         for path in paths:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = _digest(path)
             image = wanted.get(digest)
             if image is not None and digest not in pairs:
                 pairs[digest] = Pair(path.name, image.defective, Answer(image.score), _answer(inspector, path))
@@ -114,6 +115,13 @@ def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder", "Name folders with the images that the bundle was made from.")
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}", "Check the file and its permissions.") from error
 
 
 def _answer(inspector: Inspector, path: Path) -> Answer:

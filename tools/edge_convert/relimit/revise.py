@@ -62,13 +62,13 @@ def revise(
         reason: who wants it and why; goes into the notes.
 
     Raises:
-        ConfigError: a golden defect would pass, or no golden image of one kind remains.
+        ConfigError: a golden defect would pass, or no golden image remains.
         BundleError: the bundle cannot be written or does not reproduce itself.
     """
     manifest = inspector.bundle
     limits = Limits(review=rule.review, reject=_reject(rule.review, good, manifest))
     golden, left_out = _golden(manifest, limits)
-    draft = _draft(manifest, _calibration(manifest, limits, good), golden, rule.method, reason)
+    draft = _draft(manifest, _calibration(manifest, limits, rule, good), golden, rule.method, reason)
     payloads = {name: inspector.payloads.read(name) for name in manifest.payloads}
     digest = seal(out, draft, payloads, engine)
     return Revision(
@@ -98,8 +98,10 @@ def _draft(
     )
 
 
-def _calibration(manifest: ModelBundle, limits: Limits, good: Sequence[float]) -> Calibration:
-    rate = sum(score > limits.review for score in good) / len(good)
+def _calibration(manifest: ModelBundle, limits: Limits, rule: Rule, good: Sequence[float]) -> Calibration:
+    rate = rule.false_reject_rate
+    if rate is None:
+        rate = sum(score > limits.review for score in good) / len(good)
     return replace(manifest.calibration, limits=limits, good_scores=tuple(sorted(good)), false_reject_rate=rate)
 
 

@@ -30,6 +30,8 @@ class Rule:
     review: float
     method: str
     """With every number that it rests on."""
+    false_reject_rate: float | None = None
+    """Share of good parts that it was drawn for; None: it was drawn from defects."""
 
 
 def from_false_reject_rate(good: Sequence[float], rate: float, confidence: float) -> Rule:
@@ -63,7 +65,7 @@ def from_false_reject_rate(good: Sequence[float], rate: float, confidence: float
         f"score {count - above} of {count} good parts: at most {rate:.2%} of good parts lie above it, "
         f"with {confidence:.0%} confidence"
     )
-    return Rule(ordered[count - above - 1], method)
+    return Rule(ordered[count - above - 1], method, rate)
 
 
 def from_target_fnr(defective: Sequence[float], target: float, confidence: float) -> Rule:

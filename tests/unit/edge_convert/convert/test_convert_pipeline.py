@@ -215,6 +215,17 @@ def test_images_that_the_bundle_does_not_know_are_told_apart(tmp_path: Path, goo
     assert "SHA-256" in result.output
 
 
+def test_a_file_that_cannot_be_read_leaves_parity_unknown(tmp_path: Path, good: Path) -> None:
+    """Exit code 1 is for a bundle that departs; a file with a name like an image that gives no bytes is a 2."""
+    out, folder = tmp_path / "ring.bundle", tmp_path / "images"
+    _convert(out, good)
+    folder.mkdir()
+    (folder / "dead.png").symlink_to("/proc/self/mem")
+    result = CliRunner().invoke(app, ["parity", str(out), str(good), str(folder), "--engine", "onnxruntime"])
+    assert result.exit_code == 2
+    assert "dead.png cannot be read" in result.output
+
+
 def test_equal_inputs_give_equal_bytes(tmp_path: Path, good: Path) -> None:
     """Nothing of the clock or of chance is in a bundle."""
     one, other = tmp_path / "one.bundle", tmp_path / "other.bundle"
@@ -237,6 +248,19 @@ def test_a_new_revision_has_other_limits_and_the_same_weights(tmp_path: Path, go
         assert after.bundle.notes["revision_1"] == "limits changed: QE: fewer misses"
         assert after.bundle.calibration.limits != before.bundle.calibration.limits
         assert after.payloads.read("model.onnx") == before.payloads.read("model.onnx")
+
+
+def test_limits_drawn_for_a_rate_state_that_rate(tmp_path: Path, good: Path) -> None:
+    """The manifest has the false-reject rate that was asked for, not what it came to on the scores at hand."""
+    out, revised = tmp_path / "ring.bundle", tmp_path / "revised.bundle"
+    _convert(out, good)
+    command = ["relimit", str(out), "--out", str(revised), "--reason", "x", "--engine", "onnxruntime", "--threads", "1"]
+    result = CliRunner().invoke(app, [*command, "--false-reject-rate", "0.1", "--confidence", "0.95"])
+    assert result.exit_code == 0, result.output
+    with load_inspector(revised, _ENGINE, "development") as inspector:
+        calibration = inspector.bundle.calibration
+    assert sum(score > calibration.limits.review for score in calibration.good_scores) == 0
+    assert calibration.false_reject_rate == 0.1
 
 
 def test_limits_that_pass_a_golden_defect_are_refused(tmp_path: Path, good: Path, dataset: Path) -> None:
