@@ -86,7 +86,7 @@ def read_choices(file: Path) -> list[Choice]:
         return [_choice(entry) for entry in document["choices"]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         _log.warning("%s is not used: %s; run `edge-runtime tune` again", file, error)
         return []
 

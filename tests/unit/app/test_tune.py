@@ -109,7 +109,19 @@ def test_a_choice_that_no_configuration_may_have_only_costs_speed(tmp_path: Path
     assert any(f"tuned.json is not used: {next(iter(settings))}: " in line for line in told)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2, "choices": []}', '{"format": 1, "choices": [{}]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"format": 2, "choices": []}',
+        '{"format": 1, "choices": [{}]}',
+        '{"format": 1, "choices": [{"bundle": "b", "device": "d", "settings": [], "p50_ms": 1, "measured": "m"}]}',
+    ],
+    ids=["empty", "torn", "list", "deep", "format", "nothing", "settings"],
+)
 def test_a_damaged_file_only_costs_speed(tmp_path: Path, content: str) -> None:
     """The line starts with what is configured, and says so."""
     file = tmp_path / "tuned.json"
