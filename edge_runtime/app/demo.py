@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from edge_runtime.app.daemon import Daemon
+from edge_runtime.app.own_broker import connected
 from edge_runtime.app.recipe import limits_in_force
 from edge_runtime.broker.embedded import start_embedded
 from edge_runtime.config.load import load_config
@@ -210,9 +211,8 @@ def _adapted(
 ) -> LineConfig:
     chosen = {"parts": parts, "parts_per_s": parts_per_s, "seed": seed}
     simulation = config.simulation.model_copy(update={k: v for k, v in chosen.items() if v is not None})
-    mqtt = config.mqtt.model_copy(update={"host": broker.host, "port": broker.port, "version": broker.version})
     device = config.device.model_copy(update={"state_dir": _writable(config.device.state_dir)})
-    return config.model_copy(update={"simulation": simulation, "mqtt": mqtt, "device": device})
+    return connected(config, broker).model_copy(update={"simulation": simulation, "device": device})
 
 
 def _writable(state_dir: Path) -> Path:

@@ -37,6 +37,7 @@ def run_command(
         signals = Signals()
         signals.install()
         from edge_runtime.app.daemon import Daemon  # noqa: PLC0415  (engines take time to import)
+        from edge_runtime.app.own_broker import with_its_broker  # noqa: PLC0415
         from edge_runtime.app.running import LineSource  # noqa: PLC0415
         from edge_runtime.ops.clock import SystemClock  # noqa: PLC0415
         from edge_runtime.ops.logs import Logging  # noqa: PLC0415
@@ -45,7 +46,8 @@ def run_command(
         settings = _read(paths)
         level = min((one.ops.log_level for one in settings), key=_LEVELS.index)
         at_the_end.callback(Logging(level, sys.stderr, os.environ).close)
-        first, *others = [LineSource(one, _reading(path)) for path, one in zip(paths, settings, strict=True)]
+        lines = [LineSource(one, _reading(path)) for path, one in zip(paths, settings, strict=True)]
+        first, *others = [with_its_broker(line, at_the_end.callback) for line in lines]
         daemon = Daemon(first.config, first.reload, SystemClock(), signals, others)
         settle()
         daemon.run()
