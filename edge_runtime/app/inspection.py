@@ -117,27 +117,39 @@ def inspector_of(
     """
     with contextlib.ExitStack() as undo:
         undo.enter_context(opened)
-        settings = tuned(engine_settings, opened.manifest.identity.digest)
-        runner = _engine_for(opened.manifest, settings)
-        require_fit(opened.manifest, runner)
-        try:
-            detector = _detector(opened, runner, watched)
-        except EngineError:
-            if "precision" in settings.model_fields_set or _wanted(opened.manifest) != BF16_WHERE_IT_IS:
-                raise
-            # OpenVINO offers bf16 on a processor whose instructions are masked, and then cannot compile.
-            runner = engine.create(settings)
-            detector = _detector(opened, runner, watched)
-        warm_up(detector)
-        proportions = proportions_of(opened.manifest, opened.payloads)
+        detector, description = detector_of(opened.manifest, opened.payloads, engine_settings, watched)
         undo.pop_all()
-        # Last: the black frame of the warm-up is the network's size, whatever was taught.
-        guarded = detector if proportions is None else ProportionedDetector(detector, proportions)
-        return Inspector(opened, guarded, runner.description)
+        return Inspector(opened, detector, description)
 
 
-def _detector(opened: OpenBundle, runner: Engine, watched: Callable[[Engine], Engine] | None) -> Detector:
-    return detectors.create(opened.manifest, opened.payloads, runner if watched is None else watched(runner))
+def detector_of(
+    manifest: ModelBundle,
+    payloads: PayloadReader,
+    engine_settings: EngineSettings,
+    watched: Callable[[Engine], Engine] | None = None,
+) -> tuple[Detector, str]:
+    """What looks at parts by a bundle, on an engine of its own, warmed up; and the engine's description.
+
+    Raises:
+        BundleError: as `inspector_of`.
+        EngineError: as `inspector_of`.
+    """
+    settings = tuned(engine_settings, manifest.identity.digest)
+    runner = _engine_for(manifest, settings)
+    require_fit(manifest, runner)
+    try:
+        detector = detectors.create(manifest, payloads, runner if watched is None else watched(runner))
+    except EngineError:
+        if "precision" in settings.model_fields_set or _wanted(manifest) != BF16_WHERE_IT_IS:
+            raise
+        # OpenVINO offers bf16 on a processor whose instructions are masked, and then cannot compile.
+        runner = engine.create(settings)
+        detector = detectors.create(manifest, payloads, runner if watched is None else watched(runner))
+    warm_up(detector)
+    proportions = proportions_of(manifest, payloads)
+    # Last: the black frame of the warm-up is the network's size, whatever was taught.
+    guarded = detector if proportions is None else ProportionedDetector(detector, proportions)
+    return guarded, runner.description
 
 
 def _wanted(manifest: ModelBundle) -> str:

@@ -9,11 +9,11 @@ from edge_runtime.app.audit import opening_records
 from edge_runtime.app.beside import beside_of, rollout_service
 from edge_runtime.app.combine import member_models
 from edge_runtime.app.conditions import line_conditions
-from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.models import ModelMaker
 from edge_runtime.app.numbering import start_numbering
 from edge_runtime.app.products import file_products, product_switch
 from edge_runtime.app.recording import evidence_stage, publish_stage, record_stage
+from edge_runtime.app.side_by_side import line_inspector
 from edge_runtime.app.stages import (
     Common,
     capture_stage,
@@ -59,7 +59,7 @@ def build_line(
             watchdog.
         shared: what the line shares with others of this process; None: it is alone.
     """
-    maker = ModelMaker(config, devices.plc.capabilities, clock, inspector_of if shared is None else shared.assemble)
+    maker = ModelMaker(config, devices.plc.capabilities, clock, line_inspector if shared is None else shared.assemble)
     beside = beside_of(config)
     line = _common(config, devices, maker, clock)
     dispatch = dispatch_stage(line, shared)

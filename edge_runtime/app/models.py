@@ -10,6 +10,7 @@ from edge_runtime.app.recipe import build_recipe
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.detectors.shared import SharedDetector
+from edge_runtime.detectors.side_by_side import each_of
 from edge_runtime.domain.errors import BundleError, EdgeError
 from edge_runtime.ops.memory import resident_bytes
 from edge_runtime.services.engine_keeper import EngineKeeper
@@ -49,7 +50,14 @@ def prove(inspector: Inspector) -> None:
     shared = inspector.detector if isinstance(inspector.detector, SharedDetector) else None
     if shared is not None and shared.proved:
         return  # the very engine of another line: to ask it again would hold that line up
-    report = golden_self_test(inspector.detector, inspector.bundle, inspector.payloads, inspector.engine_description)
+    for detector in each_of(inspector.detector):
+        _prove(detector, inspector)
+    if shared is not None:
+        shared.proved = True
+
+
+def _prove(detector: Detector, inspector: Inspector) -> None:
+    report = golden_self_test(detector, inspector.bundle, inspector.payloads, inspector.engine_description)
     if not report.passed:
         identity = inspector.bundle.identity
         raise BundleError(
@@ -57,8 +65,6 @@ def prove(inspector: Inspector) -> None:
             f"{report.summary}",
             "keep the previous bundle; convert this one again for this engine, or choose the engine it names",
         )
-    if shared is not None:
-        shared.proved = True
 
 
 def proved(opener: Opener) -> Inspector:

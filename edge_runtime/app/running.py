@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.app.audit import attribution
 from edge_runtime.app.devices import open_devices
-from edge_runtime.app.inspection import inspector_of
 from edge_runtime.app.lamp import LampDriver, make_lamp
 from edge_runtime.app.line import build_line
 from edge_runtime.app.metrics import LineMetrics
 from edge_runtime.app.preview import PreviewFeed, PreviewPages, Said
 from edge_runtime.app.recipe import limits_in_force
+from edge_runtime.app.side_by_side import line_inspector
 from edge_runtime.app.status import StatusReporter
 from edge_runtime.config.line import LineConfig
 from edge_runtime.domain.errors import ConfigError
@@ -81,7 +81,7 @@ class RunningLine:
         self._feed = PreviewFeed(clock)
         with contextlib.ExitStack() as undo:
             _make_state_dir(config.device.state_dir)
-            assemble = inspector_of if shared is None else shared.assemble
+            assemble = line_inspector if shared is None else shared.assemble
             self.devices: Devices = open_devices(config, clock, assemble)
             undo.callback(self.devices.close)
             self.line: Line = build_line(config, self.devices, clock, self._show, progress, shared)

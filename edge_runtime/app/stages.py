@@ -130,6 +130,7 @@ def inspect_stage(
         products=products,
         panel=panel_of(line.config, line.models, line.clock),
         turns=None if shared is None else shared.turns,
+        at_once=line.config.engine.at_once,
     )
 
 

@@ -188,6 +188,21 @@ def _engine(config: LineConfig) -> Iterator[Finding]:
         yield finding(
             "is OpenVINO's; with onnxruntime the device is chosen by engine.provider", "engine.device", "engine.name"
         )
+    if engine.at_once == 1:
+        return
+    if config.recipe.combine is not None:
+        yield finding(
+            "does not go with [recipe.combine], whose models look at one part after the other",
+            "engine.at_once",
+            "recipe.combine",
+        )
+    if config.rollout.enabled:
+        yield finding(
+            "does not go with [rollout]: a candidate that has a core to itself would seem faster than a model beside "
+            "which others look; leave it out while candidates are compared",
+            "engine.at_once",
+            "rollout.enabled",
+        )
 
 
 def _mqtt(config: LineConfig) -> Iterator[Finding]:

@@ -21,7 +21,10 @@ class EngineSettings(Settings):
     device: str = "CPU"
     """OpenVINO's device: CPU, GPU, NPU."""
     threads: int = Field(default=0, ge=0, le=256)
-    """0: as many as the process may use cores."""
+    """Of one inspection. 0: as many as the process may use cores."""
+    at_once: int = Field(default=1, ge=1, le=16)
+    """So many parts are inspected side by side while more than one waits, each on an engine of its own: more parts per
+    second, and more memory."""
     precision: Literal["f32", "bf16", "f16"] = "f32"
     """Hint for the layers that are not quantized. f32 keeps scores exact."""
     cache_dir: Path | None = None

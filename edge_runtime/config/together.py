@@ -24,9 +24,13 @@ def read_together(paths: Sequence[Path]) -> list[LoadedConfig]:
     """The configurations of lines that run in one process, in the order given.
 
     Raises:
-        InvalidConfigError: the first file that is wrong, or that claims what a file before it has claimed.
+        InvalidConfigError: the first file that is wrong, that claims what a file before it has claimed, or that may
+            only run alone.
     """
     loaded = [read_config(path) for path in paths]
+    if len(loaded) > 1:
+        for one in loaded:
+            _refuse_at_once(one)
     taken: dict[str, Path] = {}
     for one in loaded:
         if twice := [(key, taken[claim]) for key, claim in _claims(one.config) if claim in taken]:
@@ -40,6 +44,13 @@ def read_together(paths: Sequence[Path]) -> list[LoadedConfig]:
             )
         taken |= {claim: one.file for _, claim in _claims(one.config)}
     return loaded
+
+
+def _refuse_at_once(one: LoadedConfig) -> None:
+    """Lines take turns on the processor: one that looks at several parts at a time would take those of the others."""
+    if one.config.engine.at_once > 1:
+        text = "is for a line that runs alone: several lines in one process take turns"
+        raise InvalidConfigError(one.file, [read_source(one.file).problem(("engine", "at_once"), text)])
 
 
 def _claims(config: LineConfig) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ class Choice:
     """Parts that cannot be finished in time any more, ascending; never the one to inspect."""
 
 
-def choose(deadlines_ns: Sequence[int], now_ns: int, duration_ns: int) -> Choice:
+def choose(deadlines_ns: Sequence[int], now_ns: int, duration_ns: int, at_once: int = 1) -> Choice:
     """The oldest part while all can be finished in turn; otherwise the newest.
 
     In the order of arrival an overloaded line would inspect every part just too late, and judge none. The newest part
@@ -37,12 +37,14 @@ def choose(deadlines_ns: Sequence[int], now_ns: int, duration_ns: int) -> Choice
         deadlines_ns: of the parts that wait, oldest first.
         now_ns: monotonic.
         duration_ns: how long one inspection is expected to take.
+        at_once: so many run side by side; all but one of them are under way, and may have just begun.
     """
     alive = [place for place, deadline_ns in enumerate(deadlines_ns) if now_ns <= deadline_ns]
     gone = tuple(place for place in range(len(deadlines_ns)) if place not in set(alive))
     if not alive:
         return Choice(None, gone)
-    if all(now_ns + (turn + 1) * duration_ns <= deadlines_ns[place] for turn, place in enumerate(alive)):
+    rounds = [(turn + at_once - 1) // at_once + 1 for turn in range(len(alive))]
+    if all(now_ns + count * duration_ns <= deadlines_ns[place] for count, place in zip(rounds, alive, strict=True)):
         return Choice(alive[0], gone)
     newest = alive[-1]
     hopeless = (place for place in alive[:-1] if now_ns + 2 * duration_ns > deadlines_ns[place])

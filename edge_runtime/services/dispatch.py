@@ -78,7 +78,8 @@ class DispatchStage:
         self._turns = turns
         self._open: dict[_Key, Part] = {}
         self._closed: deque[_Key] = deque(maxlen=REMEMBERED)
-        self._inspected: Part | None = None
+        self._inspected: dict[int, Part] = {}
+        """By the place of the thread that looks at it."""
 
     @property
     def open_parts(self) -> int:
@@ -109,11 +110,10 @@ class DispatchStage:
         match item:
             case Opened(part):
                 self._open[_key(part)] = part
-            case Begun(part):
-                self._inspected = part
+            case Begun(part, place):
+                self._inspected[place] = part
             case Judged(part, verdict, anomaly_map, recipe):
-                if self._inspected is part:
-                    self._inspected = None
+                self._inspected = {place: other for place, other in self._inspected.items() if other is not part}
                 self._close(part, verdict, anomaly_map, recipe or self._recipe.current)
             case Waived(part):
                 if _key(part) in self._open:  # else its deadline was faster
@@ -121,7 +121,7 @@ class DispatchStage:
 
     def _why_late(self, part: Part) -> tuple[Reason, str]:
         """At its deadline: did it have its turn?"""
-        if part is self._inspected:
+        if any(part is inspected for inspected in self._inspected.values()):
             return Reason.DEADLINE_MISSED, "its inspection has not ended at the deadline"
         if isinstance(part.arrival, Frame) and part.arrival.captured_ns > part.deadline_ns:
             late_ms = (part.arrival.captured_ns - part.deadline_ns) / 1e6
@@ -130,9 +130,9 @@ class DispatchStage:
 
     def _why_waived(self, part: Part) -> tuple[Reason, str]:
         """Never inspected: because others came too fast, or because another inspection does not end?"""
-        if self._stuck(self._clock.monotonic_ns()) and self._inspected is not None:
-            before = self._inspected.trigger.part_id
-            return Reason.DEADLINE_MISSED, f"the inspection of {before} does not end: this part never had its turn"
+        if (before := self._stuck(self._clock.monotonic_ns())) is not None:
+            text = f"the inspection of {before.trigger.part_id} does not end: this part never had its turn"
+            return Reason.DEADLINE_MISSED, text
         if self._turns is not None and (other := self._turns.overdue()) is not None:
             return Reason.DEADLINE_MISSED, f"an inspection of line {other} does not end: this part never had its turn"
         if (held := self._held(part)) is not None:
@@ -150,8 +150,9 @@ class DispatchStage:
         held = self._turns.held(ready_ns)
         return held if held is not None and 2 * held[1] > part.deadline_ns - ready_ns else None
 
-    def _stuck(self, now_ns: int) -> bool:
-        return self._inspected is not None and now_ns > self._inspected.deadline_ns
+    def _stuck(self, now_ns: int) -> Part | None:
+        """One whose inspection goes on behind its deadline."""
+        return next((part for part in self._inspected.values() if now_ns > part.deadline_ns), None)
 
     def _patience_s(self) -> float:
         earliest_ns = min((part.deadline_ns for part in self._open.values()), default=None)

@@ -26,7 +26,7 @@ PAUSES_NS = (0, 5_000_000_000, 30_000_000_000)
 
 
 class EngineKeeper:
-    """A Detector that mends itself. `inspect` and `look_after` belong to the inspect stage's thread.
+    """A Detector that mends itself. `inspect` and `look_after` belong to the inspect stage's threads.
 
     Loading takes from half a second to minutes, so it has a thread of its own, named `engine`; meanwhile every part
     gets its fault at once.
@@ -42,6 +42,8 @@ class EngineKeeper:
         self._detector = detector
         self._renew = renew
         self._clock = clock
+        self._counting = threading.Lock()
+        """Several threads may look at parts."""
         self._failures = 0
         self._attempts = 0
         self._next_ns = 0
@@ -64,17 +66,15 @@ class EngineKeeper:
         """See `Detector`. What it raises, and a score that is no number, counts as a failure, except ImageError."""
         if self._thread is not None:
             raise EngineError("the engine is being loaded anew", "wait; see the log for why")
+        detector = self._detector
         try:
-            detection = self._detector.inspect(exposures)
+            detection = detector.inspect(exposures)
         except ImageError:
             raise
         except Exception as error:
-            self._failed(f"{type(error).__name__}: {error}")
+            self._count(detector, f"{type(error).__name__}: {error}")
             raise
-        if math.isfinite(detection.score):
-            self._failures, self._attempts, self.failing = 0, 0, None
-        else:
-            self._failed(f"the model returned {detection.score}")
+        self._count(detector, "" if math.isfinite(detection.score) else f"the model returned {detection.score}")
         return detection
 
     def look_after(self) -> None:
@@ -93,11 +93,18 @@ class EngineKeeper:
         """Somebody looked at it: as many attempts again. Callable from any thread."""
         self._forgiven = True
 
-    def _failed(self, why: str) -> None:
-        self._failures += 1
-        self._why = why
-        if self._failures >= FAILURES:
-            self.failing = self._told()
+    def _count(self, detector: Detector, why: str) -> None:
+        """What came of a part; `why` it failed, else empty. What another has taken the place of counts no more."""
+        with self._counting:
+            if detector is not self._detector:
+                return
+            if not why:
+                self._failures, self._attempts, self.failing = 0, 0, None
+                return
+            self._failures += 1
+            self._why = why
+            if self._failures >= FAILURES:
+                self.failing = self._told()
 
     def _begin(self, renew: Callable[[], Detector]) -> None:
         self._attempts += 1
@@ -122,8 +129,9 @@ class EngineKeeper:
             self.failing = self._told()
             return
         # It gave its golden scores just now: the next part is welcome, and the line need not wait for a part to say so.
-        self._detector, self._renewed, self._why_not = self._renewed, None, ""
-        self._failures, self.failing = 0, None
+        with self._counting:
+            self._detector, self._renewed, self._why_not = self._renewed, None, ""
+            self._failures, self.failing = 0, None
         self.renewals += 1
         _log.warning("the engine was loaded anew and gives its golden scores")
 

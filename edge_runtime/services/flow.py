@@ -39,6 +39,8 @@ class Begun:
     """The inspection of a part has begun: should it end too late, that is a matter of time and not of numbers."""
 
     part: Part
+    place: int = 0
+    """Which of the threads that look; it looks at no other part any more."""
 
 
 @dataclass(frozen=True, slots=True)

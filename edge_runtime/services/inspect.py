@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.judge import judge
@@ -39,8 +40,23 @@ FINISH_S = 1.0
 """How long the end waits for a dispatch stage without room."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A part that is to be looked at now."""
+
+    part: Part
+    frame: Frame
+    model: Model
+    began_ns: int
+
+
 class InspectStage:
-    """Runs the detector. Whatever goes wrong in it becomes a fault of this one part, never silence."""
+    """Runs the detector. Whatever goes wrong in it becomes a fault of this one part, never silence.
+
+    Where several inspections run side by side (`engine.at_once`), each has a thread (`InspectHand`). They take parts
+    one after the other, so that what is chosen and who looks is settled as by one thread; only the looking overlaps. A
+    model is changed while none of them looks.
+    """
 
     name = "inspect"
 
@@ -59,6 +75,7 @@ class InspectStage:
         products: FileProducts | None = None,
         panel: Panel | None = None,
         turns: LineTurns | None = None,
+        at_once: int = 1,
     ) -> None:
         """Wire the stage.
 
@@ -70,7 +87,8 @@ class InspectStage:
             progress: called once per round, idle rounds included; what feeds the watchdog.
             beside: the rollout of a candidate; says who decides a part, and is told what came of it.
             panel: where several models are combined; never together with `beside`.
-            turns: where other lines share the processor.
+            turns: where other lines share the processor; never together with several at once.
+            at_once: so many threads look at parts; the first is the stage's own.
         """
         self.models = models
         self._recipe = recipe
@@ -87,37 +105,91 @@ class InspectStage:
         self._turns = AlwaysItsTurn() if turns is None else self._make_turns(turns)
         self._held: Part | None = None
         self._never = threading.Event()
+        self._at_once = at_once
+        self.hands = tuple(InspectHand(self, place) for place in range(1, at_once))
+        """What else runs in threads of their own."""
+        self._taking = threading.Lock()
+        """Held by the thread that takes the next part."""
+        self._telling = threading.Lock()
+        """Held while something is handed on."""
+        self._looking = 0
+        self._none_looks = threading.Condition()
 
     def step(self) -> None:
         """Inspect at most one part."""
         if self._progress is not None:
             self._progress()
-        model = self.models.between_frames()
-        if not self._dispatch.flush(0):
-            self._turns.rest()
-            if not self._dispatch.flush(POLL_S):
-                return
-        part = self._next()
-        if part is None or not isinstance(part.arrival, Frame) or not self._is_admitted(part, part.arrival, model):
+        self.work(0)
+
+    def work(self, place: int) -> None:
+        """Inspect at most one part, in thread number `place`."""
+        if self._at_once > 1 and self._held is None:
+            self._inspect_queue.waiting(POLL_S)  # outside of the lock: a part that comes is for whoever is free
+        with self._taking:
+            taken = self._take(place)
+        if taken is None:
             return
-        if not self._turns.for_part(part, POLL_S):
-            self._held = part
-            return
-        began_ns = self._clock.monotonic_ns()
-        self._dispatch.send(Begun(part), quietly=True)  # it matters at the deadline, and the arbiter looks then
-        decider, verdict, anomaly_map, recipe = self._judged(model, part, part.arrival)
-        self._durations.add(verdict.decided_ns - began_ns)
-        self._dispatch.send(Judged(part, verdict, anomaly_map, recipe))
-        if self._beside is not None:
-            self._beside.judged(part, verdict, decider, verdict.decided_ns - began_ns)
-        if self._preview is not None and decider is model:  # a candidate's map has other colours
-            self._preview(part.arrival, anomaly_map, verdict)
+        try:
+            decider, verdict, anomaly_map, recipe = self._judged(taken.model, taken.part, taken.frame)
+            with self._telling:
+                self._tell(taken, decider, Judged(taken.part, verdict, anomaly_map, recipe))
+        finally:
+            self._has_looked()
         self._turns.done()
 
     def finish(self) -> None:
         """Hand over what is owed."""
         self._turns.rest()
-        self._dispatch.flush(FINISH_S)
+        with self._telling:
+            self._dispatch.flush(FINISH_S)
+
+    def _take(self, place: int) -> _Taken | None:
+        """The next part, if there is one that may be looked at now."""
+        model = self._between_frames()
+        if not self._flush(0):
+            self._turns.rest()
+            if not self._flush(POLL_S):
+                return None
+        part = self._next()
+        if part is None or not isinstance(part.arrival, Frame) or not self._is_admitted(part, part.arrival, model):
+            return None
+        if not self._turns.for_part(part, POLL_S):
+            self._held = part
+            return None
+        with self._none_looks:
+            self._looking += 1
+        began_ns = self._clock.monotonic_ns()
+        self._send(Begun(part, place), quietly=True)  # it matters at the deadline, and the arbiter looks then
+        return _Taken(part, part.arrival, model, began_ns)
+
+    def _tell(self, taken: _Taken, decider: Model, judged: Judged) -> None:
+        verdict = judged.verdict
+        self._durations.add(verdict.decided_ns - taken.began_ns)
+        self._dispatch.send(judged)
+        if self._beside is not None:
+            self._beside.judged(taken.part, verdict, decider, verdict.decided_ns - taken.began_ns)
+        if self._preview is not None and decider is taken.model:  # a candidate's map has other colours
+            self._preview(taken.frame, judged.anomaly_map, verdict)
+
+    def _between_frames(self) -> Model:
+        """Who looks at the next part. A verdict of the model before comes before the change."""
+        if self._at_once > 1 and self.models.is_to_change:
+            with self._none_looks:
+                self._none_looks.wait_for(lambda: self._looking == 0)
+        return self.models.between_frames()
+
+    def _has_looked(self) -> None:
+        with self._none_looks:
+            self._looking -= 1
+            self._none_looks.notify_all()
+
+    def _send(self, item: DispatchItem, *, quietly: bool = False) -> None:
+        with self._telling:
+            self._dispatch.send(item, quietly=quietly)
+
+    def _flush(self, timeout_s: float) -> bool:
+        with self._telling:
+            return self._dispatch.flush(timeout_s)
 
     def _next(self) -> Part | None:
         if self._held is not None:
@@ -125,9 +197,9 @@ class InspectStage:
             return part
         if not self._turns.for_the_queue(POLL_S):
             return None
-        picked = self._inspect_queue.pick(self._choose, POLL_S)
+        picked = self._inspect_queue.pick(self._choose, POLL_S if self._at_once == 1 else 0)
         for given_up in picked.given_up:
-            self._dispatch.send(Waived(given_up))
+            self._send(Waived(given_up))
         return picked.item
 
     def _is_admitted(self, part: Part, frame: Frame, model: Model) -> bool:
@@ -144,12 +216,12 @@ class InspectStage:
         part_id = part.trigger.part_id
         unknown = fault(model.bundle.identity, part_id, Reason.PRODUCT_UNKNOWN, answer, now_ns, self._clock)
         recipe = self._recipe.current
-        self._dispatch.send(Judged(part, judge(unknown, part, recipe, now_ns), None, recipe))
+        self._send(Judged(part, judge(unknown, part, recipe, now_ns), None, recipe))
         return False
 
     def _choose(self, waiting: Sequence[Part]) -> tuple[int | None, tuple[int, ...]]:
         expected_ns = self._durations.expected_ns if self._newest_first else 0
-        choice = choose([part.deadline_ns for part in waiting], self._clock.monotonic_ns(), expected_ns)
+        choice = choose([part.deadline_ns for part in waiting], self._clock.monotonic_ns(), expected_ns, self._at_once)
         return choice.inspect, choice.give_up
 
     def _make_turns(self, turns: LineTurns) -> PartTurns:
@@ -198,3 +270,19 @@ class InspectStage:
         if isinstance(outcome, Inspection):  # else it is the image
             self._beside.fell_back(why)
         return model, outcome, source
+
+
+class InspectHand:
+    """A further thread of the inspect stage; what hangs or ends in it counts as the stage's."""
+
+    def __init__(self, stage: InspectStage, place: int) -> None:
+        self._stage = stage
+        self._place = place
+        self.name = f"{stage.name}-{place}"
+
+    def step(self) -> None:
+        """See `InspectStage`."""
+        self._stage.work(self._place)
+
+    def finish(self) -> None:
+        """What is owed is handed over by the stage's own thread."""

@@ -72,7 +72,7 @@ class Stages:
         beside = (self.publish, self.record, self.evidence, self.plc)
         there = (stage for stage in beside if stage is not None)
         last = (stage for stage in (self.activation, self.rollout) if stage is not None)
-        return (*there, self.dispatch, self.inspect, self.capture, *last)
+        return (*there, self.dispatch, self.inspect, *self.inspect.hands, self.capture, *last)
 
 
 class Line:
@@ -224,6 +224,8 @@ class Line:
         self._end("activation", deadline_ns)
         self._end("capture", deadline_ns)
         self._wait_until(self._has_decided, deadline_ns)
+        for hand in self.stages.inspect.hands:
+            self._end(hand.name, deadline_ns)
         self._end("inspect", deadline_ns)
         self._end("dispatch", deadline_ns)
         if self.stages.plc is not None:

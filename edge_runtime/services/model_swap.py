@@ -136,6 +136,11 @@ class Models:
         """Have `model` take the place of the line's own; see `Seat`."""
         return self.own.propose(model, record)
 
+    @property
+    def is_to_change(self) -> bool:
+        """Whether another model is proposed for any place."""
+        return any(seat.is_to_change for seat in (self.own, *self.beside))
+
     def between_frames(self) -> Model:
         """Called by the inspect stage in every round: takes over what is proposed; returns the line's own."""
         for seat in self.beside:

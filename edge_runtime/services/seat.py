@@ -64,9 +64,14 @@ class Seat:
         self._proposed.put(swap)
         return swap
 
+    @property
+    def is_to_change(self) -> bool:
+        """Whether another model is proposed."""
+        return self._proposed.peek() is not None
+
     def between_frames(self) -> Model:
         """Called by the inspect stage in every round: takes over what is proposed; returns who looks now."""
-        if self._proposed.peek() is not None and (swap := self._proposed.take(0)) is not None:
+        if self.is_to_change and (swap := self._proposed.take(0)) is not None:
             self._take_over(swap)
         self.current.keeper.look_after()
         return self.current

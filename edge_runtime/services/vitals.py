@@ -39,25 +39,24 @@ class Vitals:
 
     def dead_stage(self) -> str | None:
         """A stage on the deadline path whose thread has ended."""
-        return next((name for name in self._stages(DEADLINE_PATH) if not self._threads[name].alive), None)
+        return next((_kind(name) for name in self._stages(DEADLINE_PATH) if not self._threads[name].alive), None)
 
     def hung_stage(self) -> str | None:
         """A stage on the deadline path without progress."""
-        return next((name for name in self._stages(DEADLINE_PATH) if self.hangs(name)), None)
+        return next((_kind(name) for name in self._stages(DEADLINE_PATH) if self._hangs(name)), None)
 
     def stalled_stages(self) -> list[str]:
         """Stages beside the deadline path that have ended or hang: a slow disk must not stop the line."""
-        beside = self._stages(frozenset(self._threads) - DEADLINE_PATH)
-        return [name for name in beside if self.hangs(name) or not self._threads[name].alive]
+        beside = self._stages(frozenset(map(_kind, self._threads)) - DEADLINE_PATH)
+        return [name for name in beside if self._hangs(name) or not self._threads[name].alive]
 
     def deadline_path_alive(self) -> bool:
         """Whether capture, inspect and dispatch make progress: what the watchdog is fed with."""
         return self.dead_stage() is None and self.hung_stage() is None
 
     def hangs(self, name: str) -> bool:
-        """Whether this stage has finished no step for too long."""
-        thread = self._threads.get(name)
-        return thread is not None and self._clock.monotonic_ns() - thread.progress_ns > HUNG_AFTER_NS
+        """Whether this stage, in any of its threads, has finished no step for too long."""
+        return any(self._hangs(thread) for thread in self._stages(frozenset({name})))
 
     def device_state(self) -> DeviceState:
         """What the PLC is told, as of now: a hung inspection takes the ready bit away without anybody's help."""
@@ -72,5 +71,14 @@ class Vitals:
             development_trust=self._in_force.bundle.trust != "production",
         )
 
+    def _hangs(self, thread: str) -> bool:
+        return self._clock.monotonic_ns() - self._threads[thread].progress_ns > HUNG_AFTER_NS
+
     def _stages(self, names: frozenset[str]) -> list[str]:
-        return [name for name in self._threads if name in names]
+        """Names of their threads."""
+        return [name for name in self._threads if _kind(name) in names]
+
+
+def _kind(thread: str) -> str:
+    """The stage that a thread belongs to: `inspect-1` is one more of `inspect`."""
+    return thread.partition("-")[0]

@@ -98,17 +98,19 @@ def test_every_simulated_part_gets_one_verdict_and_bad_ones_do_not_pass_for_want
 
 
 def test_the_threads_are_those_of_the_readme_and_none_is_left(simulated) -> None:
-    """A newcomer finds every thread in the README's table; a stopped daemon leaves none behind."""
+    """A newcomer finds every thread in the README's table; a stopped daemon leaves none behind, nor a part."""
     before = set(threading.enumerate())
     seen: set[str] = set()
-    _run(simulated(), lambda: seen.update(t.name for t in threading.enumerate() if t not in before))
+    config = simulated(engine={"at_once": 2})
+    daemon = _run(config, lambda: seen.update(t.name for t in threading.enumerate() if t not in before))
     # The evidence thread stands back behind all others: on a busy machine it may end after the line.
     wait_until(lambda: set(threading.enumerate()) <= before, f"threads left: {set(threading.enumerate()) - before}")
     table = Path(REPOSITORY / "README.md").read_text(encoding="utf-8").split("## Threads")[1].split("## MQTT")[0]
     documented = re.findall(r"`([^`]+)`", table)
     unknown = {name for name in seen if not any(name.startswith(known) for known in documented)}
     assert not unknown, f"threads that the README does not list: {unknown}"
-    assert {"capture", "inspect", "dispatch", "plc", "record", "evidence", "publish"} <= seen
+    assert {"capture", "inspect", "inspect-1", "dispatch", "plc", "record", "evidence", "publish"} <= seen
+    assert daemon.line.monitor.snapshot().parts == PARTS
 
 
 def test_gate_mode_fire_ejects_what_is_bad(simulated) -> None:

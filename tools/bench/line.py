@@ -149,6 +149,7 @@ def _config(folder: Path, options: argparse.Namespace, port: int) -> LineConfig:
     file.write_text(
         f'[device]\nname = "bench"\nstate_dir = "state"\n[bundle]\npath = "{options.bundle.resolve()}"\n'
         f'[engine]\nname = "{options.engine}"\nthreads = {options.threads}\n'
+        f"at_once = {options.at_once}\n"
         '[camera]\nkind = "folder"\npath = "in"\n[plc]\nkind = "sim"\n'
         "[recipe]\ndecision_deadline_ms = 2000\n[recipe.reject]\ndelay_ms = 4000\n"
         f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nversion = "5"\n'
@@ -163,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--at-once", type=int, default=1, help="inspections of the daemon side by side")
     parser.add_argument("--images", type=Path, help="folder with pictures; default: the bundle's golden images")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each turn")
     parser.add_argument("--turns", type=int, default=6)

@@ -52,6 +52,7 @@ def test_members_are_found_beside_the_file(tmp_path) -> None:
         (FILE + CASCADE + MEMBER + "bundel = 1\n", "recipe.combine.members[0].bundel", "did you mean `bundle`"),
         (FILE + CASCADE + MEMBER + "weight = 0\n", "recipe.combine.members[0].weight", "greater than 0"),
         (FILE + CASCADE + MEMBER + MEMBER, "recipe.combine.members", "named twice"),
+        (FILE + "[engine]\nat_once = 2\n" + CASCADE + MEMBER, "engine.at_once", "one part after the other"),
         (FILE + CASCADE + MEMBER.replace("slow", "fast"), "recipe.combine.members", "named twice"),
         (FILE + CASCADE + "weight = 2\n" + MEMBER, "recipe.combine.weight", 'rule = "weighted" only'),
         (FILE + MAJORITY + "doubt_to_percent = 120\n" + MEMBER, "recipe.combine.doubt_to_percent", '"cascade" only'),

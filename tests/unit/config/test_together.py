@@ -39,6 +39,15 @@ def test_lines_of_their_own_go_together(tmp_path: Path) -> None:
     assert [one.config.device.name for one in read_together(paths)] == ["exit", "entry", "oven"]
 
 
+def test_a_line_that_looks_at_several_parts_at_once_runs_alone(tmp_path: Path) -> None:
+    """By itself it is fine; lines that share a process take turns, and it would take those of the others."""
+    alone = write(tmp_path, "exit", 9_109, "[engine]\nat_once = 2\n")
+    assert read_together([alone])[0].config.engine.at_once == 2
+    with pytest.raises(InvalidConfigError) as caught:
+        read_together([write(tmp_path, "entry", 0), alone])
+    assert [(problem.line, problem.key) for problem in caught.value.problems] == [(12, "engine.at_once")]
+
+
 def test_a_name_a_folder_or_a_port_is_taken_once(tmp_path: Path) -> None:
     """Every clash of a file at once, with its line and the other file."""
     first = write(tmp_path, "exit", 9_109)

@@ -18,6 +18,13 @@ def test_without_time_for_all_the_newest_comes_first() -> None:
     assert choose([70 * MS, 90 * MS, 100 * MS], 0, 40 * MS) == Choice(2, (0,))
 
 
+def test_of_two_at_once_each_does_every_other_part_behind_one_that_may_have_just_begun() -> None:
+    """Four end within 3 × 30 ms, with the one that is under way; within 80 ms only the newest is safe."""
+    assert choose([90 * MS] * 4, 0, 30 * MS, 2) == Choice(0, ())
+    assert choose([80 * MS] * 4, 0, 30 * MS, 2) == Choice(3, ())
+    assert choose([30 * MS], 0, 30 * MS, 2) == Choice(0, ())
+
+
 def test_what_is_past_its_deadline_is_given_up_and_the_newest_never_is() -> None:
     """An estimate that is wrong for once must not keep the machine from ever inspecting again."""
     assert choose([10 * MS, 100 * MS], 50 * MS, 10_000 * MS) == Choice(1, (0,))
