@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
+import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,6 +104,8 @@ class Trainer:
         self._optimiser = torch.optim.Adam(self._network.parameters(), lr=plan.rate)
         self._best: dict[str, Any] = copy.deepcopy(self._network.state_dict())
         self.progress = Progress()
+        self.saved_epoch = 0
+        """Epochs that the checkpoint holds; 0: there is none of this training."""
 
     @property
     def finished(self) -> bool:
@@ -146,9 +150,13 @@ class Trainer:
             "errors": self.progress.errors,
         }
         part = path.with_name(f".{path.name}.part")
-        with part.open("wb") as file:
-            torch.save(state, file)
-        part.replace(path)
+        try:
+            with part.open("wb") as file:
+                torch.save(state, file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        self.saved_epoch = self.progress.epoch
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint.
@@ -161,12 +169,13 @@ class Trainer:
             name for name, value in self._plan.document().items() if dict(state["plan"]).get(name, value) != value
         ]
         if differing or state["images"] != self._digest:
-            reason = f"other options ({', '.join(differing)})" if differing else "other images"
+            reason = f"other options ({', '.join(differing)})" if differing else "other images or another --region"
             raise ConfigError(f"{path} was written with {reason}", "Use the same ones, or train without --resume.")
         self._network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._best = state["best"]
         self.progress = Progress(state["epoch"], state["best_epoch"], state["best_error"], list(state["errors"]))
+        self.saved_epoch = self.progress.epoch
 
     def _step(self, images: torch.Tensor, draw: torch.Generator) -> None:
         with torch.autocast(self._hardware.device, torch.bfloat16, enabled=self._hardware.bf16):
@@ -233,7 +242,7 @@ def fit(trainer: Trainer, plan: TrainPlan, pictures: Pictures, checkpoint: Path,
 def _save(trainer: Trainer, checkpoint: Path) -> None:
     try:
         trainer.save(checkpoint)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise ConfigError(f"cannot write {checkpoint}: {error}", "Choose another --checkpoint.") from error
 
 
@@ -257,6 +266,15 @@ def _read(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["format"] != _FORMAT:
             raise ConfigError(f"{path} has format {state['format']}", "Train without --resume.")
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ) as error:
         raise ConfigError(f"{path} is no checkpoint: {error}", "Name another --checkpoint, or train anew.") from error
     return dict(state)

@@ -23,6 +23,7 @@ from edge_runtime.app.inspection import load_inspector
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.selftest import golden_self_test
 from edge_runtime.config.engine import EngineSettings
+from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import DetectorKind
 from edge_runtime.ops.clock import SystemClock
 
@@ -132,10 +133,24 @@ def test_an_interrupted_command_goes_on_to_the_same_bundle(tmp_path: Path) -> No
     impatient = Impatient(50)
     with pytest.raises(KeyboardInterrupt):
         train_autoencoder(half, impatient, SystemClock())
-    assert "--resume" in impatient.said[-1]
+    assert "--resume goes on after epoch 12" in impatient.said[-1]
     assert not (tmp_path / "half.bundle").exists()
+    with pytest.raises(ConfigError, match="--region"):
+        train_autoencoder(replace(half, resume=True, region=(0, 0, 40, 40)), Silent(), SystemClock())
     train_autoencoder(replace(half, resume=True), Silent(), SystemClock())
     assert (tmp_path / "half.bundle").read_bytes() == (tmp_path / "whole.bundle").read_bytes()
+
+
+def test_an_interruption_before_the_first_checkpoint_promises_nothing(tmp_path: Path) -> None:
+    """Short epochs are saved every so many: in the first of them there is nothing that --resume could go on from."""
+    plan = TrainPlan(height_px=32, width_px=32, width=4, batch=4)
+    images = write_parts(tmp_path / "good", 20)
+    early = AutoencoderOptions(images, plan, _conversion(tmp_path / "p.bundle"), tmp_path / "c", epochs=20, threads=1)
+    impatient = Impatient(2)
+    with pytest.raises(KeyboardInterrupt):
+        train_autoencoder(early, impatient, SystemClock())
+    assert not (tmp_path / "c").exists()
+    assert "nothing was saved yet" in impatient.said[-1]
 
 
 def _conversion(out: Path) -> ConvertOptions:
@@ -151,6 +166,9 @@ def _conversion(out: Path) -> ConvertOptions:
         (["--width", "2"], "--width"),
         (["--resume"], "no checkpoint"),
         (["--out", "no-such-folder/p.bundle"], "--out"),
+        (["--name", "part 1"], "--name"),
+        (["--bundle-version", "1/2"], "--bundle-version"),
+        (["--false-reject-rate", "0.9"], "--false-reject-rate"),
     ],
 )
 def test_wrong_arguments_end_with_words_and_code_2(tmp_path: Path, arguments: list[str], said: str) -> None:

@@ -169,7 +169,7 @@ def test_a_foreign_checkpoint_is_refused(plan: TrainPlan, digest: str, said: str
         Trainer(plan, digest, CPU).load(tmp_path / "c")
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", None])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"\xff\xd8\xff\xe0 a picture", None])
 def test_what_is_no_checkpoint_is_called_that(content: bytes | None, tmp_path: Path) -> None:
     """Damaged, empty or missing."""
     if content is not None:
