@@ -3,12 +3,48 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import math
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_VERSION: Final = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
+"""As the manifest has them."""
+
+
+def check_bundle(out: Path, name: str, version: str, false_reject_rate: float | None) -> None:
+    """Refuse at once what would fail when the bundle is written, after minutes or hours.
+
+    Raises:
+        ConfigError: names the option and what it may be.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"--name {name!r} is not a bundle name", "Use letters, digits, `_`, `.` and `-`.")
+    if not _VERSION.fullmatch(version):
+        raise ConfigError(
+            f"--bundle-version {version!r} is not a version", "Use letters, digits, `_`, `.`, `+` and `-`."
+        )
+    if false_reject_rate is not None and not 0 < false_reject_rate < 0.5:  # noqa: PLR2004
+        raise ConfigError(f"--false-reject-rate {false_reject_rate} is impossible", "Choose one above 0 and below 0.5.")
+    check_writable("--out", out, "the bundle file, e.g. part.bundle")
+
+
+def check_writable(option: str, path: Path, what: str) -> None:
+    """Refuse at once a file that could not be written later.
+
+    Raises:
+        ConfigError: its folder is not there or is write-protected, or it is a folder itself.
+    """
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ConfigError(f"{option}: cannot write into {path.parent}", "Create the folder, or choose another.")
+    if path.is_dir():
+        raise ConfigError(f"{option}: {path} is a folder", f"Name {what}.")
 
 
 def size(option: str, text: str, usual_px: int = 256) -> tuple[int, int]:
@@ -25,7 +61,7 @@ def size(option: str, text: str, usual_px: int = 256) -> tuple[int, int]:
 
 
 def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Numbers between commas; None where the option was not given.
+    """Finite numbers between commas; None where the option was not given.
 
     Raises:
         ConfigError: one of them is no number; names the option.
@@ -33,9 +69,12 @@ def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is not a list of numbers", "Write e.g. 0.5,0.5,0.5.") from error
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = (math.nan,)
+    if not all(math.isfinite(number) for number in found):
+        raise ConfigError(f"{option} {text!r} is not a list of numbers", "Write e.g. 0.5,0.5,0.5.")
+    return found
 
 
 def region(text: str | None) -> tuple[int, int, int, int] | None:

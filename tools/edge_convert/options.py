@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge_convert.arguments import check_bundle
 from edge_convert.coreset import CoresetSize
 from edge_convert.search_form import form_for
 from edge_convert.teaching.area import AreaOptions
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_convert.search_form import WantedForm
-
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +68,9 @@ class TeachOptions:
         Raises:
             ConfigError: names the option and what it may be.
         """
-        if not _NAME.fullmatch(self.name):
-            raise ConfigError(f"--name {self.name!r} is not a bundle name", "Use letters, digits, `_`, `.` and `-`.")
+        check_bundle(self.out, self.name, self.version, self.false_reject_rate)
         if min(self.height_px, self.width_px) < 32 or max(self.height_px, self.width_px) > 4096:  # noqa: PLR2004
             raise ConfigError(f"--size {self.height_px}x{self.width_px} is out of range", "Choose 32 to 4096 pixels.")
-        if self.false_reject_rate is not None and not 0 < self.false_reject_rate < 0.5:  # noqa: PLR2004
-            raise ConfigError(
-                f"--false-reject-rate {self.false_reject_rate} is impossible", "Choose one above 0 and below 0.5."
-            )
         if self.holdout is not None and not 0 < self.holdout <= 0.5:  # noqa: PLR2004
             raise ConfigError(f"--holdout {self.holdout} is impossible", "Choose a share above 0 and up to 0.5.")
         if self.golden < 1:
@@ -89,10 +81,6 @@ class TeachOptions:
             raise ConfigError(f"--region {self.region} is impossible", "Give x,y,width,height in frame pixels.")
         self._check_sizes()
         self.area.check()
-        if not self.out.parent.is_dir() or not os.access(self.out.parent, os.W_OK):
-            raise ConfigError(f"--out: cannot write into {self.out.parent}", "Create the folder, or choose another.")
-        if self.out.is_dir():
-            raise ConfigError(f"--out: {self.out} is a folder", "Name the bundle file, e.g. part.bundle.")
 
     def _check_sizes(self) -> None:
         form_for(0, 0, 0, self.neighbours, self.search)

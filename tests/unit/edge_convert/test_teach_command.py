@@ -48,6 +48,7 @@ def test_teach_writes_bundle_and_summary(tmp_path: Path) -> None:
         (["--size", "big"], "--size"),
         (["--size", "64x64x3"], "--size"),
         (["--region", "1,2,3"], "--region"),
+        (["--bundle-version", "1 b"], "--bundle-version"),
         (["--mean", "a,b,c", "--std", "1,1,1"], "--mean"),
         (["--mean", "0.5,0.5,0.5"], "--std"),
         (["--layers", "layer9"], "layer9"),

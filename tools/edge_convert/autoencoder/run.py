@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from edge_convert.arguments import check_writable
 from edge_convert.autoencoder.criteria import Wanted, choose_criterion
 from edge_convert.autoencoder.graph import OUTPUT, to_onnx
 from edge_convert.autoencoder.networks import parameter_count
@@ -18,7 +19,6 @@ from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
 from edge_convert.training.images import gather, split, subset
 from edge_runtime.bundles.writer import manifest_of
-from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import DetectorKind, Requires
 
 if TYPE_CHECKING:
@@ -67,11 +67,8 @@ class AutoencoderOptions:
             ConfigError: names the option.
         """
         self.wanted.measures()
-        for option, path in (("--out", self.convert.out), ("--checkpoint", self.checkpoint)):
-            if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-                raise ConfigError(f"{option}: cannot write into {path.parent}", "Create the folder, or choose another.")
-            if path.is_dir():
-                raise ConfigError(f"{option}: {path} is a folder", "Name a file, e.g. part.bundle.")
+        self.convert.check()
+        check_writable("--checkpoint", self.checkpoint, "a file, e.g. part.checkpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +180,8 @@ def _train(
     clock: Clock,
 ) -> _Trained:
     hardware = find_hardware(options.device, options.threads, bf16=options.bf16)
-    trainer = Trainer(plan, images.digest, hardware)
+    region = "" if options.region is None else f", region {options.region}"
+    trainer = Trainer(plan, images.digest + region, hardware)
     if options.resume:
         trainer.load(options.checkpoint)
         observer.notice(f"resumed from {options.checkpoint} after epoch {trainer.progress.epoch}")
@@ -192,11 +190,17 @@ def _train(
     try:
         network = fit(trainer, plan, pictures, options.checkpoint, observer)
     except KeyboardInterrupt:
-        observer.notice(f"interrupted in epoch {trainer.progress.epoch + 1}; the same command with --resume goes on")
+        observer.notice(f"interrupted in epoch {trainer.progress.epoch + 1}; {_what_is_left(trainer)}")
         raise
     seconds = (clock.monotonic_ns() - started_ns) / 1e9
     held_out = subset(images, pictures.held_out_indices)
     return _Trained(network, plan, held_out, len(pictures.training), trainer, hardware.description, seconds)
+
+
+def _what_is_left(trainer: Trainer) -> str:
+    if not trainer.saved_epoch:
+        return "nothing was saved yet: the same command starts anew"
+    return f"the same command with --resume goes on after epoch {trainer.saved_epoch}"
 
 
 def _source(

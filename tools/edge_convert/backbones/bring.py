@@ -73,6 +73,10 @@ def bring(
         unproven.write_bytes(_stated(content, loaded.mean, loaded.std))
         unproven.chmod(0o644)  # mkstemp's 0600 would hide it from other users
         unproven.replace(out)
+    except OSError as error:
+        raise ConfigError(
+            f"--out: cannot write {out}: {error.strerror}", "Free space, or choose another file."
+        ) from error
     finally:
         unproven.unlink(missing_ok=True)
     layers = tuple(_described(layer) for layer in loaded.layers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edge_convert.arguments import check_bundle
 from edge_convert.defects import plant_defect
 
 if TYPE_CHECKING:
@@ -117,3 +118,11 @@ class ConvertOptions:
     """Labelled images in MVTec's folders, for AUROC on both sides."""
     search: WantedForm = "auto"
     """Form of a memory bank's search, where the model has a bank."""
+
+    def check(self) -> None:
+        """Refuse at once what would fail when the bundle is written.
+
+        Raises:
+            ConfigError: names the option.
+        """
+        check_bundle(self.out, self.name, self.version, self.false_reject_rate)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import torch
 
+from edge_convert.arguments import check_writable
 from edge_convert.backbone import choose_layers, load_backbone
 from edge_convert.efficientad.data import Views
 from edge_convert.efficientad.device import choose_device
@@ -79,8 +80,7 @@ class DistillOptions:
             ConfigError: names the option.
         """
         self.schedule.check(self.side_px, 0 if self.start == "solved" else 1)
-        if not self.out.parent.is_dir():
-            raise ConfigError(f"--out: there is no folder {self.out.parent}", "Create it, or choose another.")
+        check_writable("--out", self.out, "the teacher's file, e.g. teacher.npz")
         if not self.folders and not self.scenes:
             raise ConfigError("nothing to distil on", "Name folders with --images, or ask for --scenes.")
 

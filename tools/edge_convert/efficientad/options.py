@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from edge_convert.arguments import check_writable
 from edge_convert.teaching.area import AreaOptions
 from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import Resize
@@ -65,6 +66,11 @@ class EfficientAdOptions:
         """
         self.schedule.check(min(self.height_px, self.width_px), 0 if self.student == "solved" else 1)
         self.area.check()
+        self.convert.check()
+        if self.autoencoder:
+            check_writable("--checkpoint", self.checkpoint, "a file, e.g. part.checkpoint")
+        if self.onnx is not None:
+            check_writable("--onnx", self.onnx, "a file, e.g. part.onnx")
         if self.holdout is not None and not 0 < self.holdout <= 0.5:  # noqa: PLR2004
             raise ConfigError(f"--holdout {self.holdout} is impossible", "Choose a share above 0 and up to 0.5.")
 

@@ -42,6 +42,7 @@ def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> Co
         BundleError: the bundle cannot be written.
     """
     options.area.check()
+    options.convert.check()
     case = gather(options, observer)
     options = _engine(options, case.export)
     stated, resize_notices = _settle_resize(case)

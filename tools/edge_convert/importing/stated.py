@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,7 @@ def complete(stated: Stated, graph: GraphInput) -> tuple[InputSpec, tuple[str, .
         assumed.append("nothing states how images are resized: linear with antialiasing is assumed (--resize)")
     if graph.dtype != "uint8" and stated.scale is None and stated.mean is None:
         assumed.append("nothing states a normalisation: pixels in 0…1 are assumed (--scale, --mean, --std)")
+    scale, mean, std = _normalisation(stated, channels)
     whole = graph.dtype == "uint8"
     spec = InputSpec(
         tensor=graph.name,
@@ -77,9 +79,9 @@ def complete(stated: Stated, graph: GraphInput) -> tuple[InputSpec, tuple[str, .
         colour=colour,
         layout=layout,
         dtype="uint8" if whole else "float32",
-        scale=1.0 if stated.scale is None else stated.scale,
-        mean=_per_channel(stated.mean, channels, 0.0),
-        std=_per_channel(stated.std, channels, 1.0),
+        scale=scale,
+        mean=mean,
+        std=std,
         fit=stated.fit or Fit.STRETCH,
         resized_px=None if stated.resized_px in {None, (height, width)} else stated.resized_px,
         keep_fractions=bool(stated.keep_fractions) and not whole,
@@ -93,6 +95,18 @@ def image_shape(spec: InputSpec) -> tuple[int, int, int]:
     if spec.layout is Layout.NCHW:
         return channels, spec.height_px, spec.width_px
     return spec.height_px, spec.width_px, channels
+
+
+def _normalisation(stated: Stated, channels: int) -> tuple[float, tuple[float, ...], tuple[float, ...]]:
+    """Scale, mean and deviation."""
+    scale = 1.0 if stated.scale is None else stated.scale
+    mean, std = _per_channel(stated.mean, channels, 0.0), _per_channel(stated.std, channels, 1.0)
+    if min(std) <= 0 or not math.isfinite(scale) or scale == 0:
+        raise ConfigError(
+            f"a scale of {scale:g} with a deviation of {', '.join(f'{value:g}' for value in std)} is no normalisation",
+            "Correct --scale and --std: value = (pixel / 255 · scale − mean) / std, with std above 0.",
+        )
+    return scale, mean, std
 
 
 def _per_channel(values: Sequence[float] | None, channels: int, default: float) -> tuple[float, ...]:

@@ -189,3 +189,13 @@ def test_a_file_that_is_no_backbone_leaves_nothing_behind(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="neither an ONNX model"):
         bring(source, tmp_path / "out.onnx", "file")
     assert [path.name for path in tmp_path.iterdir()] == ["note.onnx"]
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """A folder where the file is to be, as a full disk is: words, and no temporary file."""
+    source = tmp_path / "mine.onnx"
+    source.write_bytes(build(_resnet_tensors(bottleneck=False), {}, tf_padding=False))
+    (tmp_path / "taken.onnx").mkdir()
+    with pytest.raises(ConfigError, match="--out: cannot write"):
+        bring(source, tmp_path / "taken.onnx", "file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.onnx", "taken.onnx"]

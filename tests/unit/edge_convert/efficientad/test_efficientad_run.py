@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -145,6 +146,24 @@ def test_the_input_is_as_large_as_the_teachers_size_asks(tmp_path, size, asked, 
     flags = EfficientAdFlags(images=tmp_path, teacher=teacher, out=tmp_path / "x.bundle", input_size=asked)
     options = train_options(flags)
     assert (options.height_px, options.width_px) == (side_px, side_px)
+
+
+@pytest.mark.parametrize(
+    ("changes", "conversion", "said"),
+    [
+        ({}, {"name": "part 1"}, "--name"),
+        ({}, {"version": ""}, "--bundle-version"),
+        ({}, {"false_reject_rate": 0.6}, "--false-reject-rate"),
+        ({}, {"out": Path("nowhere/x.bundle")}, "--out"),
+        ({"onnx": Path("nowhere/x.onnx")}, {}, "--onnx"),
+        ({"checkpoint": Path("nowhere/x.checkpoint")}, {}, "--checkpoint"),
+    ],
+)
+def test_what_would_fail_after_the_training_is_refused_before_it(options, changes, conversion, said):
+    """Hours of training are not spent on a bundle that cannot be written."""
+    wrong = replace(options, **changes, convert=replace(options.convert, **conversion))
+    with pytest.raises(ConfigError, match=said):
+        wrong.check()
 
 
 def test_help_needs_no_torch():

@@ -279,8 +279,17 @@ def test_the_command_reports_what_was_proved(parts: Path, tmp_path: Path) -> Non
         (["--input-size", "a"], "is not a size"),
         (["--mean", "a,b"], "is not a list of numbers"),
         (["--criterion", "x"], "is unknown"),
+        (["--mean", "nan,0,0"], "is not a list of numbers"),
+        (["--std", "1,0,1"], "is no normalisation"),
+        (["--scale", "0"], "is no normalisation"),
+        (["--name", "part 1"], "is not a bundle name"),
+        (["--bundle-version", ""], "is not a version"),
+        (["--false-reject-rate", "0.9"], "is impossible"),
+        (["--out", str(tmp_path)], "is a folder"),
+        (["--out", str(tmp_path / "nowhere" / "x.bundle")], "cannot write into"),
         (["--output", "map=a", "--output", "reconstruction=b"], "gives both"),
     ):
         refused = runner.invoke(app, [*arguments, *flags])
         assert refused.exit_code == 2
         assert message in refused.output
+        assert "asking the source" not in refused.output
