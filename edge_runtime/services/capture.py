@@ -65,11 +65,13 @@ class CaptureStage:
         self._trigger_count = trigger_count
         self._trigger_timeout_ns = trigger_timeout_ns
         self._never = threading.Event()
+        self._announced: Part | None = None
 
     def step(self) -> None:
         """Take at most one arrival; none while the dispatch stage has no room: it owes a verdict for every part."""
         if not self._dispatch.flush(POLL_S):
             return
+        self._pass_on()
         if self._wait_when_full and not self._inspect_queue.wait_for_room(POLL_S):
             return
         self._watch_count()
@@ -81,7 +83,8 @@ class CaptureStage:
 
     def finish(self) -> None:
         """Deliver nothing more."""
-        self._dispatch.flush(FINISH_S)
+        if self._dispatch.flush(FINISH_S):
+            self._pass_on()
         self._camera.close()
 
     def _watch_count(self) -> None:
@@ -113,8 +116,14 @@ class CaptureStage:
         if isinstance(arrival, LostFrame):
             self._reject(part, arrival.reason, arrival.detail)
             return
-        displaced = self._inspect_queue.offer(part)
-        if displaced is not None:
+        self._announced = part
+        if self._dispatch.flush(0):
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """To inspection, once the dispatch stage knows of it: a verdict that came first would not stay the only one."""
+        part, self._announced = self._announced, None
+        if part is not None and (displaced := self._inspect_queue.offer(part)) is not None:
             self._dispatch.send(Waived(displaced))
 
     def _open(self, trigger: Trigger, part_sequence: int, arrival: Frame | LostFrame | None) -> Part:

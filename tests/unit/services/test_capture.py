@@ -82,6 +82,19 @@ def test_a_part_is_announced_before_it_is_inspected() -> None:
     assert opened.part.deadline_ns == 1_100 * MS
 
 
+def test_a_part_is_not_inspected_before_the_dispatch_stage_knows_of_it() -> None:
+    """Behind many lost parts its announcement may wait for room; a verdict before it would not be the only one."""
+    bench = Bench(make_frame(1, part_sequence=1), make_frame(2, part_sequence=9), capacity=5)
+    bench.dispatch.capacity = 2
+    announced = [item.part.part_sequence for item in bench.run(2) if isinstance(item, Opened)]
+    while len(announced) < 9:
+        assert len(bench.inspect) == 1
+        announced += [item.part.part_sequence for item in bench.run(1) if isinstance(item, Opened)]
+    bench.run(1)
+    assert announced == list(range(1, 10))
+    assert [bench.inspect.get(0).part_sequence for _ in range(2)] == [1, 9]
+
+
 def test_a_corrupt_image_becomes_a_verdict_without_inspection() -> None:
     """The trigger was real."""
     bench = Bench(make_lost(1))
