@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from edge_convert.convert.pieces import PieceReference, inspected_area
 from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
+from edge_convert.evaluate.dataset import open_dataset
 from edge_convert.importing.case import gather
 from edge_convert.importing.causes import likely_cause
 from edge_convert.importing.cutting import cut_patchcore
@@ -51,6 +52,7 @@ def import_model(options: ImportOptions, observer: Observer, clock: Clock) -> Co
     area, area_notices = inspected_area(options.area, built.input_spec, case.images.load(0))
     if area is None:
         reference, notices = _reference(case, built, options.criterion)
+        notices += _unrecorded(case, options)
     else:
         built, reference, notices = _piece_by_piece(case, stated, built, area, options)
     observer.notice(f"{case.export.path.name}: {case.export.format_name}; reference: {reference.description}")
@@ -125,6 +127,22 @@ def _reference(case: Case, built: Built, criterion: Criterion) -> tuple[Referenc
     )
     reference = RecordedReference(case.recording, clamped=built.clamped, beyond=graph)
     return reference, (notice,) if cut else ()
+
+
+def _unrecorded(case: Case, options: ImportOptions) -> tuple[str, ...]:
+    """Which images prove nothing because nobody recorded them."""
+    if case.recording is None:
+        return ()
+    labelled = () if options.convert.dataset is None else open_dataset(options.convert.dataset).samples
+    notices = []
+    for kind, paths, loss in (
+        ("good", case.images.files, "parity is measured on the others"),
+        ("labelled", [sample.path for sample in labelled], "no AUROC is compared on them"),
+    ):
+        missing = len(paths) - len(case.recording.covered(paths))
+        if missing:
+            notices.append(f"the recording has no answer for {missing} of the {len(paths)} {kind} images: {loss}")
+    return tuple(notices)
 
 
 def _piece_by_piece(
