@@ -54,7 +54,7 @@ def size(option: str, text: str, usual_px: int = 256) -> tuple[int, int]:
         ConfigError: not one or two whole numbers; names the option, with a size of `usual_px` as an example.
     """
     parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):  # noqa: PLR2004  (height and width)
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):  # noqa: PLR2004  (height and width)
         example = f"Write {usual_px}, or {usual_px}x{usual_px * 5 // 4} for height x width."
         raise ConfigError(f"{option} {text!r} is not a size", example)
     return int(parts[0]), int(parts[-1])

@@ -112,7 +112,7 @@ def survey(folder: Path, on_image: Callable[[], None] | None = None) -> ImageSet
         else:
             kept.append(path)
             shapes.append(shape)
-            digest.update(path.name.encode() + b"\0" + content)
+            digest.update(path.name.encode(errors="surrogateescape") + b"\0" + content)
             duplicates += content in contents
             contents.setdefault(content, path)
         if on_image is not None:

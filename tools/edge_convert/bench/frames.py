@@ -13,6 +13,7 @@ from edge_runtime.domain.errors import ConfigError
 from edge_runtime.domain.model_bundle import Resize
 from edge_runtime.vision.decode import decode_image
 from edge_runtime.vision.encode import encode_jpeg
+from edge_runtime.vision.structure import MAX_PIXELS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,11 @@ def bench_frames(
     """
     if form.jpeg and form.bits != 8:  # noqa: PLR2004  (a byte)
         raise ConfigError("a JPEG has 8 bits", "Leave out --bits, or --jpeg.")
+    if form.size_px is not None and not 0 < form.size_px[0] * form.size_px[1] <= MAX_PIXELS:
+        raise ConfigError(
+            f"no camera has frames of {form.size_px[1]}×{form.size_px[0]} pixels",
+            f"State 1 to {MAX_PIXELS // 1_000_000} million pixels with --frame.",
+        )
     images = _folder_images(folder) if folder is not None else _golden_images(bundle, payloads)
     size_px = form.size_px or _usual_size(bundle.input_spec)
     return [_framed(image, form, size_px) for image in images]

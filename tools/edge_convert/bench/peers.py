@@ -9,6 +9,7 @@ ends when its input does.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ import numpy as np
 from edge_runtime.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -51,9 +52,12 @@ class Peer:
             environment: on top of ours.
 
         Raises:
-            ConfigError: it cannot be started, or ends instead of getting ready.
+            ConfigError: it cannot be started, ends instead of getting ready, or says something else.
         """
+        if not command:
+            raise ConfigError("a peer without a command", "Check --peer.")
         self._log = log
+        self._command = command[0]
         try:
             with log.open("wb") as errors:
                 self._process = subprocess.Popen(  # noqa: S603  (the user names the command)
@@ -67,19 +71,20 @@ class Peer:
             raise ConfigError(f"{command[0]} cannot be started: {error.strerror}", "Check --peer.") from error
         try:
             ready = self._answer()
+            with self._understood():
+                self.name = str(ready["name"])
+                self.detail = str(ready.get("detail", ""))
+                self.load_s = float(ready.get("load_s", 0.0))
         except ConfigError:
             self.close()
             raise
-        self.name = str(ready["name"])
-        self.detail = str(ready.get("detail", ""))
-        self.load_s = float(ready.get("load_s", 0.0))
         self.runs = PeerRuns()
 
     def run(self, frame: Path, count: int, *, counted: bool = True) -> None:
         """Have it take a frame to its verdict `count` times; what is not `counted` only brings its caches back.
 
         Raises:
-            ConfigError: it ended.
+            ConfigError: it ended, or its answer is none.
         """
         if self._process.stdin is None:
             raise AssertionError  # it was asked for
@@ -91,10 +96,11 @@ class Peer:
         answer = self._answer()
         if not counted:
             return
-        self.runs.ns += [int(value) for value in answer["ns"]]
-        self.runs.cpu_ns += int(answer["cpu_ns"])
-        self.runs.scores.append(float(answer["score"]))
-        self.runs.rss_bytes = int(answer.get("rss_bytes", 0))
+        with self._understood():
+            self.runs.ns += _durations(answer["ns"], count)
+            self.runs.cpu_ns += int(answer["cpu_ns"])
+            self.runs.scores.append(float(answer["score"]))
+            self.runs.rss_bytes = int(answer.get("rss_bytes", 0))
 
     @property
     def pid(self) -> int:
@@ -129,13 +135,32 @@ class Peer:
             raise AssertionError  # it was asked for
         while line := self._process.stdout.readline():
             if line.startswith(b"{"):  # libraries chat on standard output, too
-                answer: dict[str, Any] = json.loads(line)
+                with self._understood():
+                    answer: dict[str, Any] = json.loads(line)
                 return answer
         raise self._ended()
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """While what it says is read."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{self._command} does not answer as a worker does: {type(error).__name__}: {error}",
+                "Look at tools/bench/worker.py, which workers are made with.",
+            ) from error
 
     def _ended(self) -> ConfigError:
         said = self._log.read_text("utf-8", errors="replace").strip()[-_MESSAGE_END:]
         return ConfigError(f"the peer ended: {said or 'it said nothing'}", "Run its command by hand to see why.")
+
+
+def _durations(found: Sequence[int], count: int) -> list[int]:
+    if len(found) != count:
+        message = f"{len(found)} durations for {count} parts"
+        raise ValueError(message)
+    return [int(value) for value in found]
 
 
 def write_frames(frames: Sequence[BenchFrame], folder: Path) -> list[Path]:

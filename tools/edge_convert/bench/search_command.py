@@ -87,6 +87,9 @@ def _search(flags: SearchFlags) -> None:
 
 def _numbers(flag: str, text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        found = [int(part) for part in text.split(",")]
     except ValueError as error:
         raise ConfigError(f"{flag} {text!r} is no list of numbers", "Write e.g. 1000,5000.") from error
+    if min(found) < 1:
+        raise ConfigError(f"{flag} {text!r}: a bank has a row and a channel at least", "Write e.g. 1000,5000.")
+    return found

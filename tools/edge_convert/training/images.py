@@ -61,6 +61,6 @@ def subset(images: ImageSet, indices: Sequence[int]) -> ImageSet:
     files = tuple(images.files[index] for index in indices)
     digest = hashlib.sha256()
     for path in files:
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        digest.update(path.name.encode(errors="surrogateescape") + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     newest = max(int(path.stat().st_mtime) for path in files)
     return ImageSet(images.folder, files, (), digest.hexdigest(), newest, images.aspects)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from edge_convert.bench.engine_tool import stated_precision
+from edge_convert.bench.peers import Peer
 from edge_convert.bench.timed import EngineWatch, Stopwatch
 from edge_convert.cli import app
 from edge_runtime import engine as engines
@@ -19,7 +21,7 @@ from edge_runtime.app.inspection import BF16_WHERE_IT_IS, load_inspector
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.writer import draft_of_manifest, write_bundle
 from edge_runtime.config.engine import EngineSettings
-from edge_runtime.domain.errors import EngineError
+from edge_runtime.domain.errors import ConfigError, EngineError
 from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Resize
 from edge_runtime.ops.clock import SystemClock
 
@@ -114,3 +116,35 @@ def test_a_file_that_cannot_be_written_costs_no_measurement(tmp_path: Path) -> N
     assert done.exit_code == 2
     assert "frame to score" in done.output
     assert "cannot write" in done.output
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["bench", str(FAST), "--frame", "0x0"],
+        ["bench", str(FAST), "--frame", "100000x100000"],
+        ["bench", str(FAST), "--frame", "²x4"],
+        ["bench", str(FAST), *QUICK, "--peer", ""],
+        ["bench", str(FAST), *QUICK, "--peer", "echo {}"],
+        ["bench", str(FAST), *QUICK, "--peer", "echo {torn"],
+        ["bench", "search", "--sizes", "0"],
+        ["bench", "search", "--channels", "4,-1"],
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(flags: list[str]) -> None:
+    """With exit code 2 and what to do, never with Python's own complaint."""
+    done = CliRunner().invoke(app, flags)
+    assert done.exit_code == 2, done.output
+    assert "→" in done.output
+
+
+def test_a_peer_that_answers_for_fewer_parts_is_refused(tmp_path: Path, no_leaks: None) -> None:
+    """Its rounds would be cut at the wrong places."""
+    speaks = (
+        'print(\'{"name": "p"}\', flush=True); input(); print(\'{"ns": [5], "cpu_ns": 5, "score": 1}\', flush=True)'
+    )
+    with (
+        Peer([sys.executable, "-c", speaks], tmp_path / "log") as peer,
+        pytest.raises(ConfigError, match="1 durations for 3 parts"),
+    ):
+        peer.run(tmp_path / "frame.npy", 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,16 @@ def test_a_part_of_the_images_has_a_digest_of_its_own(tmp_path: Path) -> None:
     for path in some.files:
         (twin / path.name).write_bytes(path.read_bytes())
     assert some.digest == survey(twin).digest != images.digest
+
+
+def test_a_name_that_is_no_text_hinders_nobody(tmp_path: Path) -> None:
+    """An old camera's software writes Latin-1 names; such a file counts like any other."""
+    folder = write_parts(tmp_path / "good", 3)
+    plain = survey(folder)
+    (folder / "part-001.png").rename(folder / os.fsdecode(b"part-001\xfc.png"))
+    images = survey(folder)
+    assert len(images.files) == 3
+    assert subset(images, (0, 1, 2)).digest == images.digest != plain.digest
 
 
 def test_too_few_images_are_refused_with_the_way_out(tmp_path: Path) -> None:
