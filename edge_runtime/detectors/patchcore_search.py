@@ -67,7 +67,7 @@ def create_search(bundle: ModelBundle, payloads: PayloadReader, engine: Engine, 
 
 
 class BankSearch:
-    """The bank as an array: `bank`, `origin` and the INT8 graphs `coarse`, `middle`, `whole` (see `search_exact`).
+    """The bank as an array: `bank`, `origin`, the graphs `coarse` and `whole`, perhaps `around` (see `search_exact`).
 
     With `neighbours` the score is reweighted.
     """
