@@ -17,6 +17,7 @@ from edge_convert.autoencoder.train import Trainer, find_hardware, fit
 from edge_convert.convert.candidates import draft_of
 from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
+from edge_convert.evaluate.dataset import open_dataset
 from edge_convert.training.images import gather, split, subset
 from edge_runtime.bundles.writer import manifest_of
 from edge_runtime.domain.model_bundle import DetectorKind, Requires
@@ -65,9 +66,12 @@ class AutoencoderOptions:
 
         Raises:
             ConfigError: names the option.
+            DatasetError: the validation folder is not a labelled dataset.
         """
         self.wanted.measures()
         self.convert.check()
+        if self.validation is not None:
+            open_dataset(self.validation)
         check_writable("--checkpoint", self.checkpoint, "a file, e.g. part.checkpoint")
 
 

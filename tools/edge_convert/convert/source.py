@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_convert.arguments import check_bundle
 from edge_convert.defects import plant_defect
+from edge_convert.evaluate.dataset import open_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,9 +121,12 @@ class ConvertOptions:
     """Form of a memory bank's search, where the model has a bank."""
 
     def check(self) -> None:
-        """Refuse at once what would fail when the bundle is written.
+        """Refuse at once what would fail after the work.
 
         Raises:
             ConfigError: names the option.
+            DatasetError: `dataset` is not a labelled dataset.
         """
         check_bundle(self.out, self.name, self.version, self.false_reject_rate)
+        if self.dataset is not None:
+            open_dataset(self.dataset)

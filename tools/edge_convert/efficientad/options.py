@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from edge_convert.arguments import check_writable
 from edge_convert.teaching.area import AreaOptions
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from edge_convert.efficientad.loop import Outcome
     from edge_convert.efficientad.networks import PdnSize
     from edge_convert.efficientad.optimise import Schedule
+
+_LEAST_PX: Final = 36
+"""A patch network sees 33 pixels at a time."""
+_MOST_PX: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,11 @@ class EfficientAdOptions:
         Raises:
             ConfigError: names the option.
         """
+        if min(self.height_px, self.width_px) < _LEAST_PX or max(self.height_px, self.width_px) > _MOST_PX:
+            raise ConfigError(
+                f"--input-size {self.height_px}x{self.width_px} is out of range",
+                f"Choose {_LEAST_PX} to {_MOST_PX} pixels; the paper's is 256.",
+            )
         self.schedule.check(min(self.height_px, self.width_px), 0 if self.student == "solved" else 1)
         self.area.check()
         self.convert.check()

@@ -167,6 +167,7 @@ def _conversion(out: Path) -> ConvertOptions:
         (["--resume"], "no checkpoint"),
         (["--out", "no-such-folder/p.bundle"], "--out"),
         (["--name", "part 1"], "--name"),
+        (["--validation", "."], "no folder `good`"),
         (["--bundle-version", "1/2"], "--bundle-version"),
         (["--false-reject-rate", "0.9"], "--false-reject-rate"),
     ],

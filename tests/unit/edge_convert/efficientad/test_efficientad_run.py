@@ -26,7 +26,7 @@ from edge_convert.efficientad.run import train_efficientad  # noqa: E402
 from edge_convert.progress import Silent  # noqa: E402
 from edge_runtime.app.inspection import load_inspector  # noqa: E402
 from edge_runtime.config.engine import EngineSettings  # noqa: E402
-from edge_runtime.domain.errors import ConfigError  # noqa: E402
+from edge_runtime.domain.errors import ConfigError, EdgeError  # noqa: E402
 from edge_runtime.domain.model_bundle import DetectorKind  # noqa: E402
 from edge_runtime.ops.clock import SystemClock  # noqa: E402
 
@@ -155,14 +155,16 @@ def test_the_input_is_as_large_as_the_teachers_size_asks(tmp_path, size, asked, 
         ({}, {"version": ""}, "--bundle-version"),
         ({}, {"false_reject_rate": 0.6}, "--false-reject-rate"),
         ({}, {"out": Path("nowhere/x.bundle")}, "--out"),
+        ({}, {"dataset": Path("nowhere")}, "nowhere"),
         ({"onnx": Path("nowhere/x.onnx")}, {}, "--onnx"),
+        ({"height_px": 10, "student": "solved"}, {}, "--input-size"),
         ({"checkpoint": Path("nowhere/x.checkpoint")}, {}, "--checkpoint"),
     ],
 )
 def test_what_would_fail_after_the_training_is_refused_before_it(options, changes, conversion, said):
     """Hours of training are not spent on a bundle that cannot be written."""
     wrong = replace(options, **changes, convert=replace(options.convert, **conversion))
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(EdgeError, match=said):
         wrong.check()
 
 
