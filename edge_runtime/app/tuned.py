@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from edge_runtime import __version__
+from edge_runtime import __version__, engine
 from edge_runtime.config.engine import EngineSettings
-from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.errors import ConfigError, EngineError
 from edge_runtime.engine.inventory import installed_versions
 from edge_runtime.ops.machine import describe_machine
 
@@ -71,9 +71,20 @@ def tuned(settings: EngineSettings, digest: str) -> EngineSettings:
     key = device_key(settings)
     for choice in read_choices(settings.tuned):
         if (choice.bundle, choice.device) == (digest, key):
-            return settings.model_copy(update=choice.settings)
+            return _if_there(choice, settings)
     _log.warning("nothing is tuned for bundle %s… on this device: run `edge-runtime tune`", digest[:16])
     return settings
+
+
+def _if_there(choice: Choice, settings: EngineSettings) -> EngineSettings:
+    """As it was chosen, where there is such an engine: an accelerator's driver may have gone since."""
+    chosen = settings.model_copy(update=choice.settings)
+    try:
+        engine.create(chosen)
+    except EngineError as error:
+        _log.warning("what was tuned on this device is not used: %s", error.diagnostics())
+        return settings
+    return chosen
 
 
 def read_choices(file: Path) -> list[Choice]:

@@ -110,6 +110,19 @@ def test_a_choice_that_no_configuration_may_have_only_costs_speed(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    "settings", [{"name": "openvino", "device": "GPU.77"}, {"name": "onnxruntime", "precision": "bf16"}]
+)
+def test_a_choice_that_this_device_has_no_more_only_costs_speed(tmp_path: Path, settings: dict[str, str | int]) -> None:
+    """An accelerator's driver may be gone after an update: the line runs as configured, and says why."""
+    file = tmp_path / "tuned.json"
+    configured = EngineSettings(tuned=file)
+    keep_choice(file, Choice("digest", device_key(configured), settings, 1.0, ""))
+    with heard("edge_runtime.app.tuned") as told:
+        assert tuned(configured, "digest") == configured
+    assert any("what was tuned on this device is not used" in line for line in told)
+
+
+@pytest.mark.parametrize(
     "content",
     [
         "",
