@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +13,6 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from model_families.record_reference import Answer, before_the_cut, find_images, label_of, record, write_reference
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -72,6 +69,18 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path):
     """An empty reference would let any bundle pass."""
     with pytest.raises(FileNotFoundError, match="no image in"):
         find_images(tmp_path)
+
+
+def test_where_the_folder_lies_hides_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hidden is what is hidden inside the folder; `../parts` and a hidden folder above it are places like others."""
+    parts, beside = tmp_path / ".data" / "parts", tmp_path / ".data" / "beside"
+    for folder in (parts / "good", parts / ".trash", beside):
+        folder.mkdir(parents=True)
+    for place in ("good/a.png", ".trash/b.png", "good/.c.png"):
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(parts / place)
+    monkeypatch.chdir(beside)
+    assert [path.name for path in find_images(Path("..") / "parts")] == ["a.png"]
+    assert [path.name for path in find_images(parts)] == ["a.png"]
 
 
 def test_one_score_for_all_images_is_refused(images: Path, tmp_path: Path):
