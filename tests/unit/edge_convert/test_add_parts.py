@@ -208,6 +208,17 @@ def test_a_sample_cannot_redraw_limits_that_no_rate_set(bundle: Path, tmp_path: 
     assert "Leave --sample out" in refused.value.action
 
 
+def test_a_bundle_without_a_golden_defect_is_told_so(bundle: Path, tmp_path: Path) -> None:
+    """It never had one: that fewer parts be added would mend nothing."""
+    with open_bundle(bundle, trust="development") as opened:
+        draft = draft_of_manifest(opened.manifest)
+        payloads = {name: opened.payloads.read(name) for name in opened.manifest.payloads}
+    good = tuple(golden for golden in draft.golden if golden.disposition == Disposition.PASS.value)
+    write_bundle(tmp_path / "blind.bundle", dataclasses.replace(draft, golden=good), payloads)
+    with pytest.raises(ConfigError, match="has no golden defect"):
+        run(tmp_path / "blind.bundle", write_labelled(tmp_path / "new", range(200, 202)), tmp_path / "grown.bundle")
+
+
 def test_tiles_and_masks_are_those_of_the_bundle(tmp_path: Path) -> None:
     """A bundle of two masked tiles learns what it inspects, and nothing of what its mask leaves out."""
     mask = np.full((96, 128), 255, dtype=np.uint8)

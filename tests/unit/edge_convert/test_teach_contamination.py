@@ -74,12 +74,12 @@ def test_a_stated_share_is_left_out_whatever_the_scores_say(tmp_path: Path) -> N
 
 def test_never_more_than_the_stated_share_goes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more images look suspicious than may go unseen, only the worst go, and a person is told to look."""
-    monkeypatch.setattr(screening, "LARGEST_SHARE", 0.03)
-    write_parts(tmp_path / "good", 40)
+    monkeypatch.setattr(screening, "LARGEST_SHARE", 0.06)
+    write_parts(tmp_path / "good", 27)
     contaminate(tmp_path / "good", 3)
     report = taught(drawn_options(tmp_path))
-    assert len(report.left_out) == 1
-    assert any("more than 3% of the images look suspicious" in text for text in report.warnings)
+    assert len(report.left_out) == 1  # two of thirty would be 6.7 %
+    assert any("more than 6% of the images look suspicious" in text for text in report.warnings)
 
 
 def test_many_images_are_judged_too(tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ def prove(manifest: ModelBundle, limits: Limits, detector: Detector, payloads: P
         else:
             kept.append(changed)
             found[golden.payload] = detection
+    if all(golden.disposition == Disposition.PASS.value for golden in manifest.golden):
+        raise ConfigError(
+            "the bundle has no golden defect, so nothing would show that an added part makes it blind",
+            "Teach it again: with a larger --size, or --region around the part, planted defects are stopped and kept.",
+        )
     if not any(golden.disposition != Disposition.PASS.value for golden in kept):
         raise ConfigError(
             "no golden defect is clear of the limits any more, so nothing would prove the grown bundle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -74,7 +75,7 @@ def screen(parts: PatchCoreParts, candidates: CandidatePatches, material: Materi
     share = material.options.contamination.share
     total = len(material.images.files)
     state = _State(material, *hold_out(parts, candidates, material, observer), [])
-    allowed = round(total * (LARGEST_SHARE if share is None else share))
+    allowed = math.floor(total * LARGEST_SHARE + 1e-9) if share is None else round(total * share)
     warnings: list[str] = []
     for _ in range(_ROUNDS if share is None else 1):
         if share == 0:
