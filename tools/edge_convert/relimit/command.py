@@ -43,7 +43,8 @@ def _relimit(
     out: Annotated[Path, typer.Option(help="The new revision; may be the same file.")],
     reason: Annotated[str, typer.Option(help="Who wants it and why; the bundle keeps it.")],
     good: Annotated[
-        Path | None, typer.Option(help="Folder of good parts. Default: the scores that the bundle remembers.")
+        Path | None,
+        typer.Option(help="Folder of good parts. Default: those of --dataset, else the scores that the bundle has."),
     ] = None,
     dataset: Annotated[Path | None, typer.Option(help="Labelled images: test/good, test/<defect>.")] = None,
     false_reject_rate: Annotated[float | None, typer.Option(help="Highest share of good parts above review.")] = None,
