@@ -50,7 +50,8 @@ def revise(
 ) -> Revision:
     """Write the bundle with the rule's limits and proved golden images; weights, maps and reference stay.
 
-    The reject limit is drawn as in teaching, from the tail of the good scores, and never lies below the review limit.
+    The reject limit is drawn as in teaching, from the tail of the good scores for a tenth of the rule's false-reject
+    rate (of the bundle's, where the rule has none), and never lies below the review limit.
 
     Args:
         inspector: the bundle as it is.
@@ -66,7 +67,7 @@ def revise(
         BundleError: the bundle cannot be written or does not reproduce itself.
     """
     manifest = inspector.bundle
-    limits = Limits(review=rule.review, reject=_reject(rule.review, good, manifest))
+    limits = Limits(review=rule.review, reject=_reject(rule, good, manifest))
     golden, left_out = _golden(manifest, limits)
     draft = _draft(manifest, _calibration(manifest, limits, rule, good), golden, rule.method, reason)
     payloads = {name: inspector.payloads.read(name) for name in manifest.payloads}
@@ -105,11 +106,12 @@ def _calibration(manifest: ModelBundle, limits: Limits, rule: Rule, good: Sequen
     return replace(manifest.calibration, limits=limits, good_scores=tuple(sorted(good)), false_reject_rate=rate)
 
 
-def _reject(review: float, good: Sequence[float], manifest: ModelBundle) -> float:
+def _reject(rule: Rule, good: Sequence[float], manifest: ModelBundle) -> float:
     if len(good) < LOWEST_COUNT:
-        return max(review, manifest.calibration.limits.reject)
-    rate = min(0.49, max(1 / (len(good) + 1), manifest.calibration.false_reject_rate, 1e-3))
-    return max(review, limits_for(good, rate).limits.reject)
+        return max(rule.review, manifest.calibration.limits.reject)
+    stated = manifest.calibration.false_reject_rate if rule.false_reject_rate is None else rule.false_reject_rate
+    rate = min(0.49, max(1 / (len(good) + 1), stated, 1e-3))
+    return max(rule.review, limits_for(good, rate).limits.reject)
 
 
 def _golden(manifest: ModelBundle, limits: Limits) -> tuple[tuple[GoldenImage, ...], tuple[str, ...]]:

@@ -251,16 +251,23 @@ def test_a_new_revision_has_other_limits_and_the_same_weights(tmp_path: Path, go
 
 
 def test_limits_drawn_for_a_rate_state_that_rate(tmp_path: Path, good: Path) -> None:
-    """The manifest has the false-reject rate that was asked for, not what it came to on the scores at hand."""
-    out, revised = tmp_path / "ring.bundle", tmp_path / "revised.bundle"
+    """The manifest has the rate that was asked for, and both limits follow from it, whatever was before."""
+    out = tmp_path / "ring.bundle"
     _convert(out, good)
-    command = ["relimit", str(out), "--out", str(revised), "--reason", "x", "--engine", "onnxruntime", "--threads", "1"]
-    result = CliRunner().invoke(app, [*command, "--false-reject-rate", "0.1", "--confidence", "0.95"])
-    assert result.exit_code == 0, result.output
-    with load_inspector(revised, _ENGINE, "development") as inspector:
-        calibration = inspector.bundle.calibration
-    assert sum(score > calibration.limits.review for score in calibration.good_scores) == 0
-    assert calibration.false_reject_rate == 0.1
+    found = []
+    for rates in (["0.1"], ["0.3", "0.1"]):
+        bundle = out
+        for rate in rates:
+            revised = tmp_path / f"{'-'.join(rates)}.bundle"
+            command = ["relimit", str(bundle), "--out", str(revised), "--reason", "x", "--engine", "onnxruntime"]
+            result = CliRunner().invoke(app, [*command, "--threads", "1", "--false-reject-rate", rate])
+            assert result.exit_code == 0, result.output
+            bundle = revised
+        with load_inspector(bundle, _ENGINE, "development") as inspector:
+            found.append(inspector.bundle.calibration)
+    assert sum(score > found[0].limits.review for score in found[0].good_scores) == 0
+    assert found[0].false_reject_rate == 0.1
+    assert found[0].limits == found[1].limits
 
 
 def test_limits_that_pass_a_golden_defect_are_refused(tmp_path: Path, good: Path, dataset: Path) -> None:
