@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from edge_runtime.ledger.failures import explained
@@ -9,6 +10,8 @@ from edge_runtime.ops.durable import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 
 def newest_aside(path: Path) -> str | None:
@@ -43,3 +46,24 @@ def set_aside(path: Path) -> Path:
     except OSError as error:
         raise explained(path, "set aside", error) from error
     return target
+
+
+def put_orphaned_log_aside(path: Path) -> None:
+    """Where the database file is gone and its write-ahead log is not: SQLite would play that into the next file there.
+
+    It holds the newest records of the file that was moved away or deleted without it, so it is kept, as the log of
+    `<name>.gone-1` or the next free number.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    log, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+    if path.exists() or not log.exists():
+        return
+    number = 1
+    while (target := path.with_name(f"{path.name}.gone-{number}-wal")).exists():
+        number += 1
+    _log.warning("%s is gone without its log, which is kept as %s; a new ledger begins", path, target.name)
+    index.unlink(missing_ok=True)  # made anew from the log by whoever reads it
+    log.rename(target)
+    sync_folder(path.parent)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from edge_runtime.domain.errors import LedgerFullError
 from edge_runtime.domain.records import EventRecord, VerdictRecord
 from edge_runtime.ledger import delivery, rows, schema
-from edge_runtime.ledger.aside import newest_aside, set_aside
+from edge_runtime.ledger.aside import newest_aside, put_orphaned_log_aside, set_aside
 from edge_runtime.ledger.chain import HASH_BYTES, record_hash
 from edge_runtime.ledger.claim import claim
 from edge_runtime.ledger.failures import told
@@ -225,6 +225,7 @@ class SqliteLedger:
             self._open.pop().close()
         with told(self._path, "open"):
             self._floor = SequenceFloor(self._path)
+            put_orphaned_log_aside(self._path)
             is_new = schema.ensure_exists(self._path, self._device, self._floor.reserved, salvaged)
             self._writer = self._connect(durable=True)
             migrated = schema.check(self._writer, self._path, self._device)

@@ -225,3 +225,24 @@ def test_a_ledger_set_aside_whose_record_was_never_committed_is_told_of_at_the_n
         ledger.append(told)
     with closing(_create(path)) as ledger:
         assert ledger.opening.events(WALL_NS) == ()
+
+
+def test_the_log_of_a_ledger_that_is_gone_is_not_played_into_the_new_one(tmp_path: Path) -> None:
+    """A technician moves the file away while the daemon runs, and it is killed: records of the two are not mixed."""
+    path, moved = tmp_path / "ledger.sqlite", tmp_path / "moved"
+    log = path.with_name("ledger.sqlite-wal")
+    with closing(_create(path)) as ledger:
+        ledger.append([verdict_record(number) for number in range(1, 11)])
+        moved.write_bytes(path.read_bytes())
+        orphan = log.read_bytes()
+    path.unlink()
+    log.write_bytes(orphan)
+    with closing(_create(path)) as ledger:
+        [sequence] = ledger.append([verdict_record(11)])
+        assert sequence > 10
+        assert [row.sequence for row in ledger.rows(1, sequence, 100)] == [sequence]
+    assert _is_sound(path)
+    kept = path.with_name("ledger.sqlite.gone-1")
+    moved.rename(kept)  # what the log holds is read beside the file that it belongs to
+    with closing(LedgerReader(kept)) as reader:
+        assert reader.extent().newest == 10
