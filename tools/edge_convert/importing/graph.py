@@ -46,13 +46,15 @@ def read_model(path: Path) -> Any:
     """
     try:
         model = onnx.load(path)
-    except OSError as error:
+    except (OSError, onnx.checker.ValidationError) as error:  # the latter where external data is missing
         raise ConfigError(
-            f"the model {path} cannot be read: {error.strerror or first_line(error)}",
+            f"the model {path} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}",
             "Check the path; large models have a file beside them (model.onnx.data) that must stay there.",
         ) from error
     except Exception as error:  # onnx and protobuf share no base class for "this file is not a model"
         raise ConfigError(f"the model {path} is not valid ONNX: {first_line(error)}", "Name an .onnx file.") from error
+    if not model.graph.node:  # an empty file parses, too
+        raise ConfigError(f"the model {path} is not valid ONNX: it computes nothing", "Name an .onnx file.")
     if max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0) < (
         _LOWEST_OPSET
     ):

@@ -75,13 +75,15 @@ def _transform(value: Any, path: Path) -> Stated:
         return Stated()
     found = Stated(colour=ColourOrder.RGB, keep_fractions=False)
     for step in steps:
+        if not isinstance(step, dict):
+            raise ConfigError(f"{path} lists a transform that is none: {step!r}", "Correct the file.")
         name = str(step.get("__class_fullname__", "")).rsplit(".", 1)[-1]
         if name == "Resize":
             method = _OPENCV.get(step.get("interpolation", 1), Resize.LINEAR)
-            size = (int(step["height"]), int(step["width"]))
+            size = _size(step, name, path)
             found = Stated(input_px=size, resized_px=size, fit=Fit.STRETCH, resize=method).over(found)
         elif name == "CenterCrop":
-            found = Stated(input_px=(int(step["height"]), int(step["width"]))).over(found)
+            found = Stated(input_px=_size(step, name, path)).over(found)
         elif name == "Normalize":
             largest = number(step, "max_pixel_value") or _FULL_SCALE
             found = Stated(
@@ -93,3 +95,13 @@ def _transform(value: Any, path: Path) -> Stated:
                 "State the preprocessing with --preprocess, or put it into the graph and export again.",
             )
     return found
+
+
+def _size(step: Mapping[str, Any], name: str, path: Path) -> tuple[int, int]:
+    """Height and width."""
+    height, width = number(step, "height"), number(step, "width")
+    if height is None or width is None or min(height, width) < 1:
+        raise ConfigError(
+            f"{path}: {name} has no height and width", "Correct the file, or state them with --preprocess."
+        )
+    return int(height), int(width)

@@ -23,6 +23,7 @@ _NAMES: Final = {
 }
 _LABELS: Final = frozenset({"pred_label", "pred_mask", "pred_labels", "pred_masks"})
 _MAP_RANK: Final = 2
+_PICTURE_RANK: Final = 4
 
 
 def choose_roles(outputs: Sequence[OutputInfo], named: Mapping[str, str]) -> dict[str, str]:
@@ -93,15 +94,21 @@ def is_number(shape: Sequence[int]) -> bool:
     return all(side == 1 for side in shape)
 
 
+def is_picture(shape: Sequence[int]) -> bool:
+    """A batch of one, with height, width and channels."""
+    return len(shape) == _PICTURE_RANK and shape[0] == 1
+
+
 def _named(outputs: Sequence[OutputInfo], role: str, name: str) -> str:
     found = next((output for output in outputs if output.name == name), None)
     if found is None:
         raise ConfigError(f"the graph has no output {name!r}", f"Choose from: {_listed(outputs)}.")
-    fits = {"map": is_plane, "score": is_number}.get(role)
-    if fits is not None and not fits(found.shape):
+    fits = {"map": is_plane, "score": is_number, "reconstruction": is_picture}[role]
+    if not fits(found.shape):
         raise ConfigError(
             f"output {name!r} has the shape {list(found.shape)}, which is no {role}",
-            "A map has one height and width, a score is one number; reduce it in the graph and export again.",
+            "A map has one height and width, a score is one number, a reconstruction is as large as the input; reduce "
+            "it in the graph and export again.",
         )
     return name
 

@@ -91,8 +91,23 @@ def test_weights_beside_the_model_are_read(tmp_path) -> None:
     path = bench.anomalib_2(tmp_path / "model.onnx", external_data=True)
     assert open_export(path).files == (path, tmp_path / "model.onnx.data")
     (tmp_path / "model.onnx.data").unlink()
-    with pytest.raises(ConfigError, match=r"cannot be read|not valid ONNX"):
+    with pytest.raises(ConfigError, match="cannot be read") as refused:
         open_export(path)
+    assert "model.onnx.data" in refused.value.action
+
+
+def test_an_empty_file_is_no_model(tmp_path) -> None:
+    """It parses as a graph that computes nothing; nobody is sent to its opset."""
+    (tmp_path / "m.onnx").touch()
+    with pytest.raises(ConfigError, match="not valid ONNX: it computes nothing"):
+        open_export(tmp_path / "m.onnx")
+
+
+def test_a_number_is_no_reconstruction(tmp_path) -> None:
+    """A picture can be drawn anew, a score cannot: refused by its shape, with the shape."""
+    export = open_export(bench.anomalib_2(tmp_path / "model.onnx"))
+    with pytest.raises(ConfigError, match=r"'pred_score' has the shape .*, which is no reconstruction"):
+        export.build(export.stated, {"reconstruction": "pred_score"})
 
 
 @pytest.mark.parametrize("outputs", ["map and score", "map alone"])

@@ -192,3 +192,13 @@ def test_a_strange_transform_in_metadata_is_refused(tmp_path: Path) -> None:
     document = {"transform": {"transform": {"transforms": [{"__class_fullname__": "CLAHE"}]}}}
     with pytest.raises(ConfigError, match="'CLAHE', which no bundle can apply"):
         read_metadata(written(tmp_path, document))
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [({"__class_fullname__": "Resize", "width": 8}, "no height and width"), ("Resize", "is none: 'Resize'")],
+)
+def test_damaged_metadata_is_refused_in_words(tmp_path: Path, step: object, message: str) -> None:
+    """A transform without its size, or without its settings."""
+    with pytest.raises(ConfigError, match=message):
+        read_metadata(written(tmp_path, {"transform": {"transform": {"transforms": [step]}}}))
