@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge_convert.bench.frames import BenchFrame
+    from edge_convert.bench.process import EnergyMeter
     from edge_convert.bench.timed import Stopwatch
     from edge_runtime.detectors.port import Detector
     from edge_runtime.domain.model_bundle import InputSpec
@@ -76,9 +77,22 @@ class Timings:
 class Bench:
     """Inspects frames in turn, and remembers what that took."""
 
-    def __init__(self, detector: Detector, frames: Sequence[BenchFrame], stopwatch: Stopwatch, graphs: int) -> None:
-        """Begin with the first frame; `graphs` is the number that the detector has loaded."""
+    def __init__(
+        self,
+        detector: Detector,
+        frames: Sequence[BenchFrame],
+        stopwatch: Stopwatch,
+        graphs: int,
+        energy: EnergyMeter | None = None,
+    ) -> None:
+        """Begin with the first frame.
+
+        Args:
+            graphs: how many the detector has loaded.
+            energy: is to count the inspections, and nothing of what is measured behind each.
+        """
         self._detector = detector
+        self._energy = energy
         self._frames = frames
         self._stopwatch = stopwatch
         self._next = 0
@@ -102,6 +116,8 @@ class Bench:
     def _inspect(self, frame: BenchFrame, spec: InputSpec) -> None:
         clock, timings = self._stopwatch.now_ns, self.timings
         self._stopwatch.take()
+        if self._energy is not None:
+            self._energy.skip()
         before = processor_ns()
         started_ns = clock()
         exposures = [frame.pixels if frame.jpeg is None else decode_image(frame.jpeg).array for _ in self._exposures]
@@ -109,6 +125,8 @@ class Bench:
         detection = self._detector.inspect(tuple(exposures))
         ended_ns = clock()
         timings.processor.append(processor_ns() - before)
+        if self._energy is not None:
+            self._energy.update()
         timings.verdict.append(ended_ns - started_ns)
         timings.decode.append(decoded_ns - started_ns if frame.jpeg is not None else 0)
         timings.scores.append(detection.score)

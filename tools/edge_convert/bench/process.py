@@ -76,15 +76,19 @@ class EnergyMeter:
         self._zones = [zone for zone in zones if os.access(zone / "energy_uj", os.R_OK)]
         self._last = self._read()
         self.joules = 0.0
-        """Since the start, up to the last `update`."""
+        """Up to the last `update`."""
 
     @property
     def readable(self) -> bool:
         """Whether there is anything to read."""
         return bool(self._zones)
 
+    def skip(self) -> None:
+        """What was used up to now does not count."""
+        self._last = self._read()
+
     def update(self) -> None:
-        """Add what was used since the last call; more often than the counters wrap around (a minute is enough)."""
+        """Add what was used since the last call or `skip`, which is to be less than the counters hold (minutes)."""
         now = self._read()
         for before, after, zone in zip(self._last, now, self._zones, strict=True):
             used = after - before

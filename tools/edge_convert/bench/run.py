@@ -89,24 +89,23 @@ def run_bench(options: BenchOptions, observer: Observer, clock: Clock) -> BenchR
         detector = of_any_frame(loaded.inspector.detector)
         warm = Bench(detector, frames, loaded.stopwatch, len(loaded.engine.models))
         warm.run(_WARM_UP)
-        bench = Bench(detector, frames, loaded.stopwatch, len(loaded.engine.models))
+        energy = EnergyMeter()
+        bench = Bench(detector, frames, loaded.stopwatch, len(loaded.engine.models), energy)
         files = write_frames(frames, folder) if options.peers else []
         peers = [
             stack.enter_context(Peer(shlex.split(command), folder / f"peer-{number}.log"))
             for number, command in enumerate(options.peers)
         ]
         tool = _Tool(options, loaded, folder) if options.with_engine_tool and _has_tool(loaded.engine) else None
-        energy = EnergyMeter()
         with observer.stage("rounds", options.rounds) as stage:
             for number in range(options.rounds):
                 bench.run(options.per_round)
-                energy.update()
                 if tool is not None:
                     tool.run()
                 for peer in peers:
                     peer.run(files[number % len(files)], options.per_round)
                 stage.advance()
-        return _result(options, loaded, bench, energy if not (peers or tool) else None, tool, peers)
+        return _result(options, loaded, bench, energy, tool, peers)
 
 
 def _load(options: BenchOptions, clock: Clock) -> _Loaded:
@@ -149,13 +148,12 @@ def _result(
     options: BenchOptions,
     loaded: _Loaded,
     bench: Bench,
-    energy: EnergyMeter | None,
+    energy: EnergyMeter,
     tool: _Tool | None,
     peers: Sequence[Peer],
 ) -> BenchResult:
     timings, manifest = bench.timings, loaded.inspector.bundle
     own = _by_round(timings.verdict, options.per_round)
-    known = energy is not None and energy.readable
     return BenchResult(
         bundle=manifest.identity.name,
         digest=manifest.identity.digest,
@@ -171,7 +169,7 @@ def _result(
         draw=Spread.of(timings.draw) if timings.draw else None,
         cpu_ms=statistics.fmean(timings.processor) / 1e6,
         memory=loaded.memory,
-        joules_per_part=energy.joules / len(timings.verdict) if energy is not None and known else None,
+        joules_per_part=energy.joules / len(timings.verdict) if energy.readable else None,
         engine_tool=None if tool is None else {name: statistics.median(ms) for name, ms in tool.medians.items()},
         engine_tool_ratio=None if tool is None else Ratio.of(own, tool.sums()),
         peers=tuple(_peer_result(peer, own, options.per_round) for peer in peers),

@@ -19,6 +19,7 @@ from edge_convert.cli import app
 from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.detectors.port import Detection
 from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.inspection import DeferredMap
 from edge_runtime.domain.model_bundle import ColourOrder, InputSpec, Layout, Resize
 from edge_runtime.engine.sim import SimulatedEngine
 from edge_runtime.ops.clock import SimulatedClock
@@ -173,6 +174,33 @@ def test_energy_is_read_across_the_counters_wrap(tmp_path: Path) -> None:
     meter.update()
     assert meter.joules == pytest.approx(230e-6)
     assert not EnergyMeter(tmp_path / "none").readable
+
+
+def test_energy_is_that_of_the_inspections(tmp_path: Path) -> None:
+    """Not of the map that is drawn behind each, which may take several times as much, nor of what else takes turns."""
+    zone = tmp_path / "intel-rapl:0"
+    zone.mkdir()
+
+    def use(microjoules: int) -> None:
+        zone.joinpath("energy_uj").write_text(str(int(zone.joinpath("energy_uj").read_text()) + microjoules))
+
+    def draw() -> np.ndarray:
+        use(1_000)
+        return np.zeros((2, 2), np.float32)
+
+    class Hungry(TwoGraphs):
+        def inspect(self, exposures) -> Detection:
+            use(10)
+            return Detection(1.0, DeferredMap(draw))
+
+    zone.joinpath("energy_uj").write_text("0")
+    stopwatch, meter = Stopwatch(SimulatedClock()), EnergyMeter(tmp_path)
+    detector = Hungry(TimedEngine(SimulatedEngine(), stopwatch))
+    bench = Bench(detector, frames(FrameForm((8, 8), mono=True))[:1], stopwatch, 2, meter)
+    bench.run(2)
+    use(5_000)  # a peer's turn
+    bench.run(2)
+    assert meter.joules == pytest.approx(40e-6)
 
 
 def test_a_ratio_is_taken_within_a_round() -> None:
