@@ -115,7 +115,8 @@ class Peer:
         """End it. Idempotent."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):  # it has ended, and never read what it was asked
+                    stream.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

@@ -138,6 +138,15 @@ def test_what_makes_no_sense_is_refused_in_words(flags: list[str]) -> None:
     assert "→" in done.output
 
 
+def test_a_peer_that_has_ended_says_why(tmp_path: Path, no_leaks: None) -> None:
+    """Also where it was gone before it could read what it was asked."""
+    speaks = "import sys; print('{\"name\": \"p\"}', flush=True); sys.exit('out of memory')"
+    with Peer([sys.executable, "-c", speaks], tmp_path / "log") as peer:
+        peer._process.wait(60)
+        with pytest.raises(ConfigError, match="out of memory"):
+            peer.run(tmp_path / "frame.npy", 3)
+
+
 def test_a_peer_that_answers_for_fewer_parts_is_refused(tmp_path: Path, no_leaks: None) -> None:
     """Its rounds would be cut at the wrong places."""
     speaks = (
