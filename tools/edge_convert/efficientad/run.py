@@ -88,7 +88,7 @@ def train_efficientad(options: EfficientAdOptions, observer: Observer, clock: Cl
     if options.onnx is not None:
         _save(options.onnx, source.model)
     conversion = convert(source, _reference(material, model), material.held_out, options.convert, observer, clock)
-    if not options.keep_checkpoint:
+    if options.autoencoder and not options.keep_checkpoint:  # else it is another training's
         options.checkpoint.unlink(missing_ok=True)
     return EfficientAdReport(outcome, *counts, notes, conversion)
 

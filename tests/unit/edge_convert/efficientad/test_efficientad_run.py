@@ -131,6 +131,13 @@ def test_resuming_gives_the_same_model_as_not_interrupting(options, tmp_path):
         np.testing.assert_array_equal(resumed[name], values, err_msg=name)
 
 
+def test_without_steps_the_checkpoint_of_an_unfinished_training_stays(options):
+    """It takes no step and has no checkpoint: what lies there is of the days of another training to the same file."""
+    options.checkpoint.write_bytes(b"days of work")
+    train_efficientad(replace(options, student="solved", schedule=Schedule(0, 1)), Silent(), SystemClock())
+    assert options.checkpoint.read_bytes() == b"days of work"
+
+
 def test_a_teacher_of_another_size_is_refused(options):
     """Before anything is trained."""
     with pytest.raises(ConfigError, match="size s, not m"):
