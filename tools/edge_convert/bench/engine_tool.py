@@ -15,7 +15,8 @@ from edge_runtime.engine.ir import is_ir, unpack_ir
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LOADING_S: Final = 120
+LOADING_S: Final = 120
+"""So much longer than twice its measurement the tool may take."""
 _MEDIAN: Final = re.compile(r"Median:\s+([0-9.]+) (ms|us)")
 _PRECISIONS: Final = frozenset(get_args(EngineSettings.model_fields["precision"].annotation))
 # The tool reports its use over the network wherever OpenVINO's telemetry is installed; see engine/openvino.py.
@@ -48,14 +49,20 @@ def median_ms(model: bytes, threads: int, precision: str, seconds: int, folder: 
     options = ["-d", "CPU", "-api", "sync", "-hint", "none", "-nstreams", "1", "-nthreads", str(threads)]
     options += ["-infer_precision", f"CPU:{precision}", "-t", str(seconds)]
     command = [sys.executable, "-c", _START, "-m", str(_written(model, folder)), *options]
-    ended = subprocess.run(  # noqa: S603  (our own interpreter; nothing of it comes from outside)
-        command, capture_output=True, text=True, timeout=_LOADING_S + 2 * seconds, check=False
-    )
+    try:
+        ended = subprocess.run(  # noqa: S603  (our own interpreter; nothing of it comes from outside)
+            command, capture_output=True, text=True, timeout=LOADING_S + 2 * seconds, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _failed(f"it did not end within {error.timeout:.0f} s") from error
     found = stated_median_ms(ended.stdout)
     if found is None:
-        said = (ended.stderr or ended.stdout).strip()[-400:]
-        raise EngineError(f"benchmark_app failed: {said}", "Leave it out with --no-engine-tool.")
+        raise _failed((ended.stderr or ended.stdout).strip()[-400:])
     return found
+
+
+def _failed(why: str) -> EngineError:
+    return EngineError(f"benchmark_app failed: {why}", "Leave it out with --no-engine-tool.")
 
 
 def stated_precision(description: str) -> str:
