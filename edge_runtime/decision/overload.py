@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -24,7 +25,7 @@ class Choice:
     """Parts that cannot be finished in time any more, ascending; never the one to inspect."""
 
 
-def choose(deadlines_ns: Sequence[int], now_ns: int, duration_ns: int, at_once: int = 1) -> Choice:
+def choose(deadlines_ns: Sequence[int], now_ns: int, duration_ns: int, others_free_ns: Sequence[int] = ()) -> Choice:
     """The oldest part while all can be finished in turn; otherwise the newest.
 
     In the order of arrival an overloaded line would inspect every part just too late, and judge none. The newest part
@@ -37,18 +38,24 @@ def choose(deadlines_ns: Sequence[int], now_ns: int, duration_ns: int, at_once: 
         deadlines_ns: of the parts that wait, oldest first.
         now_ns: monotonic.
         duration_ns: how long one inspection is expected to take.
-        at_once: so many run side by side; all but one of them are under way, and may have just begun.
+        others_free_ns: for each of the others that inspect parts beside this one: from when on it has room for one.
     """
     alive = [place for place, deadline_ns in enumerate(deadlines_ns) if now_ns <= deadline_ns]
     gone = tuple(place for place in range(len(deadlines_ns)) if place not in set(alive))
     if not alive:
         return Choice(None, gone)
-    rounds = [(turn + at_once - 1) // at_once + 1 for turn in range(len(alive))]
-    if all(now_ns + count * duration_ns <= deadlines_ns[place] for count, place in zip(rounds, alive, strict=True)):
+    if _all_in_turn([deadlines_ns[place] for place in alive], duration_ns, [now_ns, *others_free_ns]):
         return Choice(alive[0], gone)
     newest = alive[-1]
-    hopeless = (place for place in alive[:-1] if now_ns + 2 * duration_ns > deadlines_ns[place])
+    next_ns = min((now_ns + duration_ns, *others_free_ns)) + duration_ns
+    hopeless = (place for place in alive[:-1] if next_ns > deadlines_ns[place])
     return Choice(newest, tuple(sorted((*gone, *hopeless))))
+
+
+def _all_in_turn(deadlines_ns: Sequence[int], duration_ns: int, free_ns: list[int]) -> bool:
+    """Whether all are finished in time, each by whoever has room first."""
+    heapq.heapify(free_ns)
+    return all(heapq.heapreplace(free_ns, free_ns[0] + duration_ns) + duration_ns <= end for end in deadlines_ns)
 
 
 class Durations:

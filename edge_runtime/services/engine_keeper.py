@@ -85,18 +85,21 @@ class EngineKeeper:
             self._take_over()
         if self._forgiven:
             self._forgiven, self._attempts, self._next_ns = False, 0, 0
-        due = self._clock.monotonic_ns() >= self._next_ns and self._attempts < len(PAUSES_NS)
-        if self.failing is not None and self._thread is None and self._renew is not None and due:
-            self._begin(self._renew)
+        if self.failing is None or self._thread is not None or self._renew is None:
+            return
+        with self._counting:
+            due = self._clock.monotonic_ns() >= self._next_ns and self._attempts < len(PAUSES_NS)
+            if due and self.failing is not None:  # another part may have been judged just now
+                self._begin(self._renew)
 
     def acknowledge(self) -> None:
         """Somebody looked at it: as many attempts again. Callable from any thread."""
         self._forgiven = True
 
     def _count(self, detector: Detector, why: str) -> None:
-        """What came of a part; `why` it failed, else empty. What another has taken the place of counts no more."""
+        """What came of a part; `why` it failed, else empty. What another takes, or has taken, the place of is out."""
         with self._counting:
-            if detector is not self._detector:
+            if detector is not self._detector or self._thread is not None:
                 return
             if not why:
                 self._failures, self._attempts, self.failing = 0, 0, None

@@ -16,6 +16,7 @@ from edge_runtime.services.flow import Begun, Judged, Waived
 from edge_runtime.services.looking import fault, look
 from edge_runtime.services.part_turns import AlwaysItsTurn, PartTurns
 from edge_runtime.services.queues import Handover
+from edge_runtime.services.under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,8 +113,7 @@ class InspectStage:
         """Held by the thread that takes the next part."""
         self._telling = threading.Lock()
         """Held while something is handed on."""
-        self._looking = 0
-        self._none_looks = threading.Condition()
+        self._under_way = UnderWay(at_once)
 
     def step(self) -> None:
         """Inspect at most one part."""
@@ -125,8 +125,12 @@ class InspectStage:
         """Inspect at most one part, in thread number `place`."""
         if self._at_once > 1 and self._held is None:
             self._inspect_queue.waiting(POLL_S)  # outside of the lock: a part that comes is for whoever is free
-        with self._taking:
+        if not self._taking.acquire(timeout=POLL_S):
+            return  # another thread waits there for something; this one does not hang
+        try:
             taken = self._take(place)
+        finally:
+            self._taking.release()
         if taken is None:
             return
         try:
@@ -134,7 +138,7 @@ class InspectStage:
             with self._telling:
                 self._tell(taken, decider, Judged(taken.part, verdict, anomaly_map, recipe))
         finally:
-            self._has_looked()
+            self._under_way.end(place)
         self._turns.done()
 
     def finish(self) -> None:
@@ -146,20 +150,17 @@ class InspectStage:
     def _take(self, place: int) -> _Taken | None:
         """The next part, if there is one that may be looked at now."""
         model = self._between_frames()
-        if not self._flush(0):
-            self._turns.rest()
-            if not self._flush(POLL_S):
-                return None
+        if model is None or not self._has_room():
+            return None
         part = self._next()
         if part is None or not isinstance(part.arrival, Frame) or not self._is_admitted(part, part.arrival, model):
             return None
         if not self._turns.for_part(part, POLL_S):
             self._held = part
             return None
-        with self._none_looks:
-            self._looking += 1
         began_ns = self._clock.monotonic_ns()
         self._send(Begun(part, place), quietly=True)  # it matters at the deadline, and the arbiter looks then
+        self._under_way.begin(place, began_ns)
         return _Taken(part, part.arrival, model, began_ns)
 
     def _tell(self, taken: _Taken, decider: Model, judged: Judged) -> None:
@@ -171,17 +172,24 @@ class InspectStage:
         if self._preview is not None and decider is taken.model:  # a candidate's map has other colours
             self._preview(taken.frame, judged.anomaly_map, verdict)
 
-    def _between_frames(self) -> Model:
-        """Who looks at the next part. A verdict of the model before comes before the change."""
-        if self._at_once > 1 and self.models.is_to_change:
-            with self._none_looks:
-                self._none_looks.wait_for(lambda: self._looking == 0)
-        return self.models.between_frames()
+    def _between_frames(self) -> Model | None:
+        """Who looks at the next part; None: another model is to, and not all verdicts of the present one are out.
 
-    def _has_looked(self) -> None:
-        with self._none_looks:
-            self._looking -= 1
-            self._none_looks.notify_all()
+        Nobody begins meanwhile, so whoever was alone when it was asked still is when the change is made.
+        """
+        is_alone = self._under_way.is_none(0)
+        if not is_alone and self.models.is_to_change:
+            is_alone = self._under_way.is_none(POLL_S)
+            if not is_alone:
+                return None
+        return self.models.between_frames(may_change=is_alone)
+
+    def _has_room(self) -> bool:
+        """Whether nothing is owed to the dispatch stage."""
+        if self._flush(0):
+            return True
+        self._turns.rest()
+        return self._flush(POLL_S)
 
     def _send(self, item: DispatchItem, *, quietly: bool = False) -> None:
         with self._telling:
@@ -221,7 +229,9 @@ class InspectStage:
 
     def _choose(self, waiting: Sequence[Part]) -> tuple[int | None, tuple[int, ...]]:
         expected_ns = self._durations.expected_ns if self._newest_first else 0
-        choice = choose([part.deadline_ns for part in waiting], self._clock.monotonic_ns(), expected_ns, self._at_once)
+        now_ns = self._clock.monotonic_ns()
+        others_ns = self._under_way.others_free_ns(now_ns, expected_ns)
+        choice = choose([part.deadline_ns for part in waiting], now_ns, expected_ns, others_ns)
         return choice.inspect, choice.give_up
 
     def _make_turns(self, turns: LineTurns) -> PartTurns:

@@ -141,11 +141,11 @@ class Models:
         """Whether another model is proposed for any place."""
         return any(seat.is_to_change for seat in (self.own, *self.beside))
 
-    def between_frames(self) -> Model:
-        """Called by the inspect stage in every round: takes over what is proposed; returns the line's own."""
+    def between_frames(self, *, may_change: bool = True) -> Model:
+        """Called by the inspect stage in every round; returns the line's own. `may_change` as in `Seat`."""
         for seat in self.beside:
-            seat.between_frames()
-        return self.own.between_frames()
+            seat.between_frames(may_change=may_change)
+        return self.own.between_frames(may_change=may_change)
 
     def remember(self, model: Model) -> None:
         """It decides, or a share of the parts: its pictures are drawn with its own manifest."""

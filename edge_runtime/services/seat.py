@@ -69,9 +69,13 @@ class Seat:
         """Whether another model is proposed."""
         return self._proposed.peek() is not None
 
-    def between_frames(self) -> Model:
-        """Called by the inspect stage in every round: takes over what is proposed; returns who looks now."""
-        if self.is_to_change and (swap := self._proposed.take(0)) is not None:
+    def between_frames(self, *, may_change: bool = True) -> Model:
+        """Called by the inspect stage in every round: takes over what is proposed; returns who looks now.
+
+        Args:
+            may_change: otherwise what is proposed waits: somebody still looks at a part.
+        """
+        if may_change and self.is_to_change and (swap := self._proposed.take(0)) is not None:
             self._take_over(swap)
         self.current.keeper.look_after()
         return self.current

@@ -18,11 +18,19 @@ def test_without_time_for_all_the_newest_comes_first() -> None:
     assert choose([70 * MS, 90 * MS, 100 * MS], 0, 40 * MS) == Choice(2, (0,))
 
 
-def test_of_two_at_once_each_does_every_other_part_behind_one_that_may_have_just_begun() -> None:
+def test_of_two_at_once_each_does_every_other_part_behind_one_that_has_just_begun() -> None:
     """Four end within 3 × 30 ms, with the one that is under way; within 80 ms only the newest is safe."""
-    assert choose([90 * MS] * 4, 0, 30 * MS, 2) == Choice(0, ())
-    assert choose([80 * MS] * 4, 0, 30 * MS, 2) == Choice(3, ())
-    assert choose([30 * MS], 0, 30 * MS, 2) == Choice(0, ())
+    assert choose([90 * MS] * 4, 0, 30 * MS, [30 * MS]) == Choice(0, ())
+    assert choose([80 * MS] * 4, 0, 30 * MS, [30 * MS]) == Choice(3, ())
+    assert choose([30 * MS], 0, 30 * MS, [30 * MS]) == Choice(0, ())
+
+
+def test_a_part_for_which_another_has_room_at_once_is_not_given_up() -> None:
+    """There is time for one inspection after the other begins, not for two in a row."""
+    assert choose([150 * MS] * 2, 0, 100 * MS, [0]) == Choice(0, ())
+    assert choose([150 * MS] * 2, 0, 100 * MS, [50 * MS]) == Choice(0, ())
+    assert choose([150 * MS] * 2, 0, 100 * MS, [60 * MS]) == Choice(1, (0,))
+    assert choose([150 * MS] * 3, 0, 100 * MS, [50 * MS]) == Choice(2, ())
 
 
 def test_what_is_past_its_deadline_is_given_up_and_the_newest_never_is() -> None:

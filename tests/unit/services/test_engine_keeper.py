@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 
@@ -156,3 +157,68 @@ def test_without_a_way_to_renew_it_only_says_what_is_wrong() -> None:
     bench.fail()
     bench.load()
     assert bench.keeper.failing == "3 parts in a row: EngineError: the device is gone"
+
+
+class HeldUpDetector(ScriptedDetector):
+    """Its first call waits; what it gives then is the second answer. The others fail at once."""
+
+    def __init__(self, late) -> None:
+        super().__init__(ZeroDivisionError("the engine broke"))
+        self.late = ScriptedDetector(late)
+        self.entered, self.leave = threading.Event(), threading.Event()
+
+    def inspect(self, exposures) -> Detection:
+        """See above."""
+        if self.entered.is_set():
+            return super().inspect(exposures)
+        self.entered.set()
+        assert self.leave.wait(60)
+        return self.late.inspect(exposures)
+
+
+def _failed_beside(detector: HeldUpDetector, renew) -> tuple[EngineKeeper, threading.Thread]:
+    """A keeper that has found the engine broken, while one thread still is inside."""
+    keeper = EngineKeeper(detector, renew, SimulatedClock())
+
+    def look() -> None:
+        with contextlib.suppress(ZeroDivisionError):
+            keeper.inspect(())
+
+    late = threading.Thread(target=look)
+    late.start()
+    assert detector.entered.wait(60)
+    for _ in range(FAILURES):
+        look()
+    assert keeper.failing is not None
+    return keeper, late
+
+
+@pytest.mark.parametrize("late", [SOUND, ZeroDivisionError("and that one too")], ids=["a score", "a failure"])
+def test_what_another_thread_gets_of_an_engine_that_is_being_replaced_says_nothing(late) -> None:
+    """While it is loaded anew nothing can be judged, and afterwards the new one has not failed yet."""
+    detector, loaded = HeldUpDetector(late), threading.Event()
+
+    def renew() -> ScriptedDetector:
+        assert loaded.wait(60)
+        return ScriptedDetector(SOUND)
+
+    keeper, thread = _failed_beside(detector, renew)
+    keeper.look_after()
+    detector.leave.set()
+    thread.join(60)
+    assert keeper.failing is not None
+    loaded.set()
+    wait_until(lambda: keeper.look_after() or keeper.renewals == 1, "the engine is loaded anew")
+    assert keeper.failing is None
+    assert keeper.inspect(()) == SOUND
+
+
+def test_an_engine_that_failed_after_it_was_replaced_does_not_count_against_the_new_one() -> None:
+    """A part that it still held when it was loaded anew."""
+    detector = HeldUpDetector(ZeroDivisionError("late"))
+    keeper, thread = _failed_beside(detector, lambda: ScriptedDetector(SOUND))
+    wait_until(lambda: keeper.look_after() or keeper.renewals == 1, "the engine is loaded anew")
+    detector.leave.set()
+    thread.join(60)
+    assert keeper.failing is None
+    assert keeper._failures == 0

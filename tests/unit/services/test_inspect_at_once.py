@@ -15,7 +15,7 @@ from edge_runtime.detectors.port import Detection
 from edge_runtime.domain.verdict import Reason
 from edge_runtime.ops.clock import SimulatedClock, SystemClock
 from edge_runtime.services.dispatch import DispatchStage
-from edge_runtime.services.engine_keeper import FAILURES, EngineKeeper
+from edge_runtime.services.engine_keeper import EngineKeeper
 from edge_runtime.services.flow import Begun, Judged, Opened, RecipeCell, Waived
 from edge_runtime.services.inspect import InspectStage
 from edge_runtime.services.model_swap import Model, Models
@@ -55,19 +55,19 @@ class GatedDetector:
 class Bench:
     """An inspect stage with two threads, and what it hands on."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: type[Models] = Models) -> None:
         self.clock = SystemClock()
         self.detector = GatedDetector()
         recipe = RecipeCell(make_recipe(), BUNDLE)
-        self.models = Models(self.model(self.detector), recipe, self.clock)
+        self.models = models(self.model(self.detector), recipe, self.clock)
         self.parts: BoundedQueue[Part] = BoundedQueue("inspect", 8)
         self.inbox: BoundedQueue = BoundedQueue("dispatch", 256)
         self.stage = InspectStage(self.models, recipe, self.parts, self.inbox, self.clock, at_once=2)
         self.threads = [StageThread(stage, self.clock) for stage in (self.stage, *self.stage.hands)]
 
-    def model(self, detector) -> Model:
+    def model(self, detector, reject: float = 2.0) -> Model:
         """With this detector."""
-        return Model(EngineKeeper(detector, None, self.clock), make_recipe(), "gated")
+        return Model(EngineKeeper(detector, None, self.clock), make_recipe(reject=reject), "gated")
 
     def start(self) -> None:
         """Both threads."""
@@ -134,6 +134,70 @@ def test_a_model_changes_while_nobody_looks(bench) -> None:
     assert [item.verdict.bundle.version for item in bench.judged()] == ["1", "2"]
 
 
+class HastyModels(Models):
+    """Whoever asks whether the model is to change gets his answer a moment too early."""
+
+    coming: Model | None = None
+
+    @property
+    def is_to_change(self) -> bool:
+        """See `Models`."""
+        found = super().is_to_change
+        if self.coming is not None:
+            self.coming, model = None, self.coming
+            self.propose(model)
+        return found
+
+
+def test_a_model_that_is_proposed_a_moment_after_somebody_asked_waits_all_the_same() -> None:
+    """The verdict on the part that is looked at has the limits of the model that looked."""
+    bench = Bench(HastyModels)
+    bench.start()
+    bench.give(1)
+    wait_until(lambda: bench.detector.inside == {1}, "the first is looked at")
+    other = GatedDetector(NEW)
+    bench.models.coming = bench.model(other, reject=9.0)
+    wait_until(lambda: bench.models.coming is None, "another model is proposed")
+    bench.detector.gates[1].set()
+    bench.give(2)
+    other.gates[2].set()
+    wait_until(lambda: len(bench.judged()) == 2, "both are judged")
+    bench.close()
+    assert [(item.verdict.bundle.version, item.verdict.limits.reject) for item in bench.judged()] == [
+        ("1", 2.0),
+        ("2", 9.0),
+    ]
+
+
+def test_two_parts_that_come_together_are_both_looked_at_where_there_is_no_time_for_one_after_the_other() -> None:
+    """The second thread has room at once: neither is given up for the other."""
+    bench = Bench()
+    bench.stage._durations.add(round(0.7 * LONG_MS * MS))
+    bench.give(1, 2)
+    bench.start()
+    wait_until(lambda: bench.detector.inside == {1, 2}, "both are looked at")
+    bench.close()
+    assert not any(isinstance(item, Waived) for item in bench.inbox.waiting(0))
+
+
+def test_who_waits_for_another_thread_does_not_hang() -> None:
+    """Neither where that one is busy with taking a part, nor where a model is to change and that one still looks."""
+    bench = Bench()
+    hand = threading.Thread(target=bench.stage.work, args=(0,))
+    with bench.stage._taking:
+        bench.give(1)
+        bench.stage.work(1)
+    hand.start()
+    wait_until(lambda: bench.detector.inside == {1}, "one looks")
+    swap = bench.models.propose(bench.model(GatedDetector(NEW)))
+    bench.give(2)
+    bench.stage.work(1)
+    assert not swap.done.is_set()
+    assert len(bench.parts) == 1
+    bench.close()
+    hand.join(60)
+
+
 def test_one_that_hangs_is_a_hang_of_the_stage(bench) -> None:
     """The other thread goes on judging, and yet the watchdog and the PLC are told: half of the device is lost."""
     soon = SimpleNamespace(monotonic_ns=lambda: bench.clock.monotonic_ns() + HUNG_AFTER_NS - 500 * MS)
@@ -194,43 +258,3 @@ def test_a_place_that_looks_at_another_part_has_left_the_one_before() -> None:
     stage.step()
     found = {item.record.verdict.part_sequence: item.record.verdict for item in records.get_batch(9, 0, 0)}
     assert found[3].reason is Reason.OVERLOAD
-
-
-def test_a_failure_of_the_engine_before_does_not_count_against_the_new_one() -> None:
-    """Parts that it still held when it was loaded anew say nothing about what has taken its place."""
-    clock = SystemClock()
-    fresh, old = GatedDetector(), GatedDetector()
-    keeper = EngineKeeper(old, lambda: fresh, clock)
-
-    def fails(number: int) -> None:
-        with pytest.raises(ZeroDivisionError):
-            keeper.inspect(make_part(number).arrival.exposures)
-
-    old.inspect = lambda _: 1 / 0
-    for number in range(1, FAILURES):
-        fails(number)
-    entered, leave = threading.Event(), threading.Event()
-
-    def held_up(_) -> Detection:
-        entered.set()
-        leave.wait(60)
-        raise ZeroDivisionError
-
-    old.inspect = held_up
-    late = threading.Thread(target=fails, args=(9,))
-    late.start()
-    assert entered.wait(60)
-    old.inspect = lambda _: 1 / 0
-    fails(FAILURES)
-    assert keeper.failing is not None
-    keeper.look_after()
-
-    def renewed() -> bool:
-        keeper.look_after()
-        return keeper.renewals == 1
-
-    wait_until(renewed, "the engine is loaded anew")
-    leave.set()
-    late.join(60)
-    assert keeper.failing is None
-    assert keeper._failures == 0
