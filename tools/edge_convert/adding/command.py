@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edge_convert.arguments import write_json
 from edge_convert.flags import add_command
@@ -66,13 +67,13 @@ def _say(report: AddReport) -> None:
     table = Table("part", "before", "", "after", "", box=None, padding=(0, 2))
     for part in report.parts[:_LISTED]:
         table.add_row(
-            part.file, f"{part.before:.4f}", part.disposition_before, f"{part.after:.4f}", part.disposition_after
+            Text(part.file), f"{part.before:.4f}", part.disposition_before, f"{part.after:.4f}", part.disposition_after
         )
     console.print(table)
     if len(report.parts) > _LISTED:
         console.print(f"… and {len(report.parts) - _LISTED} more")
     growth = f"memory bank {report.bank_before} → {report.bank_after} patches"
     limits = f"review {report.limits_before.review:.4f} → {report.limits_after.review:.4f}"
-    console.print(f"{growth}; {limits}, {report.limits_method}", highlight=False, soft_wrap=True)
+    console.print(f"{growth}; {limits}, {report.limits_method}", markup=False, highlight=False, soft_wrap=True)
     written = f"{report.bundle}, version {report.version}, sha256 {report.digest[:16]}…, in {report.seconds:.1f} s"
-    console.print(written, highlight=False, soft_wrap=True)
+    console.print(written, markup=False, highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edge_convert.arguments import write_json
 from edge_convert.flags import add_command
@@ -78,11 +79,13 @@ def _search(flags: SearchFlags) -> None:
     columns = ("bank", "way", "median ms", "99 % ms", "CPU ms", "× exact search", "× its CPU", "beside Python ms")
     table = Table(*columns, "same patch", title=str(machine))
     for line in told(results):
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     console = Console()
     console.print(table)
     for result in results:
-        console.print(f"{result.name} on {result.engine}: {result.equal} of {result.checked} equal brute force")
+        console.print(
+            f"{result.name} on {result.engine}: {result.equal} of {result.checked} equal brute force", markup=False
+        )
 
 
 def _numbers(flag: str, text: str) -> list[int]:
