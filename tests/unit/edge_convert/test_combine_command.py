@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,6 +75,15 @@ def test_a_line_with_one_model_is_no_combination(tmp_path, parts) -> None:
     assert result.exit_code == 2
     assert "combines no models" in result.output
     assert not out.exists()
+
+
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path, parts) -> None:
+    """Exit code 2, with the file that has to be taken out or recorded again."""
+    folder = shutil.copytree(parts, tmp_path / "parts")
+    (folder / "good" / "torn.png").write_bytes(b"torn")
+    result, _ = _run(tmp_path, LINE + COMBINE, folder)
+    assert result.exit_code == 2
+    assert "torn.png" in result.output
 
 
 def test_figures_that_cannot_be_written_are_said_in_words(tmp_path, parts) -> None:

@@ -162,6 +162,19 @@ def test_test_image_that_was_trained_on_is_named(bundle: Path, dataset: Path) ->
     assert evaluation_of(bundle, dataset).problems == ("test/good/again.png is the same file as train/good/t.png",)
 
 
+def test_a_training_image_that_cannot_be_read_is_named(bundle: Path, dataset: Path) -> None:
+    """Whether it is tested on as well is then not known; the figures are made all the same."""
+    dead = dataset / "train" / "good" / "dead.png"
+    dead.symlink_to("/proc/self/mem")
+    try:
+        problems = evaluation_of(bundle, dataset).problems
+    finally:
+        dead.unlink()
+    assert [text for text in problems if "dead.png" in text] == [
+        "train/good/dead.png cannot be read (Input/output error): it may be one of the test images"
+    ]
+
+
 def test_nothing_to_inspect_is_an_error(bundle: Path, tmp_path: Path) -> None:
     """If not one image can be scored there is no evaluation, and the first reason is given."""
     for label in ("good", "bad"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge_convert.evaluate.metrics import image_auroc
+from edge_convert.images import load_image
 from edge_runtime.decision.combine import Ask, combined_verdict, look_of, next_step
 from edge_runtime.decision.combine_scale import on_common_scale
 from edge_runtime.domain.combination import Rule
@@ -18,7 +19,6 @@ from edge_runtime.domain.frame import Trigger
 from edge_runtime.domain.part import Part
 from edge_runtime.domain.verdict import Disposition
 from edge_runtime.services.looking import look
-from edge_runtime.vision.decode import decode_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +94,7 @@ def measure(
     """Have every model look at every image, as the line has it done: what one throws is a fault of this image alone."""
     found = []
     for sample in dataset.samples:
-        exposure = decode_image(sample.path.read_bytes()).array
+        exposure = load_image(sample.path)
         looks = tuple(
             look_of(look(contestant.inspector, sample.file, (exposure,), clock)[0], contestant.limits)
             for contestant in contestants

@@ -74,7 +74,12 @@ def _also_in_train(dataset: Dataset, rows: Sequence[ImageRow]) -> list[str]:
     """Test images that are byte for byte in `train`: their figures prove nothing."""
     train = dataset.root / "train"
     seen: dict[str, str] = {}
+    unread: list[str] = []
     for path in sorted(train.rglob("*")) if train.is_dir() else ():
         if path.suffix.lower() in SUFFIXES and path.is_file():
-            seen[hashlib.sha256(path.read_bytes()).hexdigest()] = path.relative_to(dataset.root).as_posix()
-    return [f"{row.file} is the same file as {seen[row.sha256]}" for row in rows if row.sha256 in seen]
+            name = path.relative_to(dataset.root).as_posix()
+            try:
+                seen[hashlib.sha256(path.read_bytes()).hexdigest()] = name
+            except OSError as error:
+                unread.append(f"{name} cannot be read ({error.strerror}): it may be one of the test images")
+    return [*(f"{row.file} is the same file as {seen[row.sha256]}" for row in rows if row.sha256 in seen), *unread]
