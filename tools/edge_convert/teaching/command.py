@@ -51,8 +51,8 @@ class TeachFlags:
     coreset: Annotated[
         str, typer.Option(help="Share of all patches in the memory bank; auto: accuracy against search time decides.")
     ] = "0.01"
-    coreset_min: Annotated[int, typer.Option(min=1, help="Smallest memory bank.")] = 500
-    coreset_max: Annotated[int, typer.Option(min=1, help="Largest memory bank.")] = 3_000
+    coreset_min: Annotated[int, typer.Option(min=1, help="Smallest memory bank; auto tries its own.")] = 500
+    coreset_max: Annotated[int, typer.Option(min=1, help="Largest memory bank; auto tries up to 8000.")] = 3_000
     max_search_ms: Annotated[float | None, typer.Option(help="With --coreset auto: longest search of a part.")] = None
     neighbours: Annotated[
         int, typer.Option(min=0, max=100, help="Reweight scores by so many neighbours in the bank, as PatchCore may.")
