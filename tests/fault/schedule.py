@@ -85,6 +85,8 @@ class Schedule:
     gate: str
     ledger: str
     faults: tuple[Fault, ...]
+    at_once: int = 1
+    """`engine.at_once`; never drawn."""
 
     @property
     def has_releases(self) -> bool:

@@ -166,6 +166,7 @@ class SimulatedPlant:
                 "evidence": {"enabled": False},
                 "ledger": {"reserve_mb": 1},
                 "ops": {"inspect_queue": 4},
+                "engine": {"at_once": schedule.at_once},
                 **tables,
             }
         )

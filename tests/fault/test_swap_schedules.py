@@ -59,6 +59,16 @@ def test_a_release_that_fails_on_the_line_is_rolled_back(kind, tmp_path) -> None
     assert outcome.releases.kinds[last["bundle"]["digest"]] == SECOND
 
 
+def test_models_change_while_parts_are_looked_at_side_by_side(tmp_path) -> None:
+    """Sound and bad ones: each part is judged once, in time, with the limits of the model that looked at it."""
+    kinds = ("taken_back", "nonsense", "hanging", "confirmed")
+    faults = tuple(Fault("model", kind, 2.0 + 3 * number, 2.0) for number, kind in enumerate(kinds))
+    outcome = run(_with(*faults, at_once=3, parts_per_s=25.0, inspect_ms=60.0, line_s=16.0), tmp_path)
+    found = audit(outcome)
+    assert found.findings == (), found.account
+    assert {outcome.releases.kinds[m["bundle"]["digest"]] for m in _judged(outcome)} >= {SECOND, "taken_back"}
+
+
 def test_a_rotten_release_makes_way_for_the_one_before_it(tmp_path) -> None:
     """The new one fails, there is no memory for a second, and the old one's file is damaged: an older one is there."""
     outcome = run(_with(Fault("model", "rotten", 2.5, 1.0), Fault("model", "nonsense", 3.0, 4.0)), tmp_path)
