@@ -13,7 +13,7 @@ from edge_convert.autoencoder.graph import OUTPUT, to_onnx
 from edge_convert.autoencoder.networks import parameter_count
 from edge_convert.autoencoder.pictures import all_grey, input_spec, load_pictures
 from edge_convert.autoencoder.reference import TorchReference
-from edge_convert.autoencoder.train import Trainer, find_hardware, fit
+from edge_convert.autoencoder.train import Trainer, find_hardware, fit, spare_others
 from edge_convert.convert.candidates import draft_of
 from edge_convert.convert.pipeline import convert
 from edge_convert.convert.source import SourceModel
@@ -189,6 +189,8 @@ def _train(
     if options.resume:
         trainer.load(options.checkpoint)
         observer.notice(f"resumed from {options.checkpoint} after epoch {trainer.progress.epoch}")
+    else:
+        spare_others(options.checkpoint)
     pictures = load_pictures(images, plan, spec, observer)
     started_ns = clock.monotonic_ns()
     try:

@@ -261,6 +261,23 @@ def _rate(done: float) -> float:
     return _RATE_FLOOR + (1 - _RATE_FLOOR) * 0.5 * (1 + math.cos(math.pi * done))
 
 
+def spare_others(path: Path) -> None:
+    """Refuse to write over a file that is no autoencoder's checkpoint: EfficientAD's has the same name by default.
+
+    Raises:
+        ConfigError: there is such a file.
+    """
+    if not path.exists():
+        return
+    try:
+        _read(path)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{path} is not of an autoencoder, and would be overwritten",
+            "Name another --checkpoint, or take the file away.",
+        ) from error
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -153,6 +153,17 @@ def test_an_interruption_before_the_first_checkpoint_promises_nothing(tmp_path: 
     assert "nothing was saved yet" in impatient.said[-1]
 
 
+def test_another_trainings_checkpoint_is_not_written_over(tmp_path: Path) -> None:
+    """EfficientAD's lies under the same name by default; nobody's days of work go for a few epochs."""
+    write_parts(tmp_path / "good", 16)
+    before = b"60,000 steps"
+    (tmp_path / "p.checkpoint").write_bytes(before)
+    code, _, err = call(tmp_path, "--epochs", "1")
+    assert code == 2
+    assert "would be overwritten" in err
+    assert (tmp_path / "p.checkpoint").read_bytes() == before
+
+
 def _conversion(out: Path) -> ConvertOptions:
     engine = EngineSettings(name="onnxruntime", threads=1)
     return ConvertOptions(out=out, name="part", version="1", engine=engine, precision="fp32", golden=1)
