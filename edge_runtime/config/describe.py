@@ -85,7 +85,8 @@ def _engine(config: LineConfig) -> str:
     name = "OpenVINO if it is installed, else onnxruntime" if engine.name == "auto" else engine.name
     where = f" with {engine.provider}" if engine.provider != "cpu" else f" on {engine.device}"
     threads = f"{engine.threads} threads" if engine.threads else "as many threads as cores"
-    return f"{name}{where}, {engine.precision}, {threads}"
+    at_once = f", {engine.at_once} parts side by side" if engine.at_once > 1 else ""
+    return f"{name}{where}, {engine.precision}, {threads}{at_once}"
 
 
 def _decision(config: LineConfig) -> str:

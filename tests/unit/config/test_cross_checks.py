@@ -181,6 +181,14 @@ def test_the_summary_says_what_the_gate_mode_means(tmp_path: Path, plc: str, wor
     assert words in describe(read_config(file).config)["gate"]
 
 
+def test_the_summary_says_how_many_parts_are_looked_at_side_by_side(tmp_path: Path) -> None:
+    """Where it is more than one."""
+    file = tmp_path / "line.toml"
+    for engine, words in (("at_once = 1", "2 threads"), ("at_once = 3", "2 threads, 3 parts side by side")):
+        file.write_text(HEAD + FOLDER + f"[engine]\nthreads = 2\n{engine}\n")
+        assert describe(read_config(file).config)["engine"].endswith(words)
+
+
 def test_the_summary_shows_no_camera_password() -> None:
     """User, password and tokens in a stream's URL stay out of every text."""
     shown = public_source("rtsp://admin:hunter2@10.0.0.5:554/s1?token=abc")
