@@ -142,8 +142,10 @@ RULES: Final[Mapping[LineReason, Rule]] = {
     LineReason.LEDGER_DAMAGED: Rule(
         Weight.DEGRADED,
         "Parts are judged and rejected as ever; the file is set aside and a new ledger begun, whose numbers go on; "
-        "until then records wait in memory (20,000), then they are lost",
-        "Keep the file that was set aside; look at the disk",
+        "until then records wait in memory (20,000), then they are lost. A file that was deleted, moved or replaced: "
+        "records still go into it and are sent",
+        "Keep the file that was set aside; look at the disk. Moved: the same file back, before any restart. Deleted: "
+        "restart once the backlog is 0",
     ),
     LineReason.LEDGER_FULL: Rule(
         Weight.DEGRADED,

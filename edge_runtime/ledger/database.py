@@ -23,6 +23,7 @@ from edge_runtime.ledger.failures import told
 from edge_runtime.ledger.floor import SequenceFloor
 from edge_runtime.ledger.opening import ASIDE_NOTE, Opening
 from edge_runtime.ledger.parts import newest_part
+from edge_runtime.ledger.place import Place
 from edge_runtime.ledger.port import Head, Room
 from edge_runtime.ledger.pruning import PRUNE_ROWS, prune_some
 from edge_runtime.ledger.reserve import Reserve
@@ -164,9 +165,10 @@ class SqliteLedger:
     def look_after_room(self) -> Room:
         """See `Ledger`."""
         self._reserve.hold()
+        self._floor.keep()
         with told(self._path, "read"):
             used, spare = used_and_spare_bytes(self._reader)
-        return Room(used, spare, self._reserve.held_bytes, self._reserve.is_low())
+        return Room(used, spare, self._reserve.held_bytes, self._reserve.is_low(), self._place.lost())
 
     def note(self, key: str) -> str | None:
         """See `Ledger`."""
@@ -233,6 +235,7 @@ class SqliteLedger:
             self._publisher = self._connect(durable=False)
             self._reader = self._connect(durable=False)
             self._pins.append(schema.pin_shared_memory(self._path))
+            self._place = Place(self._path)
             genesis = schema.genesis_of(self._writer, self._path)
             self._head, self._part = self._read_head(Head(genesis.after, genesis.hash()))
         return Opening(is_new, migrated, genesis.after, salvaged=len(salvaged.rows) + len(salvaged.apart))

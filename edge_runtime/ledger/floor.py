@@ -7,6 +7,7 @@ file, and a new ledger begins above everything that was ever reserved.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,16 @@ class SequenceFloor:
         upto = sequence + BLOCK
         put_in_place(self._path, b"%d\n" % upto, self._path.with_name(self._path.name + ".new"))
         self._reserved = upto
+
+    def keep(self) -> None:
+        """Write the file again where it was deleted or moved away; without it a new ledger would begin at 1.
+
+        Where the disk does not let us, nothing is raised: it is tried again at the next look.
+        """
+        with contextlib.suppress(OSError):
+            if self._reserved == 0 or self._path.exists():
+                return
+            put_in_place(self._path, b"%d\n" % self._reserved, self._path.with_name(self._path.name + ".new"))
 
     def _read(self) -> int:
         try:

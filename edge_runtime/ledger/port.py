@@ -43,6 +43,8 @@ class Room:
     """Kept for verdicts, and not yet needed."""
     is_low: bool
     """Half of the reserve or more is gone: delivered records make place for new ones."""
+    lost: str | None = None
+    """Its file is not at its place any more, and what to do; records still go into it."""
 
 
 class Ledger(Outbox, SeenFiles, Protocol):

@@ -179,12 +179,14 @@ class LedgerProbe:
             yield LineReason.LEDGER_DAMAGED, failure.what
         elif failure is not None:
             yield LineReason.LEDGER_REFUSING, failure.what
+        elif (lost := self.record.housekeeping.room.lost) is not None:
+            yield LineReason.LEDGER_DAMAGED, lost
         elif (waiting := self.record.waiting) > LEDGER_BEHIND:
             yield LineReason.LEDGER_SLOW, f"{waiting} records wait for the disk"
-        lost = self.record.lost_in_all
-        if lost > self._lost:
-            yield LineReason.RECORDS_LOST, f"{lost} record(s) lost since the start"
-        self._lost = lost
+        lost_records = self.record.lost_in_all
+        if lost_records > self._lost:
+            yield LineReason.RECORDS_LOST, f"{lost_records} record(s) lost since the start"
+        self._lost = lost_records
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,8 @@ def test_what_keeps_the_ledger_from_writing_is_told_apart(failure, expected) -> 
 
 def test_records_that_wait_are_slow_and_records_that_are_gone_are_lost_once() -> None:
     """Loss is told at the look that finds it; the latch keeps it."""
-    record = SimpleNamespace(failure=None, waiting=300, lost_in_all=0)
+    in_place = SimpleNamespace(room=SimpleNamespace(lost=None))
+    record = SimpleNamespace(failure=None, waiting=300, lost_in_all=0, housekeeping=in_place)
     probe = LedgerProbe(record)
     assert set(seen(probe)) == {LineReason.LEDGER_SLOW}
     record.waiting, record.lost_in_all = 0, 2
