@@ -104,6 +104,7 @@ def dispatch_stage(line: Common, shared: Shared | None = None) -> DispatchStage:
         line.clock,
         line.shed,
         None if shared is None else shared.turns,
+        at_once=line.config.engine.at_once,
     )
 
 

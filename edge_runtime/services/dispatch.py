@@ -43,6 +43,11 @@ def _key(part: Part) -> _Key:
     return part.part_sequence, part.trigger.triggered_ns, part.trigger.sequence
 
 
+def _age(part: Part) -> tuple[int, int]:
+    """The older, the less. Part numbers are the PLC's, which may begin anew."""
+    return part.trigger.triggered_ns, part.trigger.sequence
+
+
 class DispatchStage:
     """Owes one verdict for every opened part; at its deadline it gives the fail-safe one itself."""
 
@@ -60,12 +65,16 @@ class DispatchStage:
         clock: Clock,
         shed: LoadShed | None = None,
         turns: LineTurns | None = None,
+        *,
+        at_once: int = 1,
     ) -> None:
         """Wire the stage.
 
         Args:
             turns: where other lines share the processor: whether one of them holds it.
+            at_once: so many parts are looked at side by side.
         """
+        self._at_once = at_once
         self._recipe = recipe
         self._camera_name = camera_name
         self._inbox = inbox
@@ -80,6 +89,8 @@ class DispatchStage:
         self._closed: deque[_Key] = deque(maxlen=REMEMBERED)
         self._inspected: dict[int, Part] = {}
         """By the place of the thread that looks at it."""
+        self._ready: dict[_Key, Judged] = {}
+        """Judged, and behind an older part; open until they leave."""
 
     @property
     def open_parts(self) -> int:
@@ -97,14 +108,18 @@ class DispatchStage:
             self._handle(item)
         now_ns = self._clock.monotonic_ns()
         for part in [part for part in self._open.values() if now_ns > part.deadline_ns]:
-            self._give_up(part, *self._why_late(part))
+            if not self._leave(part):
+                self._close(self._given_up(part, *self._why_late(part)))
+        self._release()
 
     def finish(self) -> None:
         """Stopping: whatever is still open gets its fail-safe verdict now."""
         while (item := self._inbox.get(0)) is not None:
             self._handle(item)
         for part in list(self._open.values()):
-            self._give_up(part, Reason.STOPPING, "the daemon was stopped before the part could be inspected")
+            if not self._leave(part):
+                text = "the daemon was stopped before the part could be inspected"
+                self._close(self._given_up(part, Reason.STOPPING, text))
 
     def _handle(self, item: DispatchItem) -> None:
         match item:
@@ -112,12 +127,39 @@ class DispatchStage:
                 self._open[_key(part)] = part
             case Begun(part, place):
                 self._inspected[place] = part
-            case Judged(part, verdict, anomaly_map, recipe):
+            case Judged(part):
                 self._inspected = {place: other for place, other in self._inspected.items() if other is not part}
-                self._close(part, verdict, anomaly_map, recipe or self._recipe.current)
+                self._settle(item)
             case Waived(part):
                 if _key(part) in self._open:  # else its deadline was faster
-                    self._give_up(part, *self._why_waived(part))
+                    self._settle(self._given_up(part, *self._why_waived(part)))
+
+    def _settle(self, judged: Judged) -> None:
+        """It leaves now, or in its turn."""
+        if self._at_once > 1 and _key(judged.part) in self._open:
+            self._ready[_key(judged.part)] = judged
+            self._release()
+        else:
+            self._close(judged)
+
+    def _release(self) -> None:
+        """Where parts are looked at side by side, the older one's verdict leaves first.
+
+        After a kill the PLC's last number and the newest record tell what was acted upon and not written down only if
+        neither comes out of turn. It waits until the older one's deadline at most, which is before its own.
+        """
+        if not self._ready:
+            return
+        for part in sorted(self._open.values(), key=_age):
+            if not self._leave(part):
+                return
+
+    def _leave(self, part: Part) -> bool:
+        """Its verdict, if there is one that waits."""
+        if (item := self._ready.pop(_key(part), None)) is None:
+            return False
+        self._close(item)
+        return True
 
     def _why_late(self, part: Part) -> tuple[Reason, str]:
         """At its deadline: did it have its turn?"""
@@ -160,12 +202,13 @@ class DispatchStage:
             return POLL_S
         return min(POLL_S, max(0.0, (earliest_ns - self._clock.monotonic_ns()) / 1e9 + 0.0001))
 
-    def _give_up(self, part: Part, reason: Reason, detail: str) -> None:
+    def _given_up(self, part: Part, reason: Reason, detail: str) -> Judged:
         now_ns = self._clock.monotonic_ns()
         recipe, bundle = self._recipe.both
-        self._close(part, fault_verdict(part, recipe, reason, detail, bundle, now_ns), None, recipe)
+        return Judged(part, fault_verdict(part, recipe, reason, detail, bundle, now_ns), None, recipe)
 
-    def _close(self, part: Part, verdict: Verdict, anomaly_map: MapSource | None, recipe: Recipe) -> None:
+    def _close(self, judged: Judged) -> None:
+        part, verdict, recipe = judged.part, judged.verdict, judged.recipe or self._recipe.current
         key = _key(part)
         if self._open.pop(key, None) is None and key in self._closed:
             self._monitor.late_results += 1
@@ -176,7 +219,7 @@ class DispatchStage:
         if self._commands is not None:
             self._commands.offer(plan_reject(verdict, part.trigger, recipe))
         self._monitor.observe(verdict)
-        self._record(part, verdict, anomaly_map, recipe)
+        self._record(part, verdict, judged.anomaly_map, recipe)
 
     def _record(self, part: Part, verdict: Verdict, anomaly_map: MapSource | None, recipe: Recipe) -> None:
         arrival = part.arrival

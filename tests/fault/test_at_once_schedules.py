@@ -41,3 +41,16 @@ def test_the_books_agree_after_a_drawn_schedule_of_faults(seed, tmp_path) -> Non
     drawn = draw(seed, 12.0)
     found = audit(run(replace(drawn, at_once=2 + seed % 2, inspect_ms=2 * drawn.inspect_ms), tmp_path))
     assert found.findings == (), found.account
+
+
+@pytest.mark.parametrize("seed", [26, 29])
+def test_killed_while_the_disk_is_slow_no_part_was_acted_upon_without_a_record(seed, tmp_path) -> None:
+    """Half of the inspections take ten times as long: the parts behind them are judged before."""
+    faults = (
+        Fault("ledger", "slow", 3.0, 3.5),
+        Fault("engine", "slow", 2.0, 8.0, 0.5),
+        Fault("process", "killed", 4.0 + seed * 0.037, 1.0),
+    )
+    changes = {"seed": seed, "at_once": 3, "inspect_ms": 20.0, "line_s": 8.0, "faults": faults, "ledger": "disk"}
+    found = audit(run(replace(FAST, **changes), tmp_path))
+    assert found.findings == (), found.account

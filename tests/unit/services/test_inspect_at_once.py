@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from line_process import wait_until
-from makers import BUNDLE, MS, make_part, make_recipe
+from makers import BUNDLE, MS, make_inspection, make_part, make_recipe
 
+from edge_runtime.decision.judge import judge
 from edge_runtime.detectors.port import Detection
 from edge_runtime.domain.verdict import Reason
 from edge_runtime.ops.clock import SimulatedClock, SystemClock
@@ -216,11 +217,11 @@ def test_one_that_hangs_is_a_hang_of_the_stage(bench) -> None:
     wait_until(lambda: len(bench.judged()) == 2, "parts are still judged")
 
 
-def dispatch_of(clock) -> tuple[DispatchStage, BoundedQueue, BoundedQueue]:
+def dispatch_of(clock, at_once: int = 1) -> tuple[DispatchStage, BoundedQueue, BoundedQueue]:
     """The arbiter, its inbox and its records."""
     inbox, records = BoundedQueue("dispatch", 64), BoundedQueue("records", 64)
     recipe = RecipeCell(make_recipe(), BUNDLE)
-    stage = DispatchStage(recipe, "camera", inbox, None, records, None, LineMonitor(), clock)
+    stage = DispatchStage(recipe, "camera", inbox, None, records, None, LineMonitor(), clock, at_once=at_once)
     return stage, inbox, records
 
 
@@ -258,3 +259,34 @@ def test_a_place_that_looks_at_another_part_has_left_the_one_before() -> None:
     stage.step()
     found = {item.record.verdict.part_sequence: item.record.verdict for item in records.get_batch(9, 0, 0)}
     assert found[3].reason is Reason.OVERLOAD
+
+
+def test_the_older_verdict_leaves_first_and_no_later_than_at_its_deadline() -> None:
+    """So that after a kill the PLC's last number and the newest record tell what was not written down."""
+    clock = SimulatedClock(start_monotonic_ns=1_000 * MS)
+    stage, inbox, records = dispatch_of(clock, at_once=2)
+    first, second, third = (make_part(number, (999 + number) * MS) for number in (1, 2, 3))
+    for part in (first, second, third):
+        inbox.put(Opened(part), 0)
+
+    def tell(part: Part) -> None:
+        inspection = make_inspection(0.5, part.trigger.part_id)
+        inbox.put(Judged(part, judge(inspection, part, make_recipe(), clock.monotonic_ns())), 0)
+
+    def told() -> list[int]:
+        stage.step()
+        return [item.record.verdict.part_sequence for item in records.waiting(0)]
+
+    tell(second)
+    assert told() == []
+    assert not stage.idle
+    tell(first)
+    assert told() == [1, 2]
+    fourth = make_part(4, 1_050 * MS)
+    inbox.put(Opened(fourth), 0)
+    tell(fourth)
+    assert told() == [1, 2]
+    clock.advance(103 * MS)
+    assert told() == [1, 2, 3, 4]
+    reasons = [item.record.verdict.reason for item in records.get_batch(9, 0, 0)]
+    assert reasons == [Reason.BELOW_LIMIT, Reason.BELOW_LIMIT, Reason.OVERLOAD, Reason.BELOW_LIMIT]
