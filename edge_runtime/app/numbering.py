@@ -68,12 +68,12 @@ class _Start:
             self._owed = replace(self._owed, told=_parts_since(ledger, self._owed.record))
 
     def debt(self) -> list[EventRecord]:
-        """The note that the PLC has yet to be asked; none where it stands already, or where there is nothing to ask."""
-        asks = PlcCapability.HANDSHAKE in self._line.devices.plc.capabilities
-        if self._owed is not None or self.committed == 0 or not asks:
+        """The note that the PLC has yet to be asked; none where it stands already, or where there is nobody to ask."""
+        if self._owed is not None or PlcCapability.HANDSHAKE not in self._line.devices.plc.capabilities:
             return []
         self._owed = Owed(self.committed, self._record)
-        text = f"the PLC did not answer at the start; what it acted upon after part {self.committed} is asked for later"
+        what = f"after part {self.committed}" if self.committed else "before this ledger's first part"
+        text = f"the PLC did not answer at the start; what it acted upon {what} is asked for later"
         return [self._event("plc_not_asked", "warning", text, self._owed.note())]
 
     def compare(self, inputs: PlcInputs) -> Reconciliation:
@@ -91,12 +91,12 @@ class _Start:
 
     def settled(self, found: Reconciliation, inputs: PlcInputs) -> list[LedgerEntry]:
         """The parts that were found and, behind them, that nothing is owed any more."""
+        known = [*found.interrupted, *self._unknown(inputs)]
         if self._owed is None:
-            return [*found.interrupted, *self._unknown(inputs)]
-        text = (
-            f"the PLC was asked what it acted upon after part {self._owed.part}: {len(found.interrupted)} unknown parts"
-        )
-        return [*found.interrupted, self._event("plc_asked", "info", text, "")]
+            return known
+        after = self._owed.part
+        what = f"after part {after}: {len(found.interrupted)} unknown parts" if after else "before this ledger began"
+        return [*known, self._event("plc_asked", "info", f"the PLC was asked what it acted upon {what}", "")]
 
     def catch_up(self, inputs: PlcInputs) -> None:
         """At the first contact, in the PLC link's thread."""
@@ -104,16 +104,19 @@ class _Start:
             self._line.queues.records.try_put(RecordItem(entry))
 
     def _unknown(self, inputs: PlcInputs) -> list[EventRecord]:
-        """Of a damaged ledger nothing could be read: which parts lack a record cannot be told, only that some may."""
+        """Before the ledger's first part nothing tells which parts lack a record, only that some may."""
         acknowledged = inputs.acknowledged_sequence
-        if self.committed or not acknowledged or self._line.devices.ledger.opening.set_aside is None:
+        began_with = self.committed if self._owed is None else self._owed.part
+        if began_with or not acknowledged:
             return []
-        text = (
-            f"the PLC acted upon parts up to {acknowledged}; which of them the ledger that was set aside held cannot "
-            "be told any more: compare with what your subscribers have"
-        )
+        if self._line.devices.ledger.opening.set_aside is not None:
+            severity, which = "error", "which of them the ledger that was set aside held cannot be told any more"
+        else:
+            severity = "warning"
+            which = "this ledger began behind them: it is new here, or its disk had taken nothing yet"
+        text = f"the PLC acted upon parts up to {acknowledged}; {which}: compare with what your subscribers have"
         wall_ns = self._line.clock.wall_ns()
-        return [EventRecord("parts_unknown", "error", text, wall_ns, {"acknowledged": acknowledged})]
+        return [EventRecord("parts_unknown", severity, text, wall_ns, {"acknowledged": acknowledged})]
 
     def _event(self, kind: str, severity: str, text: str, note: str) -> EventRecord:
         return EventRecord(kind, severity, text, self._line.clock.wall_ns(), notes={UNRECONCILED_NOTE: note})

@@ -28,7 +28,7 @@ class Owed:
     """A comparison that an earlier life of the daemon could not bring to its end."""
 
     part: int
-    """Newest part committed when it fell due, 1…2³²−1."""
+    """Newest part committed when it fell due, 1…2³²−1; 0 where there was none, and nobody can say which are missing."""
     record: int
     """Newest record committed when it fell due."""
     told: frozenset[int] = frozenset()

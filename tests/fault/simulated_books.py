@@ -109,7 +109,7 @@ def _damage(outcome: Outcome) -> list[str]:
 def _gate(outcome: Outcome, by_part: dict[int, list[dict[str, Any]]]) -> list[str]:
     findings = []
     passed = [record.sequence for record in outcome.plc.gate_log if record.passed]
-    # Of a ledger without one readable page nobody knows what it held: then that is a record itself.
+    # Of a ledger without one readable page, or that never took one, nobody knows what is missing: that is a record.
     told = [m["attributes"]["acknowledged"] for m in outcome.ledger if m.get("kind") == "parts_unknown"]
     beyond = max(told, default=0)
     if outcome.schedule.gate == "permit":
@@ -129,11 +129,14 @@ def _tells_of_passing(verdict: dict[str, Any]) -> bool:
 
 
 def _in_time(outcome: Outcome, verdicts: list[dict[str, Any]]) -> list[str]:
-    """Without the processor no verdict can be in time; whatever else fails, it must be."""
+    """Without the processor no verdict can be in time; whatever else fails, it must be.
+
+    But for a part without a frame, of which the next frame or the PLC's count tells, `trigger_timeout_ms` later.
+    """
     if any(fault.device in {"stage", "process"} or fault.kind == "late" for fault in outcome.schedule.faults):
         return []
     most_ms = outcome.schedule.deadline_ms + LATE_NS / MS
-    late = [m for m in verdicts if m["latency_ms"] > most_ms and m["reason"] != "interrupted"]
+    late = [m for m in verdicts if m["latency_ms"] > most_ms and m["reason"] not in {"interrupted", "trigger_lost"}]
     if not late:
         return []
     worst = max(late, key=lambda m: m["latency_ms"])

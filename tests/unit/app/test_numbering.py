@@ -201,13 +201,47 @@ def _refuse(_entries: object) -> None:
     raise LedgerFullError("no room", "make room")
 
 
-@pytest.mark.parametrize("plc", [PassivePlc(), CountingPlc()], ids=["a bare coil", "a new ledger"])
-def test_nothing_is_owed_where_there_is_nothing_to_ask(plc, tmp_path) -> None:
-    """A gate without acknowledgements, and a ledger that cannot know where the PLC's count began."""
-    ledger = SqliteLedger(tmp_path / "ledger.sqlite", DEVICE, encoder(DEVICE))
-    plant = Plant(ledger, plc)
-    if isinstance(plc, PassivePlc):
-        plant.commit(1)
+def test_nothing_is_owed_where_there_is_nobody_to_ask(ledger) -> None:
+    """A gate without acknowledgements."""
+    plant = Plant(ledger, PassivePlc())
     plant.live(reached=False)
     assert plant.events() == []
+
+
+@pytest.fixture
+def new_plant(tmp_path: Path) -> Iterator[Plant]:
+    """A ledger that took nothing yet (its disk was full until the daemon was killed); the PLC acted upon 60 parts."""
+    ledger = SqliteLedger(tmp_path / "new.sqlite", DEVICE, encoder(DEVICE))
+    plant = Plant(ledger, CountingPlc())
+    plant.plc._acknowledged = 60
+    yield plant
     ledger.close()
+
+
+def test_parts_from_before_the_first_record_are_told_of_as_such(new_plant) -> None:
+    """Nothing tells which of them were ours; that some may lack a record is a record itself, once there is a part."""
+    assert new_plant.live(reached=True).last == 60
+    assert (new_plant.interrupted(), new_plant.events()) == ([], ["parts_unknown"])
+    new_plant.commit(61)
+    new_plant.plc._acknowledged = 61
+    assert new_plant.live(reached=True).last == 61
+    assert new_plant.events() == ["parts_unknown"]
+
+
+def test_a_new_ledger_asks_a_plc_that_was_away_at_its_first_start(new_plant) -> None:
+    """However late: also behind parts that were committed meanwhile, and once."""
+    new_plant.live(reached=False)
+    new_plant.commit(61, 62)
+    new_plant.live(reached=True)
+    assert new_plant.events() == ["plc_not_asked", "parts_unknown", "plc_asked"]
+    new_plant.live(reached=True)
+    assert len(new_plant.events()) == 3
+
+
+def test_a_plc_that_has_acted_upon_nothing_leaves_nothing_open(new_plant) -> None:
+    """The first start of a new line, its PLC switched on a moment later."""
+    new_plant.plc._acknowledged = 0
+    life = new_plant.live(reached=False)
+    life.reach_plc()
+    new_plant.ledger.append(life.waiting())
+    assert new_plant.events() == ["plc_not_asked", "plc_asked"]
