@@ -91,7 +91,7 @@ class _Start:
 
     def settled(self, found: Reconciliation, inputs: PlcInputs) -> list[LedgerEntry]:
         """The parts that were found and, behind them, that nothing is owed any more."""
-        known = [*found.interrupted, *self._unknown(inputs)]
+        known: list[LedgerEntry] = [*found.interrupted, *self._unknown(inputs)]
         if self._owed is None:
             return known
         after = self._owed.part
