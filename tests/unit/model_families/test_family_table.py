@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edge_runtime.vision.encode import encode_png
 from model_families.convert_all import (
     attempt,
     data_of,
@@ -223,7 +224,8 @@ def test_a_model_that_is_no_graph_is_refused_with_the_products_own_message(tmp_p
     export = tmp_path / "broken"
     (export / "reference").mkdir(parents=True)
     (export / "model.onnx").write_bytes(b"not a graph")
-    (tmp_path / "data" / "test" / "good").mkdir(parents=True)
+    (good := tmp_path / "data" / "test" / "good").mkdir(parents=True)
+    (good / "0.png").write_bytes(encode_png(np.zeros((8, 8), np.uint8)))
     np.save(export / "reference" / "0001.npy", np.zeros((2, 2), np.float32))
 
     tried = attempt(export, tmp_path / "data", tmp_path, "fp32", ())
