@@ -224,8 +224,9 @@ def test_a_model_that_is_no_graph_is_refused_with_the_products_own_message(tmp_p
     export = tmp_path / "broken"
     (export / "reference").mkdir(parents=True)
     (export / "model.onnx").write_bytes(b"not a graph")
-    (good := tmp_path / "data" / "test" / "good").mkdir(parents=True)
-    (good / "0.png").write_bytes(encode_png(np.zeros((8, 8), np.uint8)))
+    for kind in ("good", "dent"):
+        (folder := tmp_path / "data" / "test" / kind).mkdir(parents=True)
+        (folder / "0.png").write_bytes(encode_png(np.zeros((8, 8), np.uint8)))
     np.save(export / "reference" / "0001.npy", np.zeros((2, 2), np.float32))
 
     tried = attempt(export, tmp_path / "data", tmp_path, "fp32", ())
