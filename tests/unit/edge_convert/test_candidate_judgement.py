@@ -71,16 +71,16 @@ def test_a_known_share_of_pairs() -> None:
 def test_a_defect_far_beyond_all_others_says_nothing_of_their_rounding() -> None:
     """The rounding of a square grows with the score: it puts its own place at risk, and nobody else's."""
     good, defects = np.linspace(10, 12, 20), np.array([10.9, 13.0, 1e9])
-    none_moves = expected_swaps(good, defects, good, defects + [0, 0, 1e6])
+    none_moves = expected_swaps(good, defects, good, defects + np.array([0, 0, 1e6]))
     assert none_moves == pytest.approx(0, abs=1e-9)
-    moved = expected_swaps(good, defects, good + 0.01, defects + [0.01, 0.01, 1e6])
+    moved = expected_swaps(good, defects, good + 0.01, defects + np.array([0.01, 0.01, 1e6]))
     assert moved == pytest.approx(expected_swaps(good, defects[:2], good + 0.01, defects[:2] + 0.01) * 2 / 3)
-    thrown_among_them = expected_swaps(good, defects, good, defects - [0, 0, 1e9])
+    thrown_among_them = expected_swaps(good, defects, good, defects - np.array([0, 0, 1e9]))
     assert thrown_among_them == pytest.approx(0.1587 / 3, abs=1e-4)
 
 
 def test_a_score_that_is_no_number_puts_everything_at_risk() -> None:
     """Wherever it stands, the farthest included."""
     good, defects = np.linspace(10, 12, 20), np.array([13.0, 1e9])
-    assert expected_swaps(good, defects, good, defects * [1, np.nan]) == np.inf
+    assert expected_swaps(good, defects, good, defects * np.array([1, np.nan])) == np.inf
     assert expected_swaps(good, defects, good * np.inf, defects) == np.inf

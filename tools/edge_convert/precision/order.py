@@ -19,8 +19,8 @@ SWAPPED_LIMIT: Final = 0.015
 move by 0.3 to 0.8 points to either side from seed to seed, 2.1 % with 0.0 to 0.25, and 1.4 % with 0.04 at most."""
 _FAR: Final = 10
 """A defect that lies so many times the good parts' own range beyond them says nothing of the rounding near them: that
-of a square or an exponential grows with the score. A CS-Flow gives good parts 0.6 and a planted defect 10¹³; the latter's
-rounding, taken for that of all, put 46.9 % of the pairs at risk where all others moved by less than 0.0001."""
+of a square or an exponential grows with the score. A CS-Flow gives good parts 0.6 and a planted defect 10¹³; the
+latter's rounding, taken for that of all, put 46.9 % of the pairs at risk where all others moved by less than 0.0001."""
 _normal_cdf = np.vectorize(lambda x: 0.5 * (1 + math.erf(x / math.sqrt(2))), otypes=[np.float64])
 
 
