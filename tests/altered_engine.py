@@ -1,10 +1,12 @@
-"""Real engines whose graphs take a stated time on a simulated clock, or multiply what they give."""
+"""Real engines whose graphs take a stated time on a simulated clock, multiply what they give, or do not load."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edge_runtime.domain.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,3 +81,17 @@ class PacedEngine:
         """See the port."""
         milliseconds, gain = self._int8 if QUANTIZED in model else self._fp32
         return PacedGraph(self._engine.load(model), self._clock, milliseconds, gain)
+
+
+class Masked:
+    """An engine that says it has bf16 and cannot compile for it, as OpenVINO under ONEDNN_MAX_CPU_ISA."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name, self.description = engine.name, engine.description
+
+    def load(self, model: bytes) -> Graph:
+        """See the port."""
+        if "bf16" in self.description:
+            raise EngineError("no such instruction", "take float32")
+        return self._engine.load(model)

@@ -41,9 +41,17 @@ def brightest() -> bytes:
 
 
 def write_brightest(
-    path: Path, golden_px: tuple[int, int] | None = (8, 8), *, expected: float = 0.2, fit: Fit = Fit.STRETCH
+    path: Path,
+    golden_px: tuple[int, int] | None = (8, 8),
+    *,
+    expected: float = 0.2,
+    fit: Fit = Fit.STRETCH,
+    **options: str,
 ) -> Path:
-    """A bundle of it, with one grey golden image of this width and height, whose score is 0.2; or with none."""
+    """A bundle of it, with one grey golden image of this width and height, whose score is 0.2, or with none.
+
+    `options` are words of the manifest.
+    """
     golden, payloads = (), {"m.onnx": brightest()}
     if golden_px is not None:
         width_px, height_px = golden_px
@@ -56,6 +64,7 @@ def write_brightest(
         outputs={"score": "score"},
         parameters={},
         golden=golden,
+        options=options,
     )
     write_bundle(path, draft, payloads)
     return path

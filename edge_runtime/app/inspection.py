@@ -117,7 +117,8 @@ def inspector_of(
     """
     with contextlib.ExitStack() as undo:
         undo.enter_context(opened)
-        detector, description = detector_of(opened.manifest, opened.payloads, engine_settings, watched)
+        settings = tuned(engine_settings, opened.manifest.identity.digest)
+        detector, description = detector_of(opened.manifest, opened.payloads, settings, watched)
         undo.pop_all()
         return Inspector(opened, detector, description)
 
@@ -125,26 +126,35 @@ def inspector_of(
 def detector_of(
     manifest: ModelBundle,
     payloads: PayloadReader,
-    engine_settings: EngineSettings,
+    settings: EngineSettings,
     watched: Callable[[Engine], Engine] | None = None,
 ) -> tuple[Detector, str]:
     """What looks at parts by a bundle, on an engine of its own, warmed up; and the engine's description.
+
+    Args:
+        manifest: of the bundle.
+        payloads: the bundle's.
+        settings: which engine; what is `tuned` is chosen already.
+        watched: see `load_inspector`.
 
     Raises:
         BundleError: as `inspector_of`.
         EngineError: as `inspector_of`.
     """
-    settings = tuned(engine_settings, manifest.identity.digest)
+
+    def on(runner: Engine) -> Detector:
+        return detectors.create(manifest, payloads, runner if watched is None else watched(runner))
+
     runner = _engine_for(manifest, settings)
     require_fit(manifest, runner)
     try:
-        detector = detectors.create(manifest, payloads, runner if watched is None else watched(runner))
+        detector = on(runner)
     except EngineError:
         if "precision" in settings.model_fields_set or _wanted(manifest) != BF16_WHERE_IT_IS:
             raise
         # OpenVINO offers bf16 on a processor whose instructions are masked, and then cannot compile.
         runner = engine.create(settings)
-        detector = detectors.create(manifest, payloads, runner if watched is None else watched(runner))
+        detector = on(runner)
     warm_up(detector)
     proportions = proportions_of(manifest, payloads)
     # Last: the black frame of the warm-up is the network's size, whatever was taught.

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from edge_runtime.app.inspection import Inspector, detector_of, inspector_of
+from edge_runtime.app.tuned import tuned
 from edge_runtime.detectors.side_by_side import SideBySideDetector
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def line_inspector(opened: OpenBundle, settings: EngineSettings) -> Inspector:
         return inspector_of(opened, settings)
     with contextlib.ExitStack() as undo:
         undo.enter_context(opened)
-        payloads = _ReadOnce(opened.payloads)
-        loaded = [detector_of(opened.manifest, payloads, settings) for _ in range(settings.at_once)]
+        payloads, chosen = _ReadOnce(opened.payloads), tuned(settings, opened.manifest.identity.digest)
+        loaded = [detector_of(opened.manifest, payloads, chosen) for _ in range(settings.at_once)]
         undo.pop_all()
     description = f"{settings.at_once} times {loaded[0][1]}"
     return Inspector(opened, SideBySideDetector([detector for detector, _ in loaded]), description)

@@ -18,7 +18,7 @@ from edge_runtime.bundles.manifest_parts import (
     TermsPart,
 )
 from edge_runtime.domain.errors import BundleError
-from edge_runtime.domain.model_bundle import DetectorKind, ModelBundle, PayloadRef
+from edge_runtime.domain.model_bundle import NAME_PATTERN, VERSION_PATTERN, DetectorKind, ModelBundle, PayloadRef
 from edge_runtime.domain.verdict import BundleIdentity
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Release(Part):
     """The whole of `release.json`."""
 
     format: Literal[0, 1]
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    version: str = Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")
+    name: str = Field(pattern=NAME_PATTERN)
+    version: str = Field(pattern=VERSION_PATTERN)
     revision: int = Field(default=0, ge=0)
     created: str = Field(max_length=64)
     kind: Annotated[DetectorKind, Field(strict=False)]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_runtime.domain.update import ReleaseTerms
     from edge_runtime.domain.verdict import BundleIdentity, Limits
+
+NAME_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
+VERSION_PATTERN: Final = r"^[A-Za-z0-9_.+-]{1,64}$"
 
 
 class DetectorKind(StrEnum):

@@ -44,7 +44,7 @@ class SequenceFloor:
         if sequence <= self._reserved:
             return
         upto = sequence + BLOCK
-        put_in_place(self._path, b"%d\n" % upto, self._path.with_name(self._path.name + ".new"))
+        self._write(upto)
         self._reserved = upto
 
     def keep(self) -> None:
@@ -53,9 +53,11 @@ class SequenceFloor:
         Where the disk does not let us, nothing is raised: it is tried again at the next look.
         """
         with contextlib.suppress(OSError):
-            if self._reserved == 0 or self._path.exists():
-                return
-            put_in_place(self._path, b"%d\n" % self._reserved, self._path.with_name(self._path.name + ".new"))
+            if self._reserved and not self._path.exists():
+                self._write(self._reserved)
+
+    def _write(self, upto: int) -> None:
+        put_in_place(self._path, b"%d\n" % upto, self._path.with_name(self._path.name + ".new"))
 
     def _read(self) -> int:
         try:

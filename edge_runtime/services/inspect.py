@@ -112,7 +112,7 @@ class InspectStage:
         self._taking = threading.Lock()
         """Held by the thread that takes the next part."""
         self._telling = threading.Lock()
-        """Held while something is handed on."""
+        """Held while a verdict is handed on, with all who hear of it."""
         self._under_way = UnderWay(at_once)
 
     def step(self) -> None:
@@ -144,8 +144,7 @@ class InspectStage:
     def finish(self) -> None:
         """Hand over what is owed."""
         self._turns.rest()
-        with self._telling:
-            self._dispatch.flush(FINISH_S)
+        self._dispatch.flush(FINISH_S)
 
     def _take(self, place: int) -> _Taken | None:
         """The next part, if there is one that may be looked at now."""
@@ -159,7 +158,7 @@ class InspectStage:
             self._held = part
             return None
         began_ns = self._clock.monotonic_ns()
-        self._send(Begun(part, place), quietly=True)  # it matters at the deadline, and the arbiter looks then
+        self._dispatch.send(Begun(part, place), quietly=True)  # it matters at the deadline, and the arbiter looks then
         self._under_way.begin(place, began_ns)
         return _Taken(part, part.arrival, model, began_ns)
 
@@ -186,18 +185,10 @@ class InspectStage:
 
     def _has_room(self) -> bool:
         """Whether nothing is owed to the dispatch stage."""
-        if self._flush(0):
+        if self._dispatch.flush(0):
             return True
         self._turns.rest()
-        return self._flush(POLL_S)
-
-    def _send(self, item: DispatchItem, *, quietly: bool = False) -> None:
-        with self._telling:
-            self._dispatch.send(item, quietly=quietly)
-
-    def _flush(self, timeout_s: float) -> bool:
-        with self._telling:
-            return self._dispatch.flush(timeout_s)
+        return self._dispatch.flush(POLL_S)
 
     def _next(self) -> Part | None:
         if self._held is not None:
@@ -207,7 +198,7 @@ class InspectStage:
             return None
         picked = self._inspect_queue.pick(self._choose, POLL_S if self._at_once == 1 else 0)
         for given_up in picked.given_up:
-            self._send(Waived(given_up))
+            self._dispatch.send(Waived(given_up))
         return picked.item
 
     def _is_admitted(self, part: Part, frame: Frame, model: Model) -> bool:
@@ -224,7 +215,7 @@ class InspectStage:
         part_id = part.trigger.part_id
         unknown = fault(model.bundle.identity, part_id, Reason.PRODUCT_UNKNOWN, answer, now_ns, self._clock)
         recipe = self._recipe.current
-        self._send(Judged(part, judge(unknown, part, recipe, now_ns), None, recipe))
+        self._dispatch.send(Judged(part, judge(unknown, part, recipe, now_ns), None, recipe))
         return False
 
     def _choose(self, waiting: Sequence[Part]) -> tuple[int | None, tuple[int, ...]]:

@@ -150,21 +150,27 @@ class BoundedQueue(Generic[T]):
 
 
 class Handover(Generic[T]):
-    """Puts items into a queue in order and drops none: what finds no room is owed, and goes first. One thread."""
+    """Puts items into a queue in order and drops none: what finds no room is owed, and goes first. Thread-safe."""
 
     def __init__(self, queue: BoundedQueue[T]) -> None:
         self._queue = queue
         self._owed: deque[T] = deque()
+        self._sending = threading.Lock()
 
     def send(self, item: T, *, quietly: bool = False) -> None:
-        """Put it now or owe it; never waits. `quietly` as in `BoundedQueue.put`."""
-        if quietly and not self._owed and self._queue.put(item, 0, quietly=True):
-            return
-        self._owed.append(item)
-        self.flush(0)
+        """Put it now or owe it; waits for nothing but another thread's `flush`. `quietly` as in `BoundedQueue.put`."""
+        with self._sending:
+            if quietly and not self._owed and self._queue.put(item, 0, quietly=True):
+                return
+            self._owed.append(item)
+            self._put_owed(0)
 
     def flush(self, timeout_s: float) -> bool:
         """Put what is owed, waiting at most so long for room; true if nothing is owed any more."""
+        with self._sending:
+            return self._put_owed(timeout_s)
+
+    def _put_owed(self, timeout_s: float) -> bool:
         while self._owed and self._queue.put(self._owed[0], timeout_s):
             self._owed.popleft()
         return not self._owed

@@ -6,16 +6,13 @@ import json
 import math
 import os
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.domain.errors import ConfigError
+from edge_runtime.domain.model_bundle import NAME_PATTERN, VERSION_PATTERN
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_VERSION: Final = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
-"""As the manifest has them."""
 
 
 def check_bundle(out: Path, name: str, version: str, false_reject_rate: float | None) -> None:
@@ -24,9 +21,9 @@ def check_bundle(out: Path, name: str, version: str, false_reject_rate: float | 
     Raises:
         ConfigError: names the option and what it may be.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(f"--name {name!r} is not a bundle name", "Use letters, digits, `_`, `.` and `-`.")
-    if not _VERSION.fullmatch(version):
+    if not re.fullmatch(VERSION_PATTERN, version):
         raise ConfigError(
             f"--bundle-version {version!r} is not a version", "Use letters, digits, `_`, `.`, `+` and `-`."
         )

@@ -3,20 +3,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from bundle_parts import make_draft
-from onnx import TensorProto, helper
+from altered_engine import Masked
+from brightest import write_brightest
 
 from edge_runtime import engine as engines
 from edge_runtime.app.inspection import BF16_WHERE_IT_IS, load_inspector
-from edge_runtime.bundles.writer import write_bundle
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import BundleError, EngineError
-from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Resize
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_runtime.engine.port import Engine, Graph
 
 ORT = EngineSettings(name="onnxruntime", threads=1)
 OPENVINO = EngineSettings(name="openvino", threads=1)
@@ -31,32 +28,9 @@ def computes_in(precision: str) -> bool:
     return True
 
 
-def write(path: Path, **options: str) -> Path:
-    """A bundle whose score is the brightest pixel, with words for options."""
-    graph = helper.make_graph(
-        [helper.make_node("ReduceMax", ["x"], ["score"], keepdims=0)],
-        "brightest",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    spec = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", mean=(0.0,), std=(1.0,))
-    draft = make_draft(
-        kind=DetectorKind.GENERIC,
-        input_spec=spec,
-        graphs={"model": "m.onnx"},
-        outputs={"score": "score"},
-        parameters={},
-        golden=(),
-        options=options,
-    )
-    write_bundle(path, draft, {"m.onnx": model.SerializeToString()})
-    return path
-
-
 def test_a_bundle_made_for_bf16_runs_in_bf16(tmp_path: Path) -> None:
     """The manifest's word is obeyed where the configuration says nothing, and shown; a stated setting wins."""
-    bundle = write(tmp_path / "p.bundle", precision="bf16")
+    bundle = write_brightest(tmp_path / "p.bundle", golden_px=None, precision="bf16")
     if not computes_in("bf16"):
         pytest.skip("this processor does not compute in bf16")
     with load_inspector(bundle, OPENVINO, "development") as inspector:
@@ -69,25 +43,25 @@ def test_a_bundle_made_for_bf16_runs_in_bf16(tmp_path: Path) -> None:
 def test_a_bundle_made_for_bf16_is_refused_where_there_is_none(tmp_path: Path) -> None:
     """On onnxruntime it would silently be another model: refused, with what would run it."""
     with pytest.raises(BundleError, match="made to compute in bf16") as caught:
-        load_inspector(write(tmp_path / "p.bundle", precision="bf16"), ORT, "development")
+        load_inspector(write_brightest(tmp_path / "p.bundle", golden_px=None, precision="bf16"), ORT, "development")
     assert "openvino" in caught.value.action
 
 
 def test_a_precision_that_this_runtime_does_not_know_is_refused(tmp_path: Path) -> None:
     """Never guessed."""
     with pytest.raises(BundleError, match="'fp4'"):
-        load_inspector(write(tmp_path / "p.bundle", precision="fp4"), ORT, "development")
+        load_inspector(write_brightest(tmp_path / "p.bundle", golden_px=None, precision="fp4"), ORT, "development")
 
 
 def test_no_word_is_float32(tmp_path: Path) -> None:
     """As all bundles were before."""
-    with load_inspector(write(tmp_path / "p.bundle"), ORT, "development") as inspector:
+    with load_inspector(write_brightest(tmp_path / "p.bundle", golden_px=None), ORT, "development") as inspector:
         assert "f32" in inspector.engine_description
 
 
 def test_a_bundle_that_was_proved_in_both_runs_in_what_there_is(tmp_path: Path) -> None:
     """bf16 where the engine has it, else float32, and a stated setting wins."""
-    bundle = write(tmp_path / "p.bundle", precision=BF16_WHERE_IT_IS)
+    bundle = write_brightest(tmp_path / "p.bundle", golden_px=None, precision=BF16_WHERE_IT_IS)
     with load_inspector(bundle, ORT, "development") as inspector:
         assert "f32" in inspector.engine_description
     with load_inspector(bundle, OPENVINO, "development") as inspector:
@@ -96,27 +70,18 @@ def test_a_bundle_that_was_proved_in_both_runs_in_what_there_is(tmp_path: Path) 
         assert "f32" in inspector.engine_description
 
 
-class Masked:
-    """An engine that says it has bf16 and cannot compile for it, as OpenVINO under ONEDNN_MAX_CPU_ISA."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.name, self.description = engine.name, engine.description
-
-    def load(self, model: bytes) -> Graph:
-        """See the port."""
-        if "bf16" in self.description:
-            raise EngineError("no such instruction", "take float32")
-        return self._engine.load(model)
-
-
 def test_a_processor_that_only_says_that_it_has_bf16_computes_in_float32(tmp_path: Path) -> None:
     """Where both were proved; a bundle for bf16 alone is refused."""
     if not computes_in("bf16"):
         pytest.skip("this processor does not compute in bf16")
     with load_inspector(
-        write(tmp_path / "p.bundle", precision=BF16_WHERE_IT_IS), OPENVINO, "development", Masked
+        write_brightest(tmp_path / "p.bundle", golden_px=None, precision=BF16_WHERE_IT_IS),
+        OPENVINO,
+        "development",
+        Masked,
     ) as one:
         assert "f32" in one.engine_description
     with pytest.raises(EngineError, match="no such instruction"):
-        load_inspector(write(tmp_path / "q.bundle", precision="bf16"), OPENVINO, "development", Masked)
+        load_inspector(
+            write_brightest(tmp_path / "q.bundle", golden_px=None, precision="bf16"), OPENVINO, "development", Masked
+        )

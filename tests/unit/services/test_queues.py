@@ -136,3 +136,28 @@ def test_a_quiet_item_that_finds_no_room_goes_before_what_comes_later() -> None:
         taken.append(item)
         handover.flush(0)
     assert (taken, queue.dropped) == ([0, 1, 2], 0)
+
+
+def test_threads_that_share_a_handover_lose_nothing_and_keep_their_order() -> None:
+    """Each item comes out once, and those of one thread in the order in which it sent them."""
+    queue: BoundedQueue[tuple[int, int]] = BoundedQueue("q", 4)
+    handover = Handover(queue)
+
+    def send(thread: int) -> None:
+        for number in range(200):
+            handover.send((thread, number))
+
+    threads = [threading.Thread(target=send, args=(thread,)) for thread in range(3)]
+    for each in threads:
+        each.start()
+    found = []
+    while len(found) < 600:
+        handover.flush(0)
+        item = queue.get(60.0)
+        assert item is not None
+        found.append(item)
+    for each in threads:
+        each.join(60)
+    assert handover.flush(0)
+    assert queue.get(0) is None
+    assert all([number for thread, number in found if thread == one] == list(range(200)) for one in range(3))

@@ -4,12 +4,11 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from bundle_parts import make_draft
-from onnx import TensorProto, helper
+from altered_engine import Masked
+from brightest import write_brightest
 from typer.testing import CliRunner
 
 from edge_convert.bench.engine_tool import stated_precision
@@ -22,52 +21,11 @@ from edge_runtime.bundles.archive import open_bundle
 from edge_runtime.bundles.writer import draft_of_manifest, write_bundle
 from edge_runtime.config.engine import EngineSettings
 from edge_runtime.domain.errors import ConfigError, EngineError
-from edge_runtime.domain.model_bundle import ColourOrder, DetectorKind, InputSpec, Layout, Resize
 from edge_runtime.ops.clock import SystemClock
-
-if TYPE_CHECKING:
-    from edge_runtime.engine.port import Engine, Graph
 
 FAST = Path(__file__).resolve().parents[4] / "models" / "demo_fast.bundle"
 OPENVINO = EngineSettings(name="openvino", threads=1)
 QUICK = ["--engine", "onnxruntime", "--threads", "1", "--rounds", "1", "--per-round", "2", "--frame", "240x320"]
-
-
-def brightest(path: Path, **options: str) -> Path:
-    """A bundle whose score is the brightest pixel, with words for options."""
-    graph = helper.make_graph(
-        [helper.make_node("ReduceMax", ["x"], ["score"], keepdims=0)],
-        "brightest",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    spec = InputSpec("x", 8, 8, Resize.AREA, ColourOrder.MONO, Layout.NCHW, "float32", mean=(0.0,), std=(1.0,))
-    draft = make_draft(
-        kind=DetectorKind.GENERIC,
-        input_spec=spec,
-        graphs={"model": "m.onnx"},
-        outputs={"score": "score"},
-        parameters={},
-        golden=(),
-        options=options,
-    )
-    write_bundle(path, draft, {"m.onnx": model.SerializeToString()})
-    return path
-
-
-class Masked:
-    """An engine that says it has bf16 and cannot compile for it, as OpenVINO under ONEDNN_MAX_CPU_ISA."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.name, self.description = engine.name, engine.description
-
-    def load(self, model: bytes) -> Graph:
-        """See the port."""
-        if "bf16" in self.description:
-            raise EngineError("no such instruction", "take float32")
-        return self._engine.load(model)
 
 
 def test_the_engine_that_runs_the_bundle_is_timed(tmp_path: Path) -> None:
@@ -78,7 +36,7 @@ def test_the_engine_that_runs_the_bundle_is_timed(tmp_path: Path) -> None:
         pytest.skip("this processor does not compute in bf16")
     stopwatch = Stopwatch(SystemClock())
     watch = EngineWatch(stopwatch)
-    bundle = brightest(tmp_path / "p.bundle", precision=BF16_WHERE_IT_IS)
+    bundle = write_brightest(tmp_path / "p.bundle", golden_px=None, precision=BF16_WHERE_IT_IS)
     with load_inspector(bundle, OPENVINO, "development", lambda engine: watch(Masked(engine))) as inspector:
         stopwatch.take()
         inspector.inspect((np.zeros((8, 8), np.uint8),))
